@@ -31,12 +31,17 @@ export interface Geometry {
   readonly replacement: Replacement;
 }
 
-/** One TLB structure. A page larger than any size that a level holds is cached there as fragments of the largest it holds. */
+/**
+ * One TLB structure. A page of a size that no structure of its level holds is not cached at that level, unless one `fractures` that size:
+ * then it is held as fragments of the largest smaller size. The first level always fractures.
+ */
 export interface TlbStructure extends Geometry {
   /** Short name for tables: `dtlb-4k`. Unique within the model. */
   readonly name: string;
   readonly holds: readonly PageSize[];
   readonly serves: readonly Service[];
+  /** Larger sizes whose translations it keeps as fragments. */
+  readonly fractures?: readonly PageSize[];
 }
 
 /** A TLB level: structures searched side by side. No two of them hold the same size for the same service. */

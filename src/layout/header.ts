@@ -1,0 +1,25 @@
+// Byte offsets in the header at offset 0 of machine memory.
+
+export const MAGIC_VALUE = 0x6b6c7770; // 'pwlk'
+export const LAYOUT_VERSION = 1;
+
+export const HDR_MAGIC = 0;
+export const HDR_VERSION = 4;
+export const HDR_BYTES_USED = 8; //    end of the last region, in 64 KiB pages
+export const HDR_VCPUS = 12; //        number of vCPU blocks
+export const HDR_VCPU_BASE = 16; //    byte offset of the first
+export const HDR_EXTENTS = 20; //      number of extents in use
+export const HDR_EXTENT_BASE = 24; //  byte offset of the first extent row
+export const HDR_OPEN_BUS = 28; //     a word of bytes read where nothing answers
+export const HDR_DATA_CACHES = 32; //  number of data-cache levels
+export const HDR_CACHE_CYCLES = 48; // load-to-use cycles of up to 3 levels
+export const HDR_MEMORY_CYCLES = 60; //load-to-use cycles of local memory
+export const HDR_REMOTE_CYCLES = 64; //added per local distance (10) beyond local
+export const HDR_LINE_SHIFT = 68; //   log2 of the line size
+export const HDR_WALK_CYCLES = 72; //  fixed cost of a walk
+export const HDR_NODES = 76; //        NUMA nodes, 1 to 8
+export const HDR_DISTANCE = 80; //     8 x 8 bytes, SLIT units (10 = local)
+export const HDR_ATOMIC = 144; //      1 = entries change by compare-and-swap
+export const HDR_HOST_LEVEL = 148; //  largest leaf level that the host backs: 1 = 4K, 2 = 2M, 3 = 1G
+export const HDR_DATA = 152; //        1 = data accesses are priced too
+export const HDR_BYTES = 4096;

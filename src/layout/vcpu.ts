@@ -1,0 +1,113 @@
+// Byte offsets inside one vCPU block.
+
+// Registers.
+export const VCPU_CR0 = 0;
+export const VCPU_CR3_LO = 4;
+export const VCPU_CR3_HI = 8;
+export const VCPU_CR4 = 12;
+export const VCPU_EFER = 16;
+export const VCPU_PKRU = 20;
+export const VCPU_PKRS = 24;
+export const VCPU_AC = 28; //        1 = EFLAGS.AC
+export const VCPU_CR2_LO = 32;
+export const VCPU_CR2_HI = 36;
+export const VCPU_PDPTE = 40; //     PAE: four page-directory-pointer-table entry registers, 8 bytes each
+export const VCPU_CS64 = 72; //      1 = CS.L, the code segment is 64-bit (matters to some control-register writes)
+
+// What the registers mean for a walk; recomputed whenever one of them changes.
+export const VCPU_MODE = 76; //      MODE_*
+export const VCPU_RSVD_HI = 80; //   bits of the high word of an entry that must be 0
+export const VCPU_RSVD_LO = 84; //   low words at levels 4 and 5 that must be 0 (PS, and bit 8 by AMD's rule)
+export const VCPU_CTL = 88; //       CTL_*
+export const VCPU_TAG_PCID = 92; //  current PCID as it stands in tags
+export const VCPU_ROOT_LO = 96; //   physical address of the root table
+export const VCPU_ROOT_HI = 100;
+
+// What the processor can do; written once.
+export const VCPU_FEATURES = 104; // FEAT_*
+export const VCPU_PABITS = 108; //   MAXPHYADDR
+export const VCPU_NODE = 112; //     NUMA node
+export const VCPU_TIMED = 116; //    1 = timed mode, 0 = functional
+
+// Where this vCPU's structures are.
+export const VCPU_TLB_LEVELS = 120; // number of TLB levels
+export const VCPU_PROBES = 124; //   byte offset of the probe lists, see PROBE_*
+export const VCPU_ARRAYS = 128; //   number of TLB arrays, and a list of their byte offsets:
+export const VCPU_ARRAY_LIST = 132; //... up to 16
+export const VCPU_PSC = 196; //      byte offset of the PSC of entries at level 2 (PDE), 3, 4, 5; 0 = none; indexed by level - 2
+export const VCPU_FAST = 212; //     byte offset of the fast table, 0 = none
+export const VCPU_FAST_USED = 216; //what the fast table holds: FAST_USED, FAST_LARGE
+export const VCPU_TLB_CYCLES = 220; //cycles of a hit at TLB level 1, 2, 3
+export const VCPU_CACHES = 276; //  byte offsets of up to 3 data-cache arrays; the third is shared by all vCPUs
+
+// Results of the last translation.
+export const VCPU_OUT_LO = 232; //   physical address
+export const VCPU_OUT_HI = 236;
+export const VCPU_OUT_SIZE = 240; // size code of the translation used (0, 1, 2)
+export const VCPU_OUT_HIT = 244; //  TLB level that hit, 1 to 3; 0 = walked, or no paging
+export const VCPU_OUT_START = 248; //level of the first entry the walk read
+export const VCPU_OUT_REFS = 252; // entries the walk read
+export const VCPU_OUT_CYCLES = 256;
+export const VCPU_OUT_LEVEL = 260; //level of the leaf in the tables
+export const VCPU_OUT_DATA_LO = 264; //the translation as TLB data, see tlb.ts
+export const VCPU_OUT_DATA_HI = 268;
+export const VCPU_OUT_GLOBAL = 272; //TAG_GLOBAL or 0
+
+// The last walk: physical address of each entry read and its value, by level - 1.
+export const VCPU_TRAIL_LO = 288;
+export const VCPU_TRAIL_HI = 308;
+export const VCPU_TRAIL_WORD = 328; //word index of the entry in machine memory, -1 if it has no bytes
+export const VCPU_TRAIL_VALUE_LO = 348;
+export const VCPU_TRAIL_VALUE_HI = 368;
+export const VCPU_TRAIL_ACC = 388; // rights accumulated down to and including the entry
+
+// Counters: 64-bit, low word first. See counter.ts.
+export const VCPU_COUNTERS = 512;
+
+// Rights of an access, by (access & ACCESS_RIGHTS) >>> 1: 128 rows of 4 words.
+export const VCPU_RIGHTS = 2048;
+export const RIGHTS_NEED = 0; //     TLBD_* bits that must be set
+export const RIGHTS_FORBID = 4; //   TLBD_* bits that must be clear
+export const RIGHTS_PKEY_USER = 8; //bit k set = key k is refused on a user page
+export const RIGHTS_PKEY_SUPER = 12; //... on a supervisor page
+export const RIGHTS_STRIDE = 16;
+
+export const VCPU_BYTES = 4096;
+
+export const MODE_NONE = 0; //       paging off
+export const MODE_LEGACY = 2; //     32-bit paging
+export const MODE_PAE = 3;
+export const MODE_4LEVEL = 4;
+export const MODE_5LEVEL = 5;
+
+export const CTL_NXE = 1 << 0; //    EFER.NXE
+export const CTL_PGE = 1 << 1; //    CR4.PGE
+export const CTL_PSE = 1 << 2; //    4-MByte pages exist in 32-bit paging
+export const CTL_FETCH_CODE = 1 << 3; // error codes tell fetches: (CR4.PAE and EFER.NXE) or CR4.SMEP
+
+export const FEAT_PSE = 1 << 0;
+export const FEAT_PAE = 1 << 1;
+export const FEAT_PGE = 1 << 2;
+export const FEAT_PSE36 = 1 << 3;
+export const FEAT_NX = 1 << 4;
+export const FEAT_PAGE1G = 1 << 5;
+export const FEAT_LONG = 1 << 6;
+export const FEAT_LA57 = 1 << 7;
+export const FEAT_PCID = 1 << 8;
+export const FEAT_INVPCID = 1 << 9;
+export const FEAT_SMEP = 1 << 10;
+export const FEAT_SMAP = 1 << 11;
+export const FEAT_PKU = 1 << 12;
+export const FEAT_PKS = 1 << 13;
+export const FEAT_CET = 1 << 14;
+export const FEAT_AMD = 1 << 15; //  vendor rules of AMD, else Intel's
+
+// Probe lists: for each service (load, store, fetch) and TLB level, the arrays to search.
+export const PROBE_LEVEL_BYTES = 32; //a count, then for size code 0, 1, 2 the byte offset of the array that holds it (0 = none)
+export const PROBE_SIZE = 4; //      offset of the three array offsets within a level
+export const PROBE_FILL = 16; //     for a leaf of size code 0, 1, 2: the size code to hold it as, -1 = not held
+export const PROBE_SERVICE_BYTES = 96; //3 levels
+export const PROBE_BYTES = 288; //   3 services
+export const SERVICE_LOAD = 0;
+export const SERVICE_STORE = 1;
+export const SERVICE_FETCH = 2;

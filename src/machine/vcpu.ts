@@ -1,0 +1,245 @@
+/** One virtual CPU: its registers, its translations, its cached translations. The friendly door, and the fast one. */
+import { FAULT_NONE, FAULT_PF, faultCode, faultVector } from '../arch/fault.ts';
+import { CR0_CD, CR0_ET, CR0_NW } from '../arch/registers.ts';
+import { ConfigError } from '../errors.ts';
+import {
+  CNT_AD_SETS, CNT_DATA_CYCLES, CNT_DATA_HITS, CNT_DEPTH, CNT_FAULTS, CNT_HITS, CNT_LOAD_CYCLES, CNT_MISS_SIZE, CNT_REF_HITS, CNT_REMOTE,
+  CNT_TLB_CYCLES, CNT_TRANSLATIONS, CNT_WALKS, CNT_WALK_CYCLES,
+} from '../layout/counter.ts';
+import {
+  MODE_NONE, VCPU_AC, VCPU_CR0, VCPU_CR2_HI, VCPU_CR2_LO, VCPU_CR3_HI, VCPU_CR3_LO, VCPU_CR4, VCPU_CS64, VCPU_EFER, VCPU_MODE,
+  VCPU_OUT_CYCLES, VCPU_OUT_HI, VCPU_OUT_HIT, VCPU_OUT_LO, VCPU_OUT_REFS, VCPU_OUT_SIZE, VCPU_PDPTE, VCPU_PKRS, VCPU_PKRU,
+  VCPU_TLB_LEVELS,
+} from '../layout/vcpu.ts';
+import { readBytes, writeBytes } from '../memory/bytes.ts';
+import { readCounter, resetCounters } from '../memory/counters.ts';
+import type { Views } from '../memory/views.ts';
+import { writeAc, writeCr0, writeCr3, writeCr4, writeEfer, writePkru, writePkrs } from '../mmu/control.ts';
+import { dropEverything, invlpg, invpcid } from '../mmu/invalidate.ts';
+import { recompute } from '../mmu/mode.ts';
+import { recomputeRights } from '../mmu/rights.ts';
+import { check64, checkPhysical, hiWord, joinWords, loWord } from './address.ts';
+import { explain, probe, type Explanation, type Probe, type Root } from './explain.ts';
+import { access, accessSpan } from './span.ts';
+
+/** Outcome of one access. A fault is a result, not an exception of this library. */
+export type Translation =
+  | { readonly ok: true; readonly paddr: bigint; readonly pageBytes: number; readonly cycles: number; readonly path: string }
+  | { readonly ok: false; readonly vector: number; readonly errorCode: number; readonly cr2: bigint | undefined; readonly cycles: number };
+
+/** Control registers and their like; see the manual for the bits. */
+export interface Registers {
+  readonly cr0: bigint;
+  readonly cr2: bigint;
+  readonly cr3: bigint;
+  readonly cr4: bigint;
+  readonly efer: bigint;
+  readonly pkru: number;
+  readonly pkrs: number;
+  /** EFLAGS.AC. */
+  readonly ac: boolean;
+  /** Page-directory-pointer-table entry registers, used by PAE paging. */
+  readonly pdpte: readonly bigint[];
+}
+
+const SERVICES = ['load', 'store', 'fetch'] as const;
+const SIZES = ['4k', '2m', '1g'] as const;
+
+/** Counts since creation or `resetCounters()`. Arrays are by TLB level, cache level or size as named. */
+export interface Counters {
+  readonly translations: Readonly<Record<(typeof SERVICES)[number], number>>;
+  readonly hits: readonly Readonly<Record<(typeof SERVICES)[number], number>>[];
+  readonly missesBySize: readonly Readonly<Record<(typeof SIZES)[number], number>>[];
+  readonly walks: number;
+  /** Walks by entries read, 0 to 5. */
+  readonly walkDepth: readonly number[];
+  readonly faults: number;
+  /** Entries read by where they hit: cache levels 1 to 3, memory. */
+  readonly referenceHits: readonly number[];
+  readonly dataHits: readonly number[];
+  readonly cycles: { readonly tlb: number; readonly walkStart: number; readonly walkLoads: number; readonly data: number };
+  /** Entries changed to set A or D. */
+  readonly adSets: number;
+  readonly remoteLoads: number;
+}
+
+export class Vcpu {
+  /** Byte offset of the vCPU block in machine memory, for callers that read VCPU_* words themselves. */
+  readonly block: number;
+  private readonly s: Views;
+  private readonly v: number;
+  private readonly scratch: number;
+  private readonly cacheNames: readonly string[];
+
+  /** Made by `Machine.create`. Offsets in bytes. */
+  constructor(s: Views, block: number, scratch: number, cacheNames: readonly string[]) {
+    this.s = s;
+    this.block = block;
+    this.v = block >>> 2;
+    this.scratch = scratch >>> 2;
+    this.cacheNames = cacheNames;
+    this.reset();
+  }
+
+  /** Registers as after a hardware reset (paging off), nothing cached. Counters stay. Source: SDM vol. 3A, "Processor State After Reset". */
+  reset(): void {
+    const w = this.s.w, v = this.v;
+    for (const r of [VCPU_CR2_LO, VCPU_CR2_HI, VCPU_CR3_LO, VCPU_CR3_HI, VCPU_CR4, VCPU_EFER, VCPU_PKRU, VCPU_PKRS, VCPU_AC, VCPU_CS64]) w[v + (r >>> 2)] = 0;
+    w[v + (VCPU_CR0 >>> 2)] = CR0_CD | CR0_NW | CR0_ET;
+    w.fill(0, v + (VCPU_PDPTE >>> 2), v + (VCPU_PDPTE >>> 2) + 8);
+    dropEverything(w, v);
+    recompute(w, v);
+    recomputeRights(w, v);
+  }
+
+  /**
+   * Translate one linear address the way the processor would for one access that stays inside a page.
+   *
+   * @param va - linear address, 0 <= va < 2^64 (the high half is ignored outside 64-bit paging)
+   * @param kind - sum of ACCESS_* bits; 0 is a supervisor data read
+   * @returns `paddr` in bytes, `pageBytes` of the cached translation, `cycles`; or the exception: vector 14 (#PF), 13 (#GP) or 12 (#SS)
+   * @throws ConfigError - `va` is not a 64-bit address
+   *
+   * Memory: sets A and D in the entries used. Allocates an object; loops should call `access()`.
+   * Source: Intel SDM vol. 3A, chapter "Paging".
+   */
+  translate(va: bigint, kind: number): Translation {
+    check64(va, 'va');
+    const fault = this.access(hiWord(va), loWord(va), kind);
+    const cycles = this.word(VCPU_OUT_CYCLES);
+    if (fault !== FAULT_NONE) return this.refusal(fault, cycles);
+    return { ok: true, paddr: this.paddr, pageBytes: this.pageBytes(), cycles, path: this.path() };
+  }
+
+  /**
+   * The fast door: numbers in, code out, nothing allocated. Results are in `paddrLo`, `paddrHi`, `cycles`.
+   *
+   * @returns FAULT_NONE, or `vector << 16 | error code`
+   */
+  access(vaHi: number, vaLo: number, kind: number): number {
+    return access(this.s, this.v, vaHi, vaLo, kind);
+  }
+
+  /**
+   * An access of 1 to 65536 bytes that may cross pages: every page is checked before any is used. CR2 is the address of the part that faults.
+   *
+   * @returns the first piece's translation and all pieces, or the fault
+   */
+  accessBytes(va: bigint, bytes: number, kind: number): { readonly fault: number; readonly cycles: number; readonly pieces: readonly { readonly pa: number; readonly bytes: number }[] } {
+    check64(va, 'va');
+    if (!Number.isInteger(bytes) || bytes < 1 || bytes > 65536) throw new ConfigError('bytes', 'an integer from 1 to 65536', bytes);
+    return accessSpan(this.s, this.v, va, bytes, kind);
+  }
+
+  /** Read linear memory. @returns FAULT_NONE with `out` filled, or a fault with `out` untouched */
+  read(va: bigint, out: Uint8Array, kind: number): number {
+    const span = this.accessBytes(va, out.length, kind);
+    let at = 0;
+    for (const p of span.pieces) readBytes(this.s, p.pa, out.subarray(at, at += p.bytes));
+    return span.fault;
+  }
+
+  /** Write linear memory; `kind` includes ACCESS_WRITE. @returns FAULT_NONE, or a fault with nothing written */
+  write(va: bigint, data: Uint8Array, kind: number): number {
+    const span = this.accessBytes(va, data.length, kind);
+    let at = 0;
+    for (const p of span.pieces) writeBytes(this.s, p.pa, data.subarray(at, at += p.bytes));
+    return span.fault;
+  }
+
+  /** Translate by the tables alone, by this vCPU's root or another, with no effect on anything. @throws ConfigError - `va` */
+  probe(va: bigint, kind: number, by: Root = {}): Probe {
+    check64(va, 'va');
+    if (by.root !== undefined) checkPhysical(by.root, 'root');
+    return probe(this.s, this.v, this.scratch, hiWord(va), loWord(va), kind, by);
+  }
+
+  /** List every reference of a translation, with no effect on anything. @throws ConfigError - `va` */
+  explain(va: bigint, kind: number): Explanation {
+    check64(va, 'va');
+    return explain(this.s, this.v, this.scratch, hiWord(va), loWord(va), kind, this.cacheNames);
+  }
+
+  /** MOV to CR0, CR3, CR4, WRMSR IA32_EFER. @returns FAULT_NONE, or FAULT_GP with nothing changed. @throws ConfigError - not 64 bits */
+  writeCr0(value: bigint): number { return writeCr0(this.s, this.v, hiWord(check64(value, 'cr0')), loWord(value)); }
+  writeCr3(value: bigint): number { return writeCr3(this.s, this.v, hiWord(check64(value, 'cr3')), loWord(value)); }
+  writeCr4(value: bigint): number { return writeCr4(this.s, this.v, hiWord(check64(value, 'cr4')), loWord(value)); }
+  writeEfer(value: bigint): number { return writeEfer(this.s, this.v, hiWord(check64(value, 'efer')), loWord(value)); }
+
+  /** WRPKRU: two bits (AD, WD) for each of 16 keys. */
+  writePkru(value: number): void { writePkru(this.s, this.v, value | 0); }
+  /** WRMSR IA32_PKRS. @returns FAULT_NONE or FAULT_GP */
+  writePkrs(value: bigint): number { return writePkrs(this.s, this.v, hiWord(check64(value, 'pkrs')), loWord(value)); }
+  /** EFLAGS.AC. */
+  setAc(on: boolean): void { writeAc(this.s, this.v, on); }
+  /** CS.L: whether code runs in 64-bit mode, which some control-register writes ask. */
+  setCode64(on: boolean): void { this.s.w[this.v + (VCPU_CS64 >>> 2)] = on ? 1 : 0; }
+
+  get registers(): Registers {
+    const pair = (lo: number, hi: number) => joinWords(this.word(hi), this.word(lo));
+    return {
+      cr0: joinWords(0, this.word(VCPU_CR0)), cr2: pair(VCPU_CR2_LO, VCPU_CR2_HI), cr3: pair(VCPU_CR3_LO, VCPU_CR3_HI),
+      cr4: joinWords(0, this.word(VCPU_CR4)), efer: joinWords(0, this.word(VCPU_EFER)),
+      pkru: this.word(VCPU_PKRU) >>> 0, pkrs: this.word(VCPU_PKRS) >>> 0, ac: this.word(VCPU_AC) !== 0,
+      pdpte: [0, 8, 16, 24].map(at => pair(VCPU_PDPTE + at, VCPU_PDPTE + at + 4)),
+    };
+  }
+
+  /** INVLPG. */
+  invlpg(va: bigint): void { invlpg(this.s.w, this.v, hiWord(check64(va, 'va')), loWord(va)); }
+
+  /** INVPCID with both halves of its descriptor. @param type - 0 address, 1 one PCID, 2 everything, 3 everything but global. @returns FAULT_NONE or FAULT_GP */
+  invpcid(type: number, pcid: bigint, va: bigint): number {
+    check64(pcid, 'pcid');
+    return invpcid(this.s.w, this.v, type, loWord(pcid), hiWord(pcid), hiWord(check64(va, 'va')), loWord(va));
+  }
+
+  /** Forget every cached translation. */
+  flush(): void { dropEverything(this.s.w, this.v); }
+
+  /** Physical address of the last `access()`, low and high word. */
+  get paddrLo(): number { return this.s.w[this.v + (VCPU_OUT_LO >>> 2)]; }
+  get paddrHi(): number { return this.s.w[this.v + (VCPU_OUT_HI >>> 2)]; }
+  get paddr(): bigint { return joinWords(this.paddrHi, this.paddrLo); }
+  /** Cycles of the last `access()`; 0 in functional mode. */
+  get cycles(): number { return this.word(VCPU_OUT_CYCLES); }
+
+  counters(): Counters {
+    const at = (n: number) => readCounter(this.s.w, this.v, n);
+    const by = <K extends string>(names: readonly K[], first: number) => Object.fromEntries(names.map((name, k) => [name, at(first + k)])) as Record<K, number>;
+    const levels = Array.from({ length: this.word(VCPU_TLB_LEVELS) }, (_, l) => l);
+    const list = (n: number, first: number) => Array.from({ length: n }, (_, k) => at(first + k));
+    return {
+      translations: by(SERVICES, CNT_TRANSLATIONS),
+      hits: levels.map(l => by(SERVICES, CNT_HITS + l * 3)),
+      missesBySize: levels.map(l => by(SIZES, CNT_MISS_SIZE + l * 3)),
+      walks: at(CNT_WALKS), walkDepth: list(6, CNT_DEPTH), faults: at(CNT_FAULTS),
+      referenceHits: list(4, CNT_REF_HITS), dataHits: list(4, CNT_DATA_HITS),
+      cycles: { tlb: at(CNT_TLB_CYCLES), walkStart: at(CNT_WALK_CYCLES), walkLoads: at(CNT_LOAD_CYCLES), data: at(CNT_DATA_CYCLES) },
+      adSets: at(CNT_AD_SETS), remoteLoads: at(CNT_REMOTE),
+    };
+  }
+
+  resetCounters(): void { resetCounters(this.s.w, this.v); }
+
+  private word(field: number): number {
+    return this.s.w[this.v + (field >>> 2)];
+  }
+
+  private pageBytes(): number {
+    return this.word(VCPU_MODE) === MODE_NONE ? 4096 : 4096 * 512 ** this.word(VCPU_OUT_SIZE);
+  }
+
+  private path(): string {
+    if (this.word(VCPU_MODE) === MODE_NONE) return 'unpaged';
+    const hit = this.word(VCPU_OUT_HIT);
+    if (this.word(VCPU_TLB_LEVELS) === 0) return hit ? 'fast table' : `walk ${this.word(VCPU_OUT_REFS)} loads`;
+    const missed = Array.from({ length: hit > 0 ? hit - 1 : this.word(VCPU_TLB_LEVELS) }, (_, l) => `tlb${l + 1}-`);
+    return [...missed, hit > 0 ? `tlb${hit}+` : `walk ${this.word(VCPU_OUT_REFS)} loads`].join(' ');
+  }
+
+  private refusal(fault: number, cycles: number): Translation {
+    const cr2 = fault >>> 16 === FAULT_PF >>> 16 ? joinWords(this.word(VCPU_CR2_HI), this.word(VCPU_CR2_LO)) : undefined;
+    return { ok: false, vector: faultVector(fault), errorCode: faultCode(fault), cr2, cycles };
+  }
+}

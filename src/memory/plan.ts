@@ -1,0 +1,194 @@
+/**
+ * Where everything is in machine memory: computes the regions of a configuration, once, and writes their offsets into the state.
+ *
+ *   header | extent table | vCPU blocks | a scratch block for probes | per vCPU: probe lists, TLBs, PSCs, caches, fast table |
+ *   shared caches | RAM
+ */
+import { ConfigError } from '../errors.ts';
+import {
+  ARRP_RANDOM, ARR_BYTES, ARR_CLOCK, ARR_DATA, ARR_HOLDS, ARR_MASK, ARR_POLICY, ARR_REPL, ARR_REPL_WORDS, ARR_SETS, ARR_TAGS, ARR_WAYS,
+} from '../layout/array.ts';
+import { EXT_MAX, EXT_STRIDE } from '../layout/extent.ts';
+import { FAST_BYTES, FAST_EMPTY, FAST_STRIDE } from '../layout/fast-table.ts';
+import {
+  HDR_BYTES, HDR_BYTES_USED, HDR_CACHE_CYCLES, HDR_DATA, HDR_DATA_CACHES, HDR_DISTANCE, HDR_EXTENT_BASE, HDR_HOST_LEVEL, HDR_LINE_SHIFT,
+  HDR_MAGIC, HDR_MEMORY_CYCLES, HDR_NODES, HDR_OPEN_BUS, HDR_REMOTE_CYCLES, HDR_VCPUS, HDR_VCPU_BASE, HDR_VERSION, HDR_WALK_CYCLES,
+  HDR_ATOMIC, LAYOUT_VERSION, MAGIC_VALUE,
+} from '../layout/header.ts';
+import {
+  PROBE_BYTES, PROBE_FILL, PROBE_LEVEL_BYTES, PROBE_SERVICE_BYTES, PROBE_SIZE, VCPU_ARRAYS, VCPU_ARRAY_LIST, VCPU_BYTES, VCPU_CACHES,
+  VCPU_FAST, VCPU_FEATURES, VCPU_NODE, VCPU_PABITS, VCPU_PROBES, VCPU_PSC, VCPU_TIMED, VCPU_TLB_CYCLES, VCPU_TLB_LEVELS,
+} from '../layout/vcpu.ts';
+import { Views, WASM_PAGE_BYTES, type BufferKind } from './views.ts';
+
+/** An associative array: policy is ARRP_*. */
+export interface ArrayPlan {
+  readonly sets: number;
+  readonly ways: number;
+  readonly policy: number;
+}
+
+/** A TLB structure; `holds`, `fractures` are bit masks of size codes, `serves` of services. */
+export interface TlbPlan extends ArrayPlan {
+  readonly holds: number;
+  readonly fractures: number;
+  readonly serves: number;
+}
+
+/** Everything that decides the layout, as numbers. */
+export interface StatePlan {
+  readonly vcpus: number;
+  readonly vcpuNodes: readonly number[];
+  readonly timed: boolean;
+  readonly data: boolean;
+  readonly features: number;
+  readonly paBits: number;
+  readonly tlb: readonly { readonly cycles: number; readonly arrays: readonly TlbPlan[] }[];
+  /** PDE, PDPTE, PML4E, PML5E. */
+  readonly psc: readonly (ArrayPlan | undefined)[];
+  readonly caches: readonly (ArrayPlan & { readonly cycles: number })[];
+  readonly lineShift: number;
+  readonly memoryCycles: number;
+  readonly remoteCycles: number;
+  readonly walkCycles: number;
+  readonly hostLevel: number;
+  readonly openBus: number;
+  /** SLIT rows. */
+  readonly distances: readonly (readonly number[])[];
+  /** Bytes of backed RAM of each extent that has bytes. */
+  readonly ramBytes: readonly number[];
+  readonly buffer: BufferKind;
+  /** Words of replacement state a set, by policy and ways: the cache layer's business. */
+  readonly replacementWords: (policy: number, ways: number) => number;
+}
+
+const align = (n: number, to: number): number => Math.ceil(n / to) * to;
+const SIZES = [0, 1, 2];
+
+/** Hands out offsets; remembers what to write when there are bytes to write to. */
+class Ruler {
+  at = 0;
+  readonly writes: ((w: Int32Array) => void)[] = [];
+
+  region(bytes: number, alignment = 64): number {
+    const offset = align(this.at, alignment);
+    this.at = offset + bytes;
+    return offset;
+  }
+
+  put(offset: number, ...values: number[]): void {
+    this.writes.push(w => values.forEach((value, i) => { w[(offset >>> 2) + i] = value; }));
+  }
+}
+
+/** Result of laying out a state: the bytes, the vCPU blocks' offsets, the probe block's, and the word index of each RAM extent. */
+export interface Layout {
+  readonly views: Views;
+  readonly vcpus: readonly number[];
+  readonly scratch: number;
+  readonly ramWords: readonly number[];
+}
+
+/** Lay out and create the state. @throws ConfigError - it does not fit */
+export function createState(plan: StatePlan): Layout {
+  const r = new Ruler();
+  r.region(HDR_BYTES);
+  const extentBase = r.region(EXT_MAX * EXT_STRIDE);
+  const vcpus = plan.vcpuNodes.map(() => r.region(VCPU_BYTES, 4096));
+  const scratch = r.region(VCPU_BYTES, 4096);
+  const shared = plan.caches.length > 2 && plan.timed ? layArray(r, plan.caches[2], false, plan) : 0;
+  for (let k = 0; k < plan.vcpus; k++) layVcpu(r, plan, vcpus[k], plan.vcpuNodes[k], shared);
+  putHeader(r, plan, extentBase, vcpus[0]);
+  const ramWords = plan.ramBytes.map(bytes => r.region(bytes, 4096) >>> 2);
+  if (r.at > 2 ** 32) throw new ConfigError('memory', 'at most 4 GiB of backed memory and state', r.at);
+  const views = new Views(r.at, plan.buffer);
+  for (const write of r.writes) write(views.w);
+  views.w[HDR_BYTES_USED >>> 2] = Math.ceil(r.at / WASM_PAGE_BYTES);
+  views.look();
+  return { views, vcpus, scratch, ramWords };
+}
+
+function putHeader(r: Ruler, plan: StatePlan, extentBase: number, firstVcpu: number): void {
+  r.put(HDR_MAGIC, MAGIC_VALUE);
+  r.put(HDR_VERSION, LAYOUT_VERSION);
+  r.put(HDR_VCPUS, plan.vcpus);
+  r.put(HDR_VCPU_BASE, firstVcpu);
+  r.put(HDR_EXTENT_BASE, extentBase);
+  r.put(HDR_OPEN_BUS, plan.openBus);
+  r.put(HDR_DATA_CACHES, plan.caches.length);
+  r.put(HDR_CACHE_CYCLES, ...plan.caches.map(c => c.cycles));
+  r.put(HDR_MEMORY_CYCLES, plan.memoryCycles);
+  r.put(HDR_REMOTE_CYCLES, plan.remoteCycles);
+  r.put(HDR_LINE_SHIFT, plan.lineShift);
+  r.put(HDR_WALK_CYCLES, plan.walkCycles);
+  r.put(HDR_NODES, plan.distances.length);
+  r.put(HDR_ATOMIC, plan.vcpus > 1 ? 1 : 0);
+  r.put(HDR_HOST_LEVEL, plan.hostLevel);
+  r.put(HDR_DATA, plan.data ? 1 : 0);
+  r.writes.push(w => plan.distances.forEach((row, from) => row.forEach((d, to) => {
+    const byte = HDR_DISTANCE + from * 8 + to;
+    w[byte >>> 2] |= d << (8 * (byte & 3));
+  })));
+}
+
+function layVcpu(r: Ruler, plan: StatePlan, v: number, node: number, shared: number): void {
+  r.put(v + VCPU_FEATURES, plan.features);
+  r.put(v + VCPU_PABITS, plan.paBits);
+  r.put(v + VCPU_NODE, node);
+  r.put(v + VCPU_TIMED, plan.timed ? 1 : 0);
+  if (!plan.timed) {
+    const fast = r.region(FAST_BYTES);
+    r.put(v + VCPU_FAST, fast);
+    r.writes.push(w => { for (let row = fast; row < fast + FAST_BYTES; row += FAST_STRIDE) w[row >>> 2] = FAST_EMPTY; });
+    return;
+  }
+  layTlbs(r, plan, v);
+  r.put(v + VCPU_PSC, ...plan.psc.map(p => (p ? layArray(r, p, true, plan) : 0)));
+  r.put(v + VCPU_CACHES, ...plan.caches.map((c, level) => (level === 2 ? shared : layArray(r, c, false, plan))));
+}
+
+function layTlbs(r: Ruler, plan: StatePlan, v: number): void {
+  const probes = r.region(PROBE_BYTES);
+  const list: number[] = [];
+  plan.tlb.forEach((level, l) => {
+    const offsets = level.arrays.map(t => layArray(r, t, true, plan));
+    list.push(...offsets);
+    level.arrays.forEach((t, k) => r.put(offsets[k] + ARR_HOLDS, t.holds));
+    for (let service = 0; service < 3; service++) {
+      const at = probes + service * PROBE_SERVICE_BYTES + l * PROBE_LEVEL_BYTES;
+      const serving = level.arrays.map((t, k) => ({ t, offset: offsets[k] })).filter(x => (x.t.serves >>> service) & 1);
+      r.put(at, serving.length);
+      r.put(at + PROBE_SIZE, ...SIZES.map(size => serving.find(x => (x.t.holds >>> size) & 1)?.offset ?? 0));
+      r.put(at + PROBE_FILL, ...SIZES.map(size => heldAs(serving.map(x => x.t), size, l === 0)));
+    }
+  });
+  r.put(v + VCPU_PROBES, probes);
+  r.put(v + VCPU_TLB_LEVELS, plan.tlb.length);
+  r.put(v + VCPU_ARRAYS, list.length);
+  r.put(v + VCPU_ARRAY_LIST, ...list);
+  r.put(v + VCPU_TLB_CYCLES, ...plan.tlb.map(level => level.cycles));
+}
+
+/** Size code a page of size code `size` is held as among these structures, -1 for not at all. */
+function heldAs(arrays: readonly TlbPlan[], size: number, first: boolean): number {
+  if (arrays.some(t => (t.holds >>> size) & 1)) return size;
+  for (let smaller = size - 1; smaller >= 0; smaller--) {
+    if (arrays.some(t => (t.holds >>> smaller) & 1 && (first || (t.fractures >>> size) & 1))) return smaller;
+  }
+  return -1;
+}
+
+function layArray(r: Ruler, a: ArrayPlan, withData: boolean, plan: StatePlan): number {
+  const header = r.region(ARR_BYTES);
+  const entries = a.sets * a.ways, words = plan.replacementWords(a.policy, a.ways);
+  r.put(header + ARR_SETS, a.sets);
+  r.put(header + ARR_WAYS, a.ways);
+  r.put(header + ARR_MASK, (a.sets & (a.sets - 1)) === 0 ? a.sets - 1 : -1);
+  r.put(header + ARR_POLICY, a.policy);
+  r.put(header + ARR_TAGS, r.region(entries * 8));
+  r.put(header + ARR_DATA, withData ? r.region(entries * 8) : 0);
+  r.put(header + ARR_REPL, r.region(a.sets * words * 4));
+  r.put(header + ARR_REPL_WORDS, words);
+  if (a.policy === ARRP_RANDOM) r.put(header + ARR_CLOCK, (0x9e3779b9 ^ (header * 0x85ebca6b)) | 1); // any seed but 0; differs by array
+  return header;
+}

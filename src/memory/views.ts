@@ -1,0 +1,98 @@
+/**
+ * The bytes of a machine and the typed arrays that look at them.
+ *
+ * The buffer is that of a shared `WebAssembly.Memory` where there is one, so that workers and the wasm engine see the same bytes;
+ * otherwise of a plain memory, with the same contents and single-threaded.
+ */
+import { ConfigError } from '../errors.ts';
+import { EXTK_BACKED, EXT_BASE_HI, EXT_BASE_LO, EXT_FRAMES, EXT_FRAMES_HI, EXT_KIND, EXT_WORD } from '../layout/extent.ts';
+import { HDR_ATOMIC, HDR_EXTENTS, HDR_EXTENT_BASE } from '../layout/header.ts';
+
+export const WASM_PAGE_BYTES = 65536;
+const MAX_WASM_PAGES = 65536; // 4 GiB, the limit of a 32-bit wasm memory
+
+/** What a memory-mapped device answers. Offsets are bytes from the start of its hole; sizes 1 to 8; values are unsigned. */
+export interface MmioHandler {
+  read(offset: number, bytes: number): bigint;
+  write(offset: number, bytes: number, value: bigint): void;
+}
+
+/** `shared`: fail without shared memory; `plain`: never shared; `auto`: shared where possible. */
+export type BufferKind = 'auto' | 'shared' | 'plain';
+
+export class Views {
+  memory: WebAssembly.Memory;
+  /** The state as 32-bit words, bytes, and 64-bit words (only for compare-and-swap). Replaced when the memory grows. */
+  w!: Int32Array;
+  u8!: Uint8Array;
+  q!: BigInt64Array;
+  readonly shared: boolean;
+  /** Handlers by extent id; callbacks cannot live in shared memory. */
+  readonly mmio = new Map<number, MmioHandler>();
+  /** Frames from address 0 up that have bytes, and where: the extent that nearly every access falls in. */
+  lowFrames = 0;
+  lowWord = 0;
+  /** Entries change by compare-and-swap (several vCPUs), else by plain stores. */
+  atomic = false;
+  /** Answer of the last `readBus()`. */
+  busLo = 0;
+  busHi = 0;
+
+  constructor(bytes: number, kind: BufferKind = 'auto') {
+    const initial = Math.ceil(bytes / WASM_PAGE_BYTES);
+    if (initial > MAX_WASM_PAGES) throw new ConfigError('memory', 'at most 4 GiB of backed memory and state', bytes);
+    const made = kind === 'plain' ? undefined : tryShared(initial);
+    if (!made && kind === 'shared') throw new ConfigError('buffer', 'an environment with shared memory', kind);
+    this.shared = made !== undefined;
+    this.memory = made ?? allocate(initial, false);
+    this.look();
+  }
+
+  get byteLength(): number {
+    return this.u8.length;
+  }
+
+  /** Add at least `bytes` zero bytes at the end. @returns the offset of the first new byte */
+  grow(bytes: number): number {
+    const pages = Math.ceil(bytes / WASM_PAGE_BYTES);
+    const before = this.byteLength;
+    if (before / WASM_PAGE_BYTES + pages > MAX_WASM_PAGES) throw new ConfigError('memory', 'at most 4 GiB of backed memory and state', before + bytes);
+    try {
+      this.memory.grow(pages);
+    } catch {
+      throw new ConfigError('memory', `a host that has ${bytes} more bytes`, before + bytes);
+    }
+    this.look();
+    return before;
+  }
+
+  /** Look at the memory again: after it grew, or after the extents changed. */
+  look(): void {
+    const buffer = this.memory.buffer;
+    this.w = new Int32Array(buffer);
+    this.u8 = new Uint8Array(buffer);
+    this.q = new BigInt64Array(buffer);
+    const w = this.w;
+    this.atomic = w[HDR_ATOMIC >>> 2] !== 0;
+    this.lowFrames = this.lowWord = 0;
+    const row = w[HDR_EXTENT_BASE >>> 2] >>> 2;
+    if (w[HDR_EXTENTS >>> 2] === 0 || w[row + (EXT_KIND >>> 2)] !== EXTK_BACKED) return;
+    if ((w[row + (EXT_BASE_LO >>> 2)] | w[row + (EXT_BASE_HI >>> 2)] | w[row + (EXT_FRAMES_HI >>> 2)]) !== 0) return;
+    this.lowFrames = w[row + (EXT_FRAMES >>> 2)];
+    this.lowWord = w[row + (EXT_WORD >>> 2)];
+  }
+}
+
+function tryShared(initial: number): WebAssembly.Memory | undefined {
+  if (typeof SharedArrayBuffer === 'undefined') return undefined;
+  const memory = allocate(initial, true);
+  return memory.buffer instanceof SharedArrayBuffer ? memory : undefined;
+}
+
+function allocate(initial: number, shared: boolean): WebAssembly.Memory {
+  try {
+    return new WebAssembly.Memory({ initial, maximum: MAX_WASM_PAGES, shared });
+  } catch {
+    throw new ConfigError('memory', `a host that has ${initial * WASM_PAGE_BYTES} bytes to give`, initial * WASM_PAGE_BYTES);
+  }
+}

@@ -1,0 +1,156 @@
+/**
+ * One access: look in the TLBs, else walk; remember what was found, or forget what was cached if it faults.
+ *
+ * The hot path: takes and returns numbers, allocates nothing, throws nothing. Results are in the vCPU block (VCPU_OUT_*).
+ *
+ * Source: Intel SDM vol. 3A, "Caching Translation Information"; on what a fault removes: "Operations that Invalidate TLBs and
+ *         Paging-Structure Caches".
+ */
+import { ACCESS_STACK, FAULT_GP, FAULT_NONE, FAULT_PF, FAULT_SS, faultVector } from '../arch/fault.ts';
+import { CNT_AD_SETS, CNT_DEPTH, CNT_FAULTS, CNT_HITS, CNT_MISS_SIZE, CNT_TRANSLATIONS, CNT_WALKS } from '../layout/counter.ts';
+import { FAST_PA } from '../layout/fast-table.ts';
+import { HDR_HOST_LEVEL } from '../layout/header.ts';
+import {
+  MODE_4LEVEL, MODE_LEGACY, MODE_NONE, VCPU_CR2_HI, VCPU_CR2_LO, VCPU_MODE, VCPU_OUT_DATA_HI, VCPU_OUT_DATA_LO, VCPU_OUT_HI,
+  VCPU_OUT_HIT, VCPU_OUT_LEVEL, VCPU_OUT_LO, VCPU_OUT_REFS, VCPU_OUT_SIZE, VCPU_OUT_START, VCPU_TIMED, VCPU_TLB_LEVELS,
+} from '../layout/vcpu.ts';
+import { count } from '../memory/counters.ts';
+import type { Views } from '../memory/views.ts';
+import { fastClass, fastFill, fastHit, fastRow } from './fast-table.ts';
+import { canonical, dropFaulting } from './invalidate.ts';
+import { pscFill, pscStart } from './psc.ts';
+import { addressHi, addressLo, fragmentLo, serviceOf, tlbFill, tlbLookup } from './tlb.ts';
+import { checkLeaf, findLeaf, markEntries, pageFault, walkRoot, type WalkStart } from './walk.ts';
+
+/** Scratch of the walk in progress; a walk runs to its end before the next begins. */
+const from: WalkStart = { level: 0, lo: 0, hi: 0, acc: 0 };
+
+/**
+ * Translate the linear address of one access that lies inside one 4K page.
+ *
+ * @param v - word index of the vCPU block
+ * @param access - ACCESS_* bits
+ * @returns FAULT_NONE with the physical address in VCPU_OUT_LO/HI, or a fault (`vector << 16 | code`); CR2 is set for a #PF
+ */
+export function translate(s: Views, v: number, vaHi: number, vaLo: number, access: number): number {
+  const w = s.w;
+  const service = serviceOf(access);
+  count(w, v, CNT_TRANSLATIONS + service, 1);
+  const mode = w[v + (VCPU_MODE >>> 2)];
+  if (mode < MODE_4LEVEL) {
+    vaHi = 0; // outside 64-bit mode linear addresses have 32 bits
+    if (mode === MODE_NONE) return unpaged(w, v, vaLo);
+  } else if (!canonical(w, v, vaHi)) {
+    w[v + (VCPU_OUT_HIT >>> 2)] = w[v + (VCPU_OUT_REFS >>> 2)] = 0;
+    count(w, v, CNT_FAULTS, 1);
+    return access & ACCESS_STACK ? FAULT_SS : FAULT_GP;
+  }
+  return w[v + (VCPU_TIMED >>> 2)] ? timed(s, v, service, vaHi, vaLo, access) : functional(s, v, vaHi, vaLo, access);
+}
+
+function unpaged(w: Int32Array, v: number, vaLo: number): number {
+  w[v + (VCPU_OUT_LO >>> 2)] = vaLo;
+  w[v + (VCPU_OUT_HI >>> 2)] = 0;
+  w[v + (VCPU_OUT_SIZE >>> 2)] = w[v + (VCPU_OUT_HIT >>> 2)] = w[v + (VCPU_OUT_REFS >>> 2)] = 0;
+  w[v + (VCPU_OUT_LEVEL >>> 2)] = w[v + (VCPU_OUT_START >>> 2)] = 0;
+  return FAULT_NONE;
+}
+
+function timed(s: Views, v: number, service: number, vaHi: number, vaLo: number, access: number): number {
+  const w = s.w;
+  const level = tlbLookup(w, v, service, vaHi, vaLo, access);
+  w[v + (VCPU_OUT_HIT >>> 2)] = level;
+  if (level !== 0) {
+    w[v + (VCPU_OUT_REFS >>> 2)] = 0;
+    setAddress(w, v, vaLo, w[v + (VCPU_OUT_SIZE >>> 2)]);
+    count(w, v, CNT_HITS + (level - 1) * 3 + service, 1);
+    if (level > 1) countMisses(w, v, level - 1, w[v + (VCPU_OUT_SIZE >>> 2)]);
+    return FAULT_NONE;
+  }
+  const fault = walk(s, v, vaHi, vaLo, access, true);
+  if (fault !== FAULT_NONE) return fault;
+  pscFill(w, v, vaHi, vaLo);
+  const size = usableSize(w, v, vaLo);
+  tlbFill(w, v, service, vaHi, vaLo, size);
+  setAddress(w, v, vaLo, size);
+  countMisses(w, v, w[v + (VCPU_TLB_LEVELS >>> 2)], size);
+  return FAULT_NONE;
+}
+
+function countMisses(w: Int32Array, v: number, levels: number, size: number): void {
+  for (let l = 0; l < levels; l++) count(w, v, CNT_MISS_SIZE + l * 3 + size, 1);
+}
+
+function functional(s: Views, v: number, vaHi: number, vaLo: number, access: number): number {
+  const w = s.w;
+  const table = fastClass(access);
+  if (table >= 0) {
+    const row = fastRow(w, v, table, vaLo);
+    if (fastHit(w, row, vaHi, vaLo)) {
+      w[v + (VCPU_OUT_LO >>> 2)] = w[row + (FAST_PA >>> 2)] | (vaLo & 0xfff);
+      w[v + (VCPU_OUT_HI >>> 2)] = w[row + (FAST_PA >>> 2) + 1];
+      w[v + (VCPU_OUT_SIZE >>> 2)] = 0;
+      w[v + (VCPU_OUT_HIT >>> 2)] = 1;
+      w[v + (VCPU_OUT_REFS >>> 2)] = 0;
+      return FAULT_NONE;
+    }
+  }
+  w[v + (VCPU_OUT_HIT >>> 2)] = 0;
+  const fault = walk(s, v, vaHi, vaLo, access, false);
+  if (fault !== FAULT_NONE) return fault;
+  setAddress(w, v, vaLo, usableSize(w, v, vaLo));
+  if (table >= 0) fastFill(w, v, table, vaHi, vaLo);
+  return FAULT_NONE;
+}
+
+/** Walk, from the paging-structure caches if `cached`, until no other vCPU interferes. */
+function walk(s: Views, v: number, vaHi: number, vaLo: number, access: number, cached: boolean): number {
+  const w = s.w;
+  count(w, v, CNT_WALKS, 1);
+  w[v + (VCPU_OUT_REFS >>> 2)] = 0;
+  let fault: number, changed = 0;
+  do {
+    if (!walkRoot(w, v, vaLo, from)) fault = pageFault(w, v, access, 0);
+    else {
+      if (cached) pscStart(w, v, vaHi, vaLo, from, true);
+      fault = findLeaf(s, v, vaHi, vaLo, access, from);
+      if (fault === FAULT_NONE) fault = checkLeaf(w, v, access);
+    }
+    if (fault === FAULT_NONE) changed = markEntries(s, v, access);
+  } while (changed < 0);
+  count(w, v, CNT_DEPTH + w[v + (VCPU_OUT_REFS >>> 2)], 1);
+  if (fault !== FAULT_NONE) return faulted(w, v, vaHi, vaLo, fault);
+  if (changed > 0) count(w, v, CNT_AD_SETS, changed);
+  return FAULT_NONE;
+}
+
+function faulted(w: Int32Array, v: number, vaHi: number, vaLo: number, fault: number): number {
+  count(w, v, CNT_FAULTS, 1);
+  if (faultVector(fault) === FAULT_PF >>> 16) {
+    w[v + (VCPU_CR2_LO >>> 2)] = vaLo;
+    w[v + (VCPU_CR2_HI >>> 2)] = vaHi;
+  }
+  dropFaulting(w, v, vaHi, vaLo);
+  return fault;
+}
+
+/**
+ * Size code the translation may be cached at: the smaller of the guest's page and what the host backs it with. VCPU_OUT_DATA_LO is narrowed
+ * to that piece. A 4-MByte page is cached as its 2-MByte halves.
+ */
+export function usableSize(w: Int32Array, v: number, vaLo: number): number {
+  const level = w[v + (VCPU_OUT_LEVEL >>> 2)];
+  const size = Math.min(level, w[HDR_HOST_LEVEL >>> 2]) - 1;
+  const data = w[v + (VCPU_OUT_DATA_LO >>> 2)];
+  if (level === 2 && w[v + (VCPU_MODE >>> 2)] === MODE_LEGACY) {
+    const half = data | (vaLo & 0x200000);
+    w[v + (VCPU_OUT_DATA_LO >>> 2)] = size === 1 ? half : fragmentLo(half, vaLo, 1, 0);
+  } else if (size + 1 < level) w[v + (VCPU_OUT_DATA_LO >>> 2)] = fragmentLo(data, vaLo, level - 1, size);
+  w[v + (VCPU_OUT_SIZE >>> 2)] = size;
+  return size;
+}
+
+function setAddress(w: Int32Array, v: number, vaLo: number, size: number): void {
+  w[v + (VCPU_OUT_LO >>> 2)] = addressLo(w[v + (VCPU_OUT_DATA_LO >>> 2)], vaLo, size);
+  w[v + (VCPU_OUT_HI >>> 2)] = addressHi(w[v + (VCPU_OUT_DATA_HI >>> 2)]);
+}
