@@ -52,6 +52,11 @@ function show(got: unknown): string {
   if (got === undefined) return 'nothing';
   if (typeof got === 'bigint') return `0x${got.toString(16)}`;
   if (typeof got === 'number') return String(got);
-  const text = JSON.stringify(got) ?? String(got);
+  let text: string;
+  try {
+    text = JSON.stringify(got) ?? String(got);
+  } catch {
+    text = `a ${typeof got} that cannot be printed`; // a cycle, or a bigint inside
+  }
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }

@@ -22,7 +22,7 @@ const NAME = /^[a-z0-9][a-z0-9-]{0,63}$/;
 const MAX_SETS = 1 << 20;
 const MAX_WAYS = 512;
 const MAX_CYCLES = 100_000;
-const MAX_STRUCTURES = 16;
+const MAX_STRUCTURES = 16; // of all levels together
 const MAX_TEXT = 1000;
 /** Entries of all arrays of a model together: the state that its simulation keeps. */
 const MAX_ENTRIES = 1 << 24;
@@ -74,11 +74,12 @@ function tlbLevel(data: unknown, at: string): TlbLevel {
 }
 
 function tlbStructure(data: unknown, at: string): TlbStructure {
-  const f = fieldsOf(data, at, ['name', 'holds', 'serves', ...GEOMETRY]);
+  const f = fieldsOf(data, at, ['name', 'holds', 'serves', ...GEOMETRY], ['fractures']);
   return {
     name: nameIn(f, 'name'),
     holds: wordsIn(f, 'holds', PAGE_SIZES),
     serves: wordsIn(f, 'serves', SERVICES),
+    ...(f.values.has('fractures') ? { fractures: wordsIn(f, 'fractures', PAGE_SIZES) } : {}),
     ...geometryIn(f),
   };
 }
@@ -159,6 +160,8 @@ function checkFirstLevel(model: CpuModel, at: string): void {
 }
 
 function checkState(model: CpuModel, at: string): void {
+  const structures = model.tlb.reduce((sum, level) => sum + level.structures.length, 0);
+  if (structures > MAX_STRUCTURES) throw new ConfigError(`${at}.tlb`, `at most ${MAX_STRUCTURES} structures in all levels`, structures);
   const arrays: Geometry[] = [...model.tlb.flatMap(level => level.structures), ...model.caches.levels];
   for (const key of PSC) {
     const cache = model.psc[key];
@@ -176,7 +179,7 @@ function integerIn(f: Fields, key: string, min: number, max: number): Figure {
 }
 
 function cyclesIn(f: Fields, key: string): Figure {
-  return figureIn(f, key, `a number of cycles from 0 to ${MAX_CYCLES}`, n => n >= 0 && n <= MAX_CYCLES);
+  return integerIn(f, key, 0, MAX_CYCLES);
 }
 
 /** A number, or a number with its source; NaN and infinities satisfy no `holds`. */

@@ -4,7 +4,7 @@
  * Source: Intel SDM vol. 3A, "Page-Fault Exceptions" (CR2 is the address of the part that faults); vol. 1, "Canonical Addressing".
  */
 import { FAULT_NONE } from '../arch/fault.ts';
-import { MODE_4LEVEL, VCPU_MODE, VCPU_OUT_CYCLES, VCPU_OUT_HI, VCPU_OUT_LO } from '../layout/vcpu.ts';
+import { MODE_4LEVEL, VCPU_MODE, VCPU_OUT_CYCLES, VCPU_OUT_HI, VCPU_OUT_LO, VCPU_TIMED } from '../layout/vcpu.ts';
 import { charge } from '../cost/charge.ts';
 import type { Views } from '../memory/views.ts';
 import { peek } from '../mmu/peek.ts';
@@ -13,7 +13,7 @@ import { translate } from '../mmu/translate.ts';
 /** Translate and price one access inside a 4K page. @returns FAULT_NONE or a fault */
 export function access(s: Views, v: number, vaHi: number, vaLo: number, kind: number): number {
   const fault = translate(s, v, vaHi, vaLo, kind);
-  charge(s, v, fault !== FAULT_NONE);
+  if (s.w[v + (VCPU_TIMED >>> 2)]) charge(s, v, fault !== FAULT_NONE);
   return fault;
 }
 

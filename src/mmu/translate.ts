@@ -6,9 +6,9 @@
  * Source: Intel SDM vol. 3A, "Caching Translation Information"; on what a fault removes: "Operations that Invalidate TLBs and
  *         Paging-Structure Caches".
  */
-import { ACCESS_STACK, FAULT_GP, FAULT_NONE, FAULT_PF, FAULT_SS, faultVector } from '../arch/fault.ts';
+import { ACCESS_STACK, ACCESS_WRITE, FAULT_GP, FAULT_NONE, FAULT_PF, FAULT_SS, faultVector } from '../arch/fault.ts';
 import { CNT_AD_SETS, CNT_DEPTH, CNT_FAULTS, CNT_HITS, CNT_MISS_SIZE, CNT_TRANSLATIONS, CNT_WALKS } from '../layout/counter.ts';
-import { FAST_PA } from '../layout/fast-table.ts';
+import { FAST_PA, FAST_READ, FAST_WRITE } from '../layout/fast-table.ts';
 import { HDR_HOST_LEVEL } from '../layout/header.ts';
 import {
   MODE_4LEVEL, MODE_LEGACY, MODE_NONE, VCPU_CR2_HI, VCPU_CR2_LO, VCPU_MODE, VCPU_OUT_DATA_HI, VCPU_OUT_DATA_LO, VCPU_OUT_HI,
@@ -99,7 +99,9 @@ function functional(s: Views, v: number, vaHi: number, vaLo: number, access: num
   const fault = walk(s, v, vaHi, vaLo, access, false);
   if (fault !== FAULT_NONE) return fault;
   setAddress(w, v, vaLo, usableSize(w, v, vaLo));
-  if (table >= 0) fastFill(w, v, table, vaHi, vaLo);
+  if (table < 0) return FAULT_NONE;
+  fastFill(w, v, table, vaHi, vaLo);
+  if (access & ACCESS_WRITE) fastFill(w, v, table - FAST_WRITE + FAST_READ, vaHi, vaLo); // who may write may read
   return FAULT_NONE;
 }
 

@@ -44,11 +44,11 @@ export const zen2: CpuModel = {
       structures: [
         {
           name: 'dtlb-l2', sets: estimate(128, DTLB_L2), ways: estimate(16, DTLB_L2), replacement: 'lru',
-          holds: ['4k', '2m'], serves: ['load', 'store'],
+          holds: ['4k', '2m'], fractures: ['1g'], serves: ['load', 'store'],
         },
         {
           name: 'itlb-l2', sets: estimate(64, ITLB_L2), ways: estimate(8, ITLB_L2), replacement: 'lru',
-          holds: ['4k', '2m'], serves: ['fetch'],
+          holds: ['4k', '2m'], fractures: ['1g'], serves: ['fetch'],
         },
       ],
     },
