@@ -1,0 +1,48 @@
+/** Many accesses a call: the loop over a batch of a trace, with everything that a single access does. */
+import { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE, FAULT_NONE } from '../arch/fault.ts';
+import type { Views } from '../memory/views.ts';
+import { access } from './span.ts';
+
+/** What each KIND_* of a trace asks for: load, store, fetch, and the load of a modify (its store follows). */
+const ACCESS_OF_KIND = [ACCESS_READ, ACCESS_WRITE, ACCESS_FETCH, ACCESS_READ];
+const MODIFY = 3;
+
+/** Accesses as columns: addresses as low and high words, kinds 0 to 3, bytes from 1 to 65535. */
+export interface Columns {
+  readonly va: Int32Array;
+  readonly kind: Uint8Array;
+  readonly size: Uint16Array;
+}
+
+/**
+ * Make accesses `from` up to but not including `to`. One that crosses pages makes a translation in each; a modify loads, then stores.
+ *
+ * @param v - word index of the vCPU block @param extra - ACCESS_* bits added to each, such as ACCESS_USER
+ * @returns `to`, or the index of the first access that faulted (it can be made again)
+ */
+export function runBatch(s: Views, v: number, columns: Columns, from: number, to: number, extra: number): number {
+  const { va, kind, size } = columns;
+  for (let i = from; i < to; i++) {
+    const lo = va[2 * i], hi = va[2 * i + 1], k = kind[i];
+    const what = ACCESS_OF_KIND[k] | extra;
+    let fault = access(s, v, hi, lo, what);
+    if ((lo & 0xfff) + size[i] > 4096 && fault === FAULT_NONE) fault = rest(s, v, hi, lo, size[i], what);
+    if (k === MODIFY && fault === FAULT_NONE) {
+      fault = access(s, v, hi, lo, ACCESS_WRITE | extra);
+      if ((lo & 0xfff) + size[i] > 4096 && fault === FAULT_NONE) fault = rest(s, v, hi, lo, size[i], ACCESS_WRITE | extra);
+    }
+    if (fault !== FAULT_NONE) return i;
+  }
+  return to;
+}
+
+/** The pages of an access after its first. */
+function rest(s: Views, v: number, hi: number, lo: number, size: number, what: number): number {
+  for (let left = (lo & 0xfff) + size - 4096; left > 0; left -= 4096) {
+    lo = (lo & ~0xfff) + 4096 | 0;
+    if (lo === 0) hi = hi + 1 | 0;
+    const fault = access(s, v, hi, lo, what);
+    if (fault !== FAULT_NONE) return fault;
+  }
+  return FAULT_NONE;
+}

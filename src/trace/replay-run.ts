@@ -1,0 +1,122 @@
+/** One processor, one page size, one trace: a machine fed with batches, and what it counted. */
+import { ACCESS_USER } from '../arch/fault.ts';
+import { InvariantError } from '../errors.ts';
+import { figure, type CpuModel } from '../cost/cpu-model.ts';
+import { runBatch } from '../machine/batch.ts';
+import { Machine } from '../machine/machine.ts';
+import type { Counters } from '../machine/vcpu.ts';
+import type { AccessBatch } from './batch.ts';
+import type { NewPage } from './census.ts';
+import { Placement, type NumaPolicy, type PagePolicy } from './placement.ts';
+import type { ReplayRun, SeriesPoint, TlbCounts } from './replay-result.ts';
+
+export interface RunOptions {
+  readonly cpu: CpuModel;
+  readonly pages: PagePolicy;
+  /** Price the accesses themselves too. */
+  readonly data: boolean;
+  readonly nodes: number;
+  readonly numa: NumaPolicy;
+}
+
+const TABLE_BYTES = 256 * 2 ** 20; // room for tables; committed as they are built
+const DATA_BYTES = 2 ** 44; // unbacked: data frames need no bytes
+const FIRST_BUCKET = 1024;
+const MAX_POINTS = 512;
+const REMOTE_DISTANCE = 21;
+
+export class Run {
+  private readonly options: RunOptions;
+  private readonly machine: Machine;
+  private readonly placement: Placement;
+  private points: SeriesPoint[] = [];
+  private bucket = FIRST_BUCKET;
+  private done = 0;
+  private last = { l1Misses: 0, walks: 0, cycles: 0 };
+  private newPages = 0;
+
+  constructor(options: RunOptions) {
+    this.options = options;
+    const { nodes } = options;
+    const distances = Array.from({ length: nodes }, (_, a) => Array.from({ length: nodes }, (_, b) => (a === b ? 10 : REMOTE_DISTANCE)));
+    const bits = figure(options.cpu.physicalAddressBits);
+    const share = Math.min(DATA_BYTES, 2 ** (bits - 1)) / (nodes === 1 ? 1 : 8);
+    const extents = Array.from({ length: nodes }, (_, node) => ({ base: share * (node + 1), bytes: share / 2, kind: 'unbacked' as const, node }));
+    this.machine = Machine.create({
+      cpu: options.cpu, mode: 'timed', dataAccesses: options.data, distances, extents: [{ base: 0, bytes: TABLE_BYTES }, ...extents],
+    });
+    this.placement = new Placement(this.machine, options.pages, options.numa, nodes);
+  }
+
+  /** Replay a batch, after mapping what it touches for the first time. */
+  feed(batch: AccessBatch, fresh: readonly NewPage[]): void {
+    for (const { page } of fresh) this.placement.touch(page);
+    const v = this.machine.vcpus[0].block >>> 2;
+    let mapped = 0;
+    for (let at = 0; at < batch.count;) {
+      const to = Math.min(batch.count, at + this.bucket - (this.done % this.bucket));
+      const reached = runBatch(this.machine.views, v, batch, at, to, ACCESS_USER);
+      if (reached !== to) throw new InvariantError(`access ${this.done + reached - at} of the trace faulted though its page is mapped`);
+      this.done += to - at;
+      for (; mapped < fresh.length && fresh[mapped].at < to; mapped++) this.newPages++;
+      at = to;
+      if (this.done % this.bucket === 0) this.point();
+    }
+  }
+
+  private point(): void {
+    const c = this.machine.vcpus[0].counters();
+    const now = { l1Misses: sum(c.translations) - sum(c.hits[0]), walks: c.walks, cycles: sum(c.cycles) };
+    const { last } = this;
+    this.points.push({
+      at: this.done, l1Misses: now.l1Misses - last.l1Misses, walks: now.walks - last.walks, cycles: now.cycles - last.cycles, newPages: this.newPages,
+    });
+    this.last = now;
+    this.newPages = 0;
+    if (this.points.length === MAX_POINTS) this.merge();
+  }
+
+  /** Twice as long buckets, half as many points. */
+  private merge(): void {
+    const merged: SeriesPoint[] = [];
+    for (let k = 0; k + 1 < this.points.length; k += 2) {
+      const a = this.points[k], b = this.points[k + 1];
+      merged.push({ at: b.at, l1Misses: a.l1Misses + b.l1Misses, walks: a.walks + b.walks, cycles: a.cycles + b.cycles, newPages: a.newPages + b.newPages });
+    }
+    this.points = merged;
+    this.bucket *= 2;
+  }
+
+  result(): ReplayRun {
+    if (this.done % this.bucket !== 0) this.point();
+    const c = this.machine.vcpus[0].counters();
+    const { cpu, pages } = this.options;
+    const names = [...cpu.caches.levels.map(l => l.name), 'memory'];
+    const hits = [...c.referenceHits.slice(0, names.length - 1), c.referenceHits[3]];
+    return {
+      cpu: cpu.name, cpuTitle: cpu.title, clockGHz: figure(cpu.clockGHz), pages,
+      translations: sum(c.translations), tlb: tlbCounts(c), walks: c.walks, walkDepth: c.walkDepth,
+      references: sum(c.referenceHits), referenceHits: names.map((where, k) => ({ where, count: hits[k] })),
+      cycles: { ...c.cycles, total: sum(c.cycles) },
+      series: this.points, mapped: [this.placement.mapped[0], this.placement.mapped[1], this.placement.mapped[2]],
+      tableBytes: this.placement.space.tableBytes,
+    };
+  }
+}
+
+function tlbCounts(c: Counters): TlbCounts[] {
+  let missed = c.translations;
+  return c.hits.map((hit, l) => {
+    missed = { load: missed.load - hit.load, store: missed.store - hit.store, fetch: missed.fetch - hit.fetch };
+    const by = c.missesBySize[l];
+    return {
+      level: l + 1, loadHits: hit.load, storeHits: hit.store, fetchHits: hit.fetch,
+      loadMisses: missed.load, storeMisses: missed.store, fetchMisses: missed.fetch, missesBySize: [by['4k'], by['2m'], by['1g']] as const,
+    };
+  });
+}
+
+/** Sum of numbers, as an array or as the values of a record. */
+function sum(of: readonly number[] | object): number {
+  return (Object.values(of) as number[]).reduce((total, n) => total + n, 0);
+}

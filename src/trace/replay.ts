@@ -1,0 +1,79 @@
+/** Replays a trace through several processors and page sizes at once: the trace is read once, in constant memory. */
+import { ConfigError, InputError } from '../errors.ts';
+import { MODE_4LEVEL } from '../layout/vcpu.ts';
+import type { CpuModel } from '../cost/cpu-model.ts';
+import type { TraceReader } from './batch.ts';
+import { Census } from './census.ts';
+import { isCanonical, type NumaPolicy, type PagePolicy } from './placement.ts';
+import type { ReplayResult } from './replay-result.ts';
+import { Run } from './replay-run.ts';
+
+export interface ReplayOptions {
+  /** Name of the trace in the result. */
+  readonly name: string;
+  readonly cpus: readonly CpuModel[];
+  readonly pages: readonly PagePolicy[];
+  /** Price the accesses themselves too. Default false. */
+  readonly data?: boolean;
+  /** NUMA nodes, 1 to 8. Default 1. The vCPU is on node 0. */
+  readonly nodes?: number;
+  /** Default first-touch. */
+  readonly numa?: NumaPolicy;
+  /** Stop after this many accesses (whole batches: the last one is cut). Default: no limit. */
+  readonly limit?: number;
+  /** Called after each batch with the accesses replayed so far. */
+  readonly onProgress?: (accesses: number, reader: TraceReader) => void;
+}
+
+/**
+ * Replay a trace.
+ *
+ * Every page that the trace touches is mapped (user, writable) before the batch that touches it runs, so that no access faults; what is
+ * counted is translation, not demand paging.
+ *
+ * @param reader - from `openTrace()`; closed at the end, whatever happens
+ * @throws InputError - the trace is malformed, or has an address that is not canonical under 4-level paging
+ * @throws ConfigError - no processor, no page size, or an option out of range
+ */
+export async function replay(reader: TraceReader, options: ReplayOptions): Promise<ReplayResult> {
+  const started = performance.now();
+  try {
+    const runs = makeRuns(options);
+    const census = new Census();
+    const limit = options.limit ?? Infinity;
+    for (let batch = await reader.next(); batch; batch = await reader.next()) {
+      batch.count = Math.min(batch.count, limit - census.accesses);
+      const before = census.accesses;
+      const fresh = census.add(batch);
+      const bad = fresh.find(p => !isCanonical(p.page, MODE_4LEVEL));
+      if (bad) {
+        throw new InputError(options.name, `access ${before + bad.at + 1}`, 'a canonical address (48 bits, sign-extended)', `0x${(BigInt(bad.page) << 12n).toString(16)}`);
+      }
+      for (const run of runs) run.feed(batch, fresh);
+      options.onProgress?.(census.accesses, reader);
+      if (census.accesses >= limit) break;
+    }
+    const seconds = (performance.now() - started) / 1000;
+    return {
+      version: 1,
+      trace: {
+        name: options.name, format: reader.format, accesses: census.accesses, ...census.kinds, systemCalls: census.systemCalls,
+        skipped: reader.skipped, pages4k: census.pages4k, workingSet: census.workingSet(), map: census.map(),
+      },
+      runs: runs.map(run => run.result()),
+      seconds,
+      rate: (census.accesses * runs.length) / seconds,
+    };
+  } finally {
+    await reader.close();
+  }
+}
+
+function makeRuns(options: ReplayOptions): Run[] {
+  const { cpus, pages, data = false, nodes = 1, numa = 'first-touch', limit } = options;
+  if (cpus.length === 0) throw new ConfigError('cpus', 'at least one processor', 'none');
+  if (pages.length === 0) throw new ConfigError('pages', 'at least one page size', 'none');
+  if (!Number.isInteger(nodes) || nodes < 1 || nodes > 8) throw new ConfigError('nodes', 'an integer from 1 to 8', nodes);
+  if (limit !== undefined && (!Number.isSafeInteger(limit) || limit < 1)) throw new ConfigError('limit', 'an integer from 1', limit);
+  return cpus.flatMap(cpu => pages.map(p => new Run({ cpu, pages: p, data, nodes, numa })));
+}
