@@ -99,7 +99,7 @@ function drawRow(row: MapRow, i: number, place: Place): Markup {
   const middle = top + height / 2;
   return html`<g class="region"><text class="address" x="${left}" y="${px(middle - 3)}">${hex(row.start)}</text>\
 <text class="tick" x="${left}" y="${px(middle + 12)}">${bytes(spanBytes(row))}\
-${row.regions > 1 && ` in ${row.regions}`}</text>\
+${row.regions > 1 && `, ${row.regions} regions`}</text>\
 <rect class="outline" x="${px(blockLeft)}" y="${px(top)}" width="${px(blockWidth)}" height="${px(height)}" \
 data-row="${i}" data-col="0"/>\
 <rect class="block" x="${px(blockLeft)}" y="${px(top)}" width="${px(Math.max(1, touched))}" height="${px(height)}" \

@@ -51,7 +51,7 @@ export function plotHtml(plot: Plot): Markup {
   const empty = plot.data.rows.length === 0 || plot.data.xs.length === 0;
   if (empty) {
     return html`<figure id="${plot.id}"><figcaption><h3>${plot.title}</h3></figcaption>
-<p class="empty">Nothing was recorded for this chart.</p></figure>\n`;
+<p class="empty">Nothing to draw: none were counted.</p></figure>\n`;
   }
   return html`<figure id="${plot.id}">
 <figcaption><h3>${plot.title}</h3></figcaption>
