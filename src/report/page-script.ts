@@ -21,6 +21,7 @@ for (const stage of document.querySelectorAll('.stage')) {
   stage.setAttribute('aria-label', stage.dataset.title + '. Arrow keys read its numbers.');
 
   const clear = () => {
+    readout.classList.remove('live');
     stage.classList.remove('picked');
     for (const old of stage.querySelectorAll('.cursor,.halo')) old.remove();
     for (const old of stage.querySelectorAll('.on')) old.classList.remove('on');
@@ -42,7 +43,7 @@ for (const stage of document.querySelectorAll('.stage')) {
     const mark = svg && svg.querySelector('[data-row="' + row + '"][data-col="' + col + '"]');
     if (line && line.points.numberOfItems > col) {
       stage.classList.add('picked');
-      line.parentElement.classList.add('on');
+      for (const series of svg.querySelectorAll('.series[data-row="' + row + '"]')) series.classList.add('on');
       const point = line.points.getItem(col);
       ring(svg, 'circle', { cx: point.x, cy: point.y, r: 7 });
     } else if (mark) {
@@ -50,6 +51,7 @@ for (const stage of document.querySelectorAll('.stage')) {
       ring(svg, 'rect', { x: box.x - 1, y: box.y - 1, width: box.width + 2, height: box.height + 2 });
     }
     const along = data.tall ? data.corner.toLowerCase() + ' ' : '';
+    readout.classList.add('live');
     readout.textContent = data.rows[row].name + ', ' + along + data.xs[col] + ': ' + data.rows[row].say[col];
   };
 
@@ -100,4 +102,4 @@ for (const stage of document.querySelectorAll('.stage')) {
 `;
 
 /** SHA-256 of the script in base64: the page's content policy lets this script run, and no other. */
-export const PAGE_SCRIPT_SHA256 = 'miGJl2iqtqdPeUw8tOAMeYHjPZk11Yf4Ss6/oXS8umg=';
+export const PAGE_SCRIPT_SHA256 = 'B9upTasivVXDtV1UN1kKiV2jUsQ9rRk9cHNogKKMX+Y=';

@@ -57,7 +57,7 @@ p{margin:.5rem 0;max-width:44rem}
 a{color:var(--accent)}
 nav ul,.legend{list-style:none;margin:.6rem 0;padding:0;display:flex;flex-wrap:wrap;gap:.3rem 1.2rem}
 nav a{display:inline-block;padding:.25rem 0}
-.facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(12.5rem,1fr));gap:1px;margin:1.5rem 0 0;
+.facts{display:grid;grid-template-columns:repeat(4,1fr);gap:1px;margin:1.5rem 0 0;
 background:var(--rule);border:1px solid var(--rule)}
 .facts div{background:var(--paper);padding:.8rem 1rem}
 .facts dt{color:var(--soft);font-size:.8125rem}
@@ -74,10 +74,12 @@ svg{display:block;max-width:100%}
 .narrow{display:none;max-width:35rem}
 .defs{position:absolute;width:0;height:0}
 .empty{color:var(--soft)}
-.readout{margin:.3rem 0 0;min-height:1.6em;font-size:.875rem;color:var(--soft);font-variant-numeric:tabular-nums}
+.readout{margin:.55rem 0 0;min-height:1.6em;font-size:.875rem;color:var(--soft);font-variant-numeric:tabular-nums}
+.readout.live{color:var(--ink);font-weight:600}
 details{margin:.4rem 0 0;font-size:.875rem}
 summary{cursor:pointer;color:var(--accent);width:fit-content;padding:.25rem 0}
-.scroll{overflow:auto;max-height:30rem;margin:.6rem 0;border:1px solid var(--rule)}
+.scroll{overflow:auto;margin:.6rem 0;border:1px solid var(--rule)}
+details .scroll{max-height:30rem}
 table{border-collapse:collapse;font-size:.875rem;line-height:1.4;font-variant-numeric:tabular-nums;width:100%}
 th,td{padding:.4rem .6rem;text-align:right;border-bottom:1px solid var(--rule)}
 td{white-space:nowrap}
@@ -114,7 +116,7 @@ svg .names text{fill:var(--c)}
 [class*="ramp-"].part{stroke:var(--strong)}
 .chip{stroke:none}
 .hatch{pointer-events:none}
-.hatches path,.hatches circle{stroke:var(--paper);stroke-width:1.4;fill:none;opacity:.75}
+.hatches path,.hatches circle{stroke:var(--paper);stroke-width:1.4;fill:none;opacity:.6}
 .outline{fill:var(--empty);stroke:var(--strong);stroke-width:1}
 .gap path{fill:none;stroke:var(--strong);stroke-width:1}
 .cursor{fill:none;stroke:var(--ink);stroke-width:2.5;pointer-events:none}
@@ -125,11 +127,12 @@ svg .names text{fill:var(--c)}
 const ADAPTING = `
 @media (max-width:44.99rem){tbody th{white-space:normal;min-width:5.5rem;max-width:9rem;overflow-wrap:anywhere}
 .readout{min-height:3.1em}.stage .wide{display:none}.stage .narrow{display:block}header{padding-top:1.5rem}
-.facts{grid-template-columns:repeat(auto-fit,minmax(9rem,1fr))}.facts div{padding:.6rem .8rem}
+.facts{grid-template-columns:repeat(2,1fr)}.facts div{padding:.6rem .8rem}
 header,main,footer{padding-left:1rem;padding-right:1rem}}
-@media print{body{font-size:10.5pt}.skip,nav,.readout,details:not([open]),details>summary{display:none!important}
+@media print{:root{--paper:#fff}body{font-size:10.5pt}section>p:first-of-type{break-after:avoid}
+.facts{grid-template-columns:repeat(4,1fr)}.skip,nav,.readout,details:not([open]),details>summary{display:none!important}
 .stage .wide{display:block}.stage .narrow{display:none}figure,.facts,tr{break-inside:avoid}h2,h3{break-after:avoid}
-.scroll{overflow:visible;max-height:none}thead th,tbody th{position:static}table{font-size:8pt}
+.scroll,details .scroll{overflow:visible;max-height:none}thead th,tbody th{position:static}table{font-size:8pt}
 th,td{padding:.25rem .35rem}thead th,tbody th{min-width:0}.words{min-width:0}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}header,main,footer{max-width:none;padding:0}}
 `;

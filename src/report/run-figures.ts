@@ -49,3 +49,9 @@ export function tlbLevels(runs: readonly ReplayRun[]): readonly number[] {
 export function perAccess(amount: number, accesses: number): number {
   return accesses > 0 ? amount / accesses : NaN;
 }
+
+/** Page sizes, and their places in `BySize`, that some run mapped or missed. */
+export function sizesInUse(runs: readonly ReplayRun[]): readonly (readonly [name: string, index: 0 | 1 | 2])[] {
+  return ([['4k', 0], ['2m', 1], ['1g', 2]] as const).filter(([, index]) => runs.some((run) =>
+    run.mapped[index] > 0 || run.tlb.some((counts) => counts.missesBySize[index] > 0)));
+}

@@ -1,11 +1,13 @@
 /** A replay in words and in one table. */
 
-import type { ReplayResult, ReplayRun } from '../trace/replay-result.ts';
+import type { ReplayResult } from '../trace/replay-result.ts';
 import { html } from './markup.ts';
 import type { Markup } from './markup.ts';
 import { bytes, count, figureText, fixed, NONE, percent, short } from './number-format.ts';
 import { numberTable } from './plot.ts';
-import { perAccess, referencesPerWalk, runLabel, tlbLevel, tlbLevels, tlbMisses, translationCycles } from './run-figures.ts';
+import {
+  perAccess, referencesPerWalk, runLabel, sizesInUse, tlbLevel, tlbLevels, tlbMisses, translationCycles,
+} from './run-figures.ts';
 
 /** The result in one sentence: which run spends least on translation, and by how much. */
 export function headline({ trace, runs }: ReplayResult): string {
@@ -35,16 +37,21 @@ function ratio(times: number): string {
 export function traceFacts({ trace, runs }: ReplayResult): Markup {
   const last = trace.workingSet.at(-1);
   const facts: (readonly [string, string, string])[] = [
-    ['Accesses', short(trace.accesses), `${count(trace.accesses)}: ${short(trace.loads)} loads, `
-      + `${short(trace.stores)} stores, ${short(trace.fetches)} fetches`],
+    ['Accesses', short(trace.accesses), `${count(trace.accesses)}: ${whole(trace.loads)} loads, `
+      + `${whole(trace.stores)} stores, ${whole(trace.fetches)} fetches`],
     ['Memory touched', bytes(trace.pages4k * 4096), `${count(trace.pages4k)} pages of 4 KiB`],
-    ['Working set', last === undefined ? NONE : `${short(last.pages)} pages`,
+    ['Working set', last === undefined ? NONE : `${whole(last.pages)} pages`,
       last === undefined ? 'not recorded' : `on average in ${count(last.window)} accesses`],
     ['Runs', count(runs.length), `processors: ${new Set(runs.map((run) => run.cpu)).size}, `
       + `page size policies: ${new Set(runs.map((run) => run.pages)).size}`],
   ];
   return html`<dl class="facts">${facts.map(([name, value, more]) => html`<div><dt>${name}</dt>\
 <dd><strong>${value}</strong> <span>${more}</span></dd></div>`)}</dl>`;
+}
+
+/** A short number that no line break parts from its letter. */
+function whole(n: number): string {
+  return short(n).replace(' ', '\u00a0');
 }
 
 /** A row for each run: the numbers that matter. */
@@ -64,20 +71,16 @@ export function runTable({ trace, runs }: ReplayResult): Markup {
   }));
 }
 
-const SIZES = ['4k', '2m', '1g'] as const;
-
-/** A row for each run: misses by the size of the page found, and what was mapped. */
+/** A row for each run: misses by the size of the page found, and what was mapped. Sizes that no run used are left out. */
 export function sizeTable({ runs }: ReplayResult): Markup {
   const levels = tlbLevels(runs);
+  const sizes = sizesInUse(runs);
   return numberTable('Page sizes', [
-    'Run', ...levels.flatMap((level) => SIZES.map((size) => `L${level} misses, ${size}`)),
-    ...SIZES.map((size) => `Mapped, ${size}`), 'Paging structures',
+    'Run', ...levels.flatMap((level) => sizes.map(([size]) => `L${level} misses, ${size}`)),
+    ...sizes.map(([size]) => `Mapped, ${size}`), 'Paging structures',
   ], runs.map((run) => [
-    runLabel(run), ...levels.flatMap((level) => sizeCells(run, level)), ...run.mapped.map(count), bytes(run.tableBytes),
+    runLabel(run),
+    ...levels.flatMap((level) => sizes.map(([, s]) => count(tlbLevel(run, level)?.missesBySize[s] ?? NaN))),
+    ...sizes.map(([, s]) => count(run.mapped[s])), bytes(run.tableBytes),
   ]));
-}
-
-function sizeCells(run: ReplayRun, level: number): readonly string[] {
-  const counts = tlbLevel(run, level);
-  return SIZES.map((_, s) => (counts === undefined ? NONE : count(counts.missesBySize[s] ?? NaN)));
 }

@@ -1,9 +1,10 @@
 /** Tables for the terminal: a generic aligned one, and the summary of a replay made of it. */
 
 import type { ReplayResult, ReplayRun, TraceSummary } from '../trace/replay-result.ts';
-import { bytes, count, fixed, NONE, percent, printable } from './number-format.ts';
+import { bytes, count, fixed, percent, printable } from './number-format.ts';
 import {
-  cacheLevels, perAccess, referenceHits, referencesPerWalk, tlbLevel, tlbLevels, tlbMisses, translationCycles,
+  cacheLevels, perAccess, referenceHits, referencesPerWalk, sizesInUse, tlbLevel, tlbLevels, tlbMisses,
+  translationCycles,
 } from './run-figures.ts';
 
 /** A column of a text table. */
@@ -87,21 +88,17 @@ function runTable(runs: readonly ReplayRun[], accesses: number): string {
   return `${textTable(columns, rows)}Misses in % of translations; "in" says where the walks' references hit.\n`;
 }
 
-const SIZES = ['4k', '2m', '1g'] as const;
-
 function sizeTable(runs: readonly ReplayRun[]): string {
   const levels = tlbLevels(runs).slice(0, 2);
+  const sizes = sizesInUse(runs);
   const columns: TextColumn[] = [...RUN, ...[
-    ...levels.flatMap((level) => SIZES.map((size) => `L${level} misses\n${size}`)),
-    ...SIZES.map((size) => `mapped\n${size}`), 'tables',
+    ...levels.flatMap((level) => sizes.map(([size]) => `L${level} misses\n${size}`)),
+    ...sizes.map(([size]) => `mapped\n${size}`), 'tables',
   ].map((heading): TextColumn => ({ heading, align: 'right' }))];
   const rows = runs.map((run) => [
     run.cpu, run.pages,
-    ...levels.flatMap((level) => SIZES.map((_, s) => {
-      const misses = tlbLevel(run, level)?.missesBySize[s];
-      return misses === undefined ? NONE : count(misses);
-    })),
-    ...SIZES.map((_, s) => count(run.mapped[s] ?? NaN)), bytes(run.tableBytes),
+    ...levels.flatMap((level) => sizes.map(([, s]) => count(tlbLevel(run, level)?.missesBySize[s] ?? NaN))),
+    ...sizes.map(([, s]) => count(run.mapped[s])), bytes(run.tableBytes),
   ]);
   return `${textTable(columns, rows)}Misses by the size of the page found, pages mapped by size, paging structures.\n`;
 }
