@@ -37,7 +37,8 @@ function plotOf({ trace, runs }: ReplayResult, causes: typeof CAUSES, id: string
   const most = Math.max(0, ...bars.map((bar) => bar.total));
   return {
     id, title,
-    desc: `Stacked bars, one for each run. ${bars.map((bar) => `${bar.name}: ${bar.end} cycles per access`).join('; ')}.`,
+    desc: 'Stacked bars, one for each run. '
+      + `${bars.map((bar) => `${bar.name}: ${bar.end} cycles per access`).join('; ')}.`,
     legend: segmentLegend(causes),
     data: {
       corner: 'Run', xs: [...causes.map(({ name }) => name), 'total'], tall: false,

@@ -1,6 +1,6 @@
 /**
- * The address space: a block for each touched region, low addresses on top. Heights grow with the logarithm of the size,
- * gaps are squeezed into labelled breaks, and beside each block stand its loads, stores and fetches.
+ * The address space: a block for each touched region, low addresses on top. Heights grow with the logarithm of the
+ * size, gaps are squeezed into labelled breaks, and beside each block stand its loads, stores and fetches.
  */
 
 import type { ReplayResult } from '../trace/replay-result.ts';
@@ -34,7 +34,8 @@ export function mapPlot({ trace }: ReplayResult): Plot {
   return {
     id: 'address-map',
     title: 'Map of the address space',
-    desc: `${count(trace.map.length)} regions touched${merged ? `, close ones drawn as one, ${rows.length} in all` : ''}. `
+    desc: `${count(trace.map.length)} regions touched`
+      + `${merged ? `, close ones drawn as one, ${rows.length} in all` : ''}. `
       + `${rows.slice(0, 6).map((row) => `${hex(row.start)}: ${bytes(spanBytes(row))}, ${words(row)}`).join('; ')}.`,
     legend: segmentLegend([
       { name: 'touched share of the region', paint: 'block' }, ...KINDS,
@@ -54,8 +55,8 @@ export function mapPlot({ trace }: ReplayResult): Plot {
 
 function drawMap(rows: readonly MapRow[], canvas: Canvas): Drawing {
   const left = canvas.narrow ? 2 : 6;
-  const blockLeft = left + (canvas.narrow ? 126 : 150);
-  const blockWidth = canvas.narrow ? 84 : 230;
+  const blockLeft = left + (canvas.narrow ? 136 : 150);
+  const blockWidth = canvas.narrow ? 76 : 230;
   const barsLeft = blockLeft + blockWidth + 14;
   const most = Math.max(10, ...rows.flatMap((row) => [row.loads, row.stores, row.fetches]));
   const scale = logScale(1, most, barsLeft, canvas.width - (canvas.narrow ? 44 : 64), canvas.narrow ? 3 : 6);

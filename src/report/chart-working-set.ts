@@ -34,7 +34,8 @@ export function workingSetPlot({ trace }: ReplayResult): Plot {
         scale: (from, to, wanted) => logScale(Math.min(...pages), Math.max(...pages), from, to, wanted),
       },
       lines: [{
-        name: 'pages', look: { colour: 0, dash: '' }, points: points.map((point) => [point.window, point.pages] as const),
+        name: 'pages', look: { colour: 0, dash: '' },
+        points: points.map((point) => [point.window, point.pages] as const),
       }],
     }, canvas),
   };

@@ -1,4 +1,4 @@
-/** A replay as comma-separated values, RFC 4180: a header, then one row for each run; numbers in full, never rounded. */
+/** A replay as comma-separated values, RFC 4180: a header, then a row for each run; numbers in full, never rounded. */
 
 import type { ReplayResult, ReplayRun } from '../trace/replay-result.ts';
 import { cacheLevels, perAccess, referenceHits, tlbLevel, tlbLevels, translationCycles } from './run-figures.ts';

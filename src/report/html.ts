@@ -37,7 +37,9 @@ ${hatches()}
 <p class="kicker">pagewalk replay</p>
 <h1><bdi>${trace.name}</bdi></h1>
 <p class="headline">${headline(result)}</p>
-<nav aria-label="Sections"><ul>${SECTIONS.map(({ id, title }) => html`<li><a href="#${id}">${title}</a></li>`)}</ul></nav>
+<nav aria-label="Sections">
+<ul>${SECTIONS.map(({ id, title }) => html`<li><a href="#${id}">${title}</a></li>`)}</ul>
+</nav>
 </header>
 <main id="main" tabindex="-1">
 ${SECTIONS.map((section) => html`<section id="${section.id}" aria-labelledby="${section.id}-h">
@@ -95,8 +97,8 @@ ${plotHtml(mapPlot(result))}
 
 /** Patterns that tell parts apart without colour; the whole page uses these. */
 function hatches(): Markup {
-  const pattern = (i: number, size: number, body: Markup) => html`<pattern id="hatch-${i}" class="hatches" width="${size}" \
-height="${size}" patternUnits="userSpaceOnUse">${body}</pattern>`;
+  const pattern = (i: number, size: number, body: Markup) => html`<pattern id="hatch-${i}" class="hatches" \
+width="${size}" height="${size}" patternUnits="userSpaceOnUse">${body}</pattern>`;
   return html`<svg class="defs" aria-hidden="true" focusable="false"><defs>\
 ${pattern(0, 7, html`<path d="M-1 8L8 -1M-1 1L1 -1M6 8L8 6"/>`)}\
 ${pattern(1, 6, html`<circle cx="3" cy="3" r="0.8"/>`)}\
@@ -111,10 +113,10 @@ function footer({ trace, runs, seconds, rate }: ReplayResult): Markup {
 <dt>Counts</dt><dd>Misses, walks and references are counted exactly, for the processor as it is modelled. The model's
 sizes and rules come from vendors and measurements where they exist; others are estimates.</dd>
 <dt>Cycles</dt><dd>Cycles are approximate. Accesses are priced one after another, while a real processor overlaps them,
-so the cost shown is nearer to an upper bound than to a clock. Compare runs with each other rather than with a stopwatch.
+so the cost shown is nearer to an upper bound than to a clock. Compare runs with each other, not with a stopwatch.
 Cycles of processors with different clocks differ in length; nanoseconds do not.</dd>
-<dt>Translations</dt><dd>An access that crosses a page makes one translation for each part, and a modify makes a load and
-a store. Shares of misses are shares of translations; cycles are per access.</dd>
+<dt>Translations</dt><dd>An access that crosses a page makes one translation for each part, and a modify makes a load
+and a store. Shares of misses are shares of translations; cycles are per access.</dd>
 <dt>Signs</dt><dd>A dash stands for what does not exist, such as a TLB level a processor lacks. Nothing that happened is
 rounded to zero: it reads &lt;0.01 instead. k, M, G are powers of 1,000; KiB, MiB, GiB powers of 1,024.</dd>
 </dl>

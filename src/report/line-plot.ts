@@ -90,7 +90,8 @@ function endNames(lines: readonly Line[], { right, top, bottom, x, y }: Frame): 
     return last === undefined ? [] : [{ line, row, x: x.at(last[0]), y: y.at(last[1]) }];
   });
   const places = spread(ends.map((end) => end.y), 15, top - 8, bottom + 4);
-  return html`<g class="names">${ends.map((end, i) => html`<g class="series c${end.line.look.colour}" data-row="${end.row}">\
+  return html`<g class="names">${ends.map((end, i) => html`\
+<g class="series c${end.line.look.colour}" data-row="${end.row}">\
 <path class="leader" d="M${px(end.x + 3)} ${px(end.y)}L${px(right + 12)} ${px(places[i]!)}"/>\
 <text x="${px(right + 16)}" y="${px(places[i]! + 4)}">${clip(end.line.name, 150)}</text></g>`)}</g>`;
 }

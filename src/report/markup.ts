@@ -40,8 +40,12 @@ const ENTITIES: Readonly<Record<string, string>> = {
 
 /** Data for the page's script, in an element that no browser runs. */
 export function jsonBlock(data: unknown): Markup {
-  const json = JSON.stringify(data).replace(/[<>&\u2028\u2029]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  const json = JSON.stringify(data).replace(/[<>&\u2028\u2029]/g, unicodeEscape);
   return new Markup(`<script type="application/json">${json}</script>`);
+}
+
+function unicodeEscape(c: string): string {
+  return `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
 /** A coordinate in a drawing: a tenth of a pixel is enough. */

@@ -7,7 +7,8 @@
 export const LIGHT: Readonly<Record<string, string>> = {
   paper: '#fdfdfb', card: '#f3f4f1', ink: '#1b2027', soft: '#515b66', rule: '#d5d9d6', strong: '#7b858f',
   focus: '#0a58ca', accent: '#0b5a8f',
-  s0: '#0b62a8', s1: '#b84300', s2: '#00735a', s3: '#85388c', s4: '#7d5f00', s5: '#b3246d', s6: '#48546b', s7: '#00707f',
+  s0: '#0b62a8', s1: '#b84300', s2: '#00735a', s3: '#85388c', s4: '#7d5f00', s5: '#b3246d', s6: '#48546b',
+  s7: '#00707f',
   'cause-0': '#00707f', 'cause-1': '#7d5f00', 'cause-2': '#b23a1e', 'cause-3': '#59636e',
   'kind-0': '#0b62a8', 'kind-1': '#b84300', 'kind-2': '#00735a', block: '#66707c', empty: '#e9ebe7',
 };
@@ -16,7 +17,8 @@ export const LIGHT: Readonly<Record<string, string>> = {
 export const DARK: Readonly<Record<string, string>> = {
   paper: '#14181d', card: '#1d232a', ink: '#e8ebee', soft: '#aab3bd', rule: '#333b44', strong: '#7f8a95',
   focus: '#8ec5ff', accent: '#7cc0f2',
-  s0: '#68b1f5', s1: '#ff9257', s2: '#3ccb9f', s3: '#d797e2', s4: '#e3bd43', s5: '#ff8cbb', s6: '#b4bfcc', s7: '#5fd4e3',
+  s0: '#68b1f5', s1: '#ff9257', s2: '#3ccb9f', s3: '#d797e2', s4: '#e3bd43', s5: '#ff8cbb', s6: '#b4bfcc',
+  s7: '#5fd4e3',
   'cause-0': '#5fd4e3', 'cause-1': '#e3bd43', 'cause-2': '#ff9257', 'cause-3': '#a5b0bb',
   'kind-0': '#68b1f5', 'kind-1': '#ff9257', 'kind-2': '#3ccb9f', block: '#9aa6b2', empty: '#262d35',
 };
@@ -130,7 +132,8 @@ const ADAPTING = `
 .facts{grid-template-columns:repeat(2,1fr)}.facts div{padding:.6rem .8rem}
 header,main,footer{padding-left:1rem;padding-right:1rem}}
 @media print{:root{--paper:#fff}body{font-size:10.5pt}section>p:first-of-type{break-after:avoid}
-.facts{grid-template-columns:repeat(4,1fr)}.skip,nav,.readout,details:not([open]),details>summary{display:none!important}
+.facts{grid-template-columns:repeat(4,1fr)}
+.skip,nav,.readout,details:not([open]),details>summary{display:none!important}
 .stage .wide{display:block}.stage .narrow{display:none}figure,.facts,tr{break-inside:avoid}h2,h3{break-after:avoid}
 .scroll,details .scroll{overflow:visible;max-height:none}thead th,tbody th{position:static}table{font-size:8pt}
 th,td{padding:.25rem .35rem}thead th,tbody th{min-width:0}.words{min-width:0}

@@ -1,7 +1,7 @@
 /**
- * A plot: one drawing and the numbers in it. The numbers are kept once, as text, and serve three readers: the table under
- * the drawing, the keyboard readout and the tests. A drawing is made twice, for wide and for narrow screens, so that its
- * text stays readable; the style sheet shows one.
+ * A plot: one drawing and the numbers in it. The numbers are kept once, as text, and serve three readers: the table
+ * under the drawing, the keyboard readout and the tests. A drawing is made twice, for wide and for narrow screens, so
+ * that its text stays readable; the style sheet shows one.
  */
 
 import { html, jsonBlock, px } from './markup.ts';

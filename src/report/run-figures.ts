@@ -1,10 +1,11 @@
 /** What the reports derive from the counts of one run. A figure that does not exist is NaN and prints as a dash. */
 
 import type { ReplayRun, TlbCounts } from '../trace/replay-result.ts';
+import { printable } from './number-format.ts';
 
 /** The name of a run in every table and chart: `skylake 4k`. */
 export function runLabel(run: ReplayRun): string {
-  return `${run.cpu} ${run.pages}`;
+  return printable(`${run.cpu} ${run.pages}`);
 }
 
 /** The counts of one TLB level, if the processor has it. */

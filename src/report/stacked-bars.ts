@@ -1,4 +1,4 @@
-/** Horizontal stacked bars, one for each run: lengths in proportion, parts hatched and, where they are wide, labelled. */
+/** Horizontal stacked bars, one for each run: lengths in proportion, parts hatched and, where wide, labelled. */
 
 import { html, px } from './markup.ts';
 import type { Markup } from './markup.ts';

@@ -71,7 +71,7 @@ export function runTable({ trace, runs }: ReplayResult): Markup {
   }));
 }
 
-/** A row for each run: misses by the size of the page found, and what was mapped. Sizes that no run used are left out. */
+/** A row for each run: misses by the size of the page found, and what was mapped. Sizes no run used are left out. */
 export function sizeTable({ runs }: ReplayResult): Markup {
   const levels = tlbLevels(runs);
   const sizes = sizesInUse(runs);

@@ -14,8 +14,11 @@ function parseCsv(text: string): string[][] {
       else quoted = false;
     } else if (c === '"' && cell === '') quoted = true;
     else if (c === ',') { record.push(cell); cell = ''; }
-    else if (c === '\r' && text[i + 1] === '\n') { record.push(cell); records.push(record); [record, cell] = [[], '']; i++; }
-    else cell += c;
+    else if (c === '\r' && text[i + 1] === '\n') {
+      records.push([...record, cell]);
+      [record, cell] = [[], ''];
+      i++;
+    } else cell += c;
   }
   expect([quoted, cell, record]).toEqual([false, '', []]);
   return records;

@@ -53,7 +53,8 @@ describe.skipIf(chromium === undefined)('report in chromium (skipped where none 
       expect(found.title).toContain('pagewalk report');
       const { l1Misses, at } = result.runs[0]!.series[0]!;
       if (result.runs[0]!.series.length === 1) {
-        expect(found.readouts[0]).toBe(`${result.runs[0]!.cpu} 4k, accesses 1 to ${at.toLocaleString('en')}: ${l1Misses}`);
+        expect(found.readouts[0])
+          .toBe(`${result.runs[0]!.cpu} 4k, accesses 1 to ${at.toLocaleString('en')}: ${l1Misses}`);
       } else {
         const [start, right, down] = found.readouts;
         expect(start).toMatch(/^skylake 4k, accesses 1 to [\d,]+: [\d.,]+$/);
@@ -76,7 +77,8 @@ async function visit(page: string): Promise<{ findings: readonly Finding[]; log:
       '--enable-logging=stderr', '--window-size=1400,900', '--dump-dom', `file://${file}`,
     ], { timeout: 90_000, maxBuffer: 1 << 28 });
     const json = /<pre id="found">([^<]*)<\/pre>/.exec(stdout)?.[1] ?? '';
-    const findings = JSON.parse(json.replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&amp;', '&')) as Finding[];
+    const plain = json.replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&amp;', '&');
+    const findings = JSON.parse(plain) as Finding[];
     return { findings, log: stderr.split('\n'), dom: stdout };
   } finally {
     rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
@@ -86,7 +88,7 @@ async function visit(page: string): Promise<{ findings: readonly Finding[]; log:
 function frames(page: string): string {
   const escaped = page.replaceAll('&', '&amp;').replaceAll('"', '&quot;');
   return `<!DOCTYPE html><title>frames</title><body>
-${WIDTHS.map((width) => `<iframe style="border:0;width:${width}px;height:800px" srcdoc="${escaped}"></iframe>`).join('\n')}
+${WIDTHS.map((width) => `<iframe style="border:0;width:${width}px;height:50em" srcdoc="${escaped}"></iframe>`).join('')}
 <pre id="found"></pre><script>
 const ask = (frame) => {
   const { contentDocument: page, contentWindow: window } = frame;
@@ -122,7 +124,8 @@ onload = () => {
 function findChromium(): string | undefined {
   const named = process.env['CHROMIUM'];
   const names = ['chromium', 'chromium-browser', 'google-chrome'];
-  const places = (process.env['PATH'] ?? '').split(delimiter).flatMap((folder) => names.map((name) => join(folder, name)));
+  const folders = (process.env['PATH'] ?? '').split(delimiter);
+  const places = folders.flatMap((folder) => names.map((name) => join(folder, name)));
   return [...(named === undefined ? [] : [named]), ...places].find((place) => {
     try {
       accessSync(place, constants.X_OK);

@@ -36,7 +36,8 @@ export function sampleResult(options: SampleOptions = {}): ReplayResult {
     version: 1,
     trace: {
       name, format: 'pwt', accesses, loads, stores, fetches: accesses - loads - stores, modifies: 1234,
-      systemCalls: 87, skipped: 0, pages4k: 21_934, workingSet: sampleWorkingSet(accesses), map: sampleMap(regions, accesses),
+      systemCalls: 87, skipped: 0, pages4k: 21_934,
+      workingSet: sampleWorkingSet(accesses), map: sampleMap(regions, accesses),
     },
     runs, seconds: 2.375, rate: (accesses * runs.length) / 2.375,
   };
@@ -54,7 +55,8 @@ function sampleRun(cpu: string, pages: string, { accesses, points, rate, data, t
   const series = sampleSeries(accesses, points, rate);
   const l1 = series.reduce((sum, point) => sum + point.l1Misses, 0);
   const walks = series.reduce((sum, point) => sum + point.walks, 0);
-  const walkDepth = [0, ...split(walks, pages === '4k' ? [0.82, 0.15, 0.02, 0.01] : [0.93, 0.06, 0.01]), 0, 0].slice(0, 6);
+  const depths = pages === '4k' ? [0.82, 0.15, 0.02, 0.01] : [0.93, 0.06, 0.01];
+  const walkDepth = [0, ...split(walks, depths), 0, 0].slice(0, 6);
   const references = walkDepth.reduce((sum, n, depth) => sum + n * depth, 0);
   const [inL1 = 0, inL2 = 0, inL3 = 0, memory = 0] = split(references, [0.41, 0.33, 0.21, 0.05]);
   const translations = accesses + 5120;
@@ -106,8 +108,8 @@ function sampleCycles(l1: number, walks: number, hits: readonly number[], data: 
 function sampleWorkingSet(accesses: number): readonly WorkingSetPoint[] {
   const out: WorkingSetPoint[] = [];
   for (let window = 100; window <= accesses && window <= 1e9; window *= 10) {
-    for (const step of [1, 3]) {
-      if (window * step <= accesses) out.push({ window: window * step, pages: Math.min(21_934, 1.9 * (window * step) ** 0.53) });
+    for (const size of [window, 3 * window]) {
+      if (size <= accesses) out.push({ window: size, pages: Math.min(21_934, 1.9 * size ** 0.53) });
     }
   }
   return out;
@@ -116,7 +118,7 @@ function sampleWorkingSet(accesses: number): readonly WorkingSetPoint[] {
 const REGIONS: readonly (readonly [start: bigint, pages: number, touched: number])[] = [
   [0x400000n, 412, 398], [0x7b2000n, 60, 41], [0x1c9f000n, 9850, 9713], [0x7f31c4000000n, 8192, 6230],
   [0x7f31d2a11000n, 1720, 1102], [0x7f31d3400000n, 2048, 2048], [0x7f31d5c00000n, 460, 310], [0x7ffd1c3e2000n, 33, 33],
-  [0x7ffd1c5f1000n, 2, 1],
+  [0x7ffd1c5f1000n, 2, 1], [0xffff888000000000n, 65_536, 4096],
 ];
 
 function sampleMap(regions: number, accesses: number): readonly MapRegion[] {

@@ -19,7 +19,8 @@ describe('textTable', () => {
   });
 
   it('leaves missing cells blank and no spaces at line ends', () => {
-    expect(textTable([{ heading: 'a', align: 'left' }, { heading: 'b', align: 'left' }], [['x']])).toBe('a  b\n-  -\nx\n');
+    const text = textTable([{ heading: 'a', align: 'left' }, { heading: 'b', align: 'left' }], [['x']]);
+    expect(text).toBe('a  b\n-  -\nx\n');
   });
 });
 
@@ -50,8 +51,8 @@ describe('replayTables', () => {
     const none = replayTables(sampleResult({ missing: 0, points: 1 }));
     expect(none).not.toMatch(/NaN|undefined|Infinity/);
     expect(none).toMatch(/skylake +4k +0 +0 +0 +– +– /);
-    const { trace } = sampleResult();
-    expect(replayTables({ version: 1, trace: { ...trace, accesses: 0, workingSet: [] }, runs: [], seconds: 0, rate: 0 }))
+    const trace = { ...sampleResult().trace, accesses: 0, workingSet: [] };
+    expect(replayTables({ version: 1, trace, runs: [], seconds: 0, rate: 0 }))
       .toContain('Accesses  0');
   });
 
