@@ -51,7 +51,7 @@ function sharePlot({ id, title, of, none, names, paints, rows }: Shares): Plot {
     return {
       name: row.name,
       lengths: row.counts.map((n) => (total > 0 ? (100 * n) / total : 0)),
-      labels: row.counts.map((n) => (total > 0 ? `${Math.round((100 * n) / total)} %` : '')),
+      labels: row.counts.map((n) => (total > 0 ? roughShare(n, total) : '')),
       end: total > 0 ? '' : none,
       say: row.counts.map((n) => (total > 0 ? `${percent(n, total)} % (${count(n)})` : '0')),
     };
@@ -67,4 +67,10 @@ function sharePlot({ id, title, of, none, names, paints, rows }: Shares): Plot {
       scale: (from, to, wanted) => roundScale(100, from, to, wanted),
     }, canvas),
   };
+}
+
+/** Whole percents for a label in a bar; 100 only for all. */
+function roughShare(n: number, total: number): string {
+  const share = Math.round((100 * n) / total);
+  return share === 100 && n < total ? '>99 %' : `${share} %`;
 }
