@@ -69,11 +69,15 @@ export class StreamReader implements TraceReader {
     batch.events = [];
     for (;;) {
       this.start = decoder.decode(this.window, this.start, this.end, this.final, batch);
-      if (decoder.full || this.final) break;
+      const empty = batch.count === 0 && batch.events.length === 0;
+      if (decoder.full && !empty) break;
+      if (decoder.full) continue;
+      if (this.final && empty) return undefined;
+      if (this.final) break;
       await this.refill();
     }
     this.accesses += batch.count;
-    return batch.count > 0 || batch.events.length > 0 ? batch : undefined;
+    return batch;
   }
 
   private async refill(): Promise<void> {
