@@ -1,6 +1,6 @@
 /**
- * Bytes of a file or a stream, gunzipped if they start with the gzip magic (RFC 1952, "Member header and trailer"), with
- * at most a few chunks in memory however slow the consumer.
+ * Bytes of a file or a stream, gunzipped if they start with the gzip magic (RFC 1952, "Member header and trailer"),
+ * with at most a few chunks in memory however slow the consumer.
  */
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
@@ -96,7 +96,7 @@ export class ByteSource {
     }
   }
 
-  private async *gunzipped(start: Uint8Array, rest: AsyncGenerator<Uint8Array, void>): AsyncGenerator<Uint8Array, void> {
+  private async *gunzipped(start: Uint8Array, rest: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void> {
     async function* all(): AsyncGenerator<Uint8Array, void> {
       yield start;
       yield* rest;

@@ -8,8 +8,8 @@
  *   16  destination memory     2 addresses of 8 bytes, 0 where unused: stores
  *   32  source memory          4 addresses of 8 bytes, 0 where unused: loads
  *
- * An instruction becomes a fetch, its loads, its stores. Records have no sizes: a fetch gets 4 bytes and a data access 8,
- * or fewer up to the end of the 4-KByte page, so that no page is touched that the record does not name.
+ * An instruction becomes a fetch, its loads, its stores. Records have no sizes: a fetch gets 4 bytes and a data access
+ * 8, or fewer up to the end of the 4-KByte page, so that no page is touched that the record does not name.
  * The layout for other instruction sets (`cloudsuite_instr`) is not read.
  *
  * Source: ChampSim, inc/trace_instruction.h, struct input_instr.
@@ -29,6 +29,8 @@ const LOADS_AT = 32;
 const LOADS = 4;
 const ACCESSES = 1 + LOADS + STORES;
 
+const EXPECTED = 'an instruction at an address, with branch flags of 0 or 1';
+
 const FETCH_BYTES = 4;
 const DATA_BYTES = 8;
 const PAGE = 4096;
@@ -43,7 +45,7 @@ export class ChampsimDecoder extends TraceDecoder {
     let at = start;
     while (batch.count <= room && end - at >= CHAMPSIM_RECORD) {
       if (sound(bytes, at)) take(bytes, at, batch);
-      else this.bad(this.where(), 'an instruction at an address with branch flags of 0 or 1', printable(bytes, at, at + 16));
+      else this.bad(this.where(), EXPECTED, printable(bytes, at, at + 16));
       at += CHAMPSIM_RECORD;
       this.record++;
     }

@@ -25,6 +25,10 @@ const WRITERS: Readonly<Record<WritableFormat, new (sink: ByteSink) => TraceWrit
   din: DinWriter,
 };
 
+interface Failure {
+  readonly error: unknown;
+}
+
 /** Numbers temporary files, so that conversions to one target do not meet in them. */
 let conversions = 0;
 
@@ -45,7 +49,8 @@ export interface ConvertResult {
 
 /**
  * Writes all that the reader still has to the file `target`, gzipped if its name ends in `.gz`, and closes the reader.
- * The file appears under its name only when it is whole: until then it is `<target>.<pid>-<n>.tmp` beside it, removed on error.
+ * The file appears under its name only when it is whole: until then it is `<target>.<pid>-<n>.tmp` beside it, removed on
+ * error.
  *
  * @throws ConfigError - no format given and none in the target's name, a format or file that cannot be written
  * @throws InputError - from the reader
@@ -123,7 +128,7 @@ async function copy(
 }
 
 /** Writes a copy of the bytes and waits for room. */
-async function put(stream: Writable, bytes: Uint8Array, failed: Promise<{ error: unknown } | undefined>): Promise<void> {
+async function put(stream: Writable, bytes: Uint8Array, failed: Promise<Failure | undefined>): Promise<void> {
   if (stream.write(Buffer.from(bytes))) return;
   const failure = await Promise.race([once(stream, 'drain').then(() => undefined), failed]);
   if (failure !== undefined) throw failure.error;

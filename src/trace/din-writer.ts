@@ -1,6 +1,6 @@
 /**
- * Writes `din` (din-decoder.ts). The format has no sizes and no system calls, so those are lost; a modify becomes a read
- * and a write.
+ * Writes `din` (din-decoder.ts). The format has no sizes and no system calls, so those are lost; a modify becomes a
+ * read and a write.
  */
 import { KIND_FETCH, KIND_LOAD, KIND_MODIFY, KIND_STORE } from './batch.ts';
 import type { AccessBatch } from './batch.ts';

@@ -24,6 +24,8 @@ const NEWLINE = 10;
 const RETURN = 13;
 const LETTER_I = 0x49;
 
+const SIZE_LIMIT = 65535;
+
 const NO_KIND = 255;
 /** Kind by the letter in the second column. */
 const DATA_KIND = new Uint8Array(256).fill(NO_KIND);
@@ -45,17 +47,16 @@ export class LackeyDecoder extends LineDecoder {
     let next = start;
     while (next < end && count < capacity) {
       let at = next + 3;
-      let code = NO_KIND;
-      // Bytes behind a short line belong to the next one or to nobody; they can only fail the comparison.
-      if (bytes[next + 2] === SPACE) {
-        const first = bytes[next];
-        const second = bytes[next + 1];
-        if (first === SPACE) code = DATA_KIND[second];
-        else if (first === LETTER_I && second === SPACE) code = KIND_FETCH;
-      }
+      const code = kindAt(bytes, next);
       let lo = 0;
       let hi = 0;
       let digit = HEX_VALUE[bytes[at]];
+      // Most addresses have 8 digits, which leave the high word alone.
+      const middle = next + 11;
+      while (digit < 16 && at < middle) {
+        lo = (lo << 4) | digit;
+        digit = HEX_VALUE[bytes[++at]];
+      }
       while (digit < 16) {
         hi = (hi << 4) | (lo >>> 28);
         lo = (lo << 4) | digit;
@@ -63,16 +64,16 @@ export class LackeyDecoder extends LineDecoder {
       }
       const digits = at - next - 3;
       let width = 0;
-      let comma = at;
       if (bytes[at] === COMMA) {
         let decimal = bytes[++at] - 48;
-        while (decimal >= 0 && decimal <= 9 && width < 65536) {
+        while (decimal >= 0 && decimal <= 9 && width <= SIZE_LIMIT) {
           width = width * 10 + decimal;
           decimal = bytes[++at] - 48;
         }
-      } else comma = end;
+      }
       if (bytes[at] === RETURN) at++;
-      if (code !== NO_KIND && digits > 0 && digits <= 16 && comma < end && width > 0 && width < 65536 && bytes[at] === NEWLINE) {
+      const whole = digits > 0 && digits <= 16 && width > 0 && width <= SIZE_LIMIT && bytes[at] === NEWLINE;
+      if (whole && code !== NO_KIND) {
         va[count * 2] = lo;
         va[count * 2 + 1] = hi;
         kind[count] = code;
@@ -107,4 +108,11 @@ export class LackeyDecoder extends LineDecoder {
     if (call !== 'nothing') batch.events.push(call);
     return end + 1;
   }
+}
+
+/** Kind by the first three columns, or `NO_KIND`; behind a short line they hold other bytes, which cannot match. */
+function kindAt(bytes: Uint8Array, at: number): number {
+  if (bytes[at + 2] !== SPACE) return NO_KIND;
+  if (bytes[at] === SPACE) return DATA_KIND[bytes[at + 1]];
+  return bytes[at] === LETTER_I && bytes[at + 1] === SPACE ? KIND_FETCH : NO_KIND;
 }

@@ -14,12 +14,13 @@ import type { TraceEvent } from './batch.ts';
 
 const HEADER = /^SYSCALL\[([0-9]{1,10}),[0-9]+\]\( *([0-9]{1,5})\) +(.*)$/s;
 const CALL = /^([A-Za-z_][A-Za-z0-9_]{0,62})(?:\[[^\]]*\])? ?\( ?(.*)$/s;
-const OUTCOME = /--> (?:\[[a-z-]+\] )?(Success|Failure)\(0x([0-9a-f]{1,16})(?:,?[^)]*)\) *$/;
-const CHILD = /\) *[a-z()]+: process [0-9]+ created child ([0-9]{1,10})/;
+const ARROW = '--> ';
+const OUTCOME = /^(?:\[[a-z-]+\] )?(Success|Failure)\(0x([0-9a-f]{1,16})[^)]*\) *$/;
+const CHILD = /: process [0-9]+ created child ([0-9]{1,10}) *$/;
 const CONTINUATION = /^ --> /;
 const COMPLETION = /^\.\.\. \[async\] /;
 const ARGUMENT = /^ *(-?)(0x)?([0-9a-f]{1,20})/;
-const ARGUMENT_LIMIT = 8;
+const ARGUMENT_LIMIT = 15;
 
 /** Calls that change memory or processes: their arguments must be whole to be of use. */
 const EXACT = new Set(['mmap', 'munmap', 'mprotect', 'mremap', 'brk', 'exit_group']);
@@ -50,7 +51,7 @@ export function parseSyscall(line: string, at: number): TraceEvent | 'nothing' |
 }
 
 function outcome(text: string, name: string): bigint | undefined {
-  const match = OUTCOME.exec(text);
+  const match = OUTCOME.exec(text.slice(text.lastIndexOf(ARROW) + ARROW.length));
   // Valgrind prints a success for the calls that never return.
   if (match === null || name === 'exit_group' || name === 'exit') return undefined;
   const value = BigInt(`0x${match[2]}`);

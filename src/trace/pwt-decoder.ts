@@ -51,7 +51,7 @@ export class PwtDecoder extends TraceDecoder {
       const length = this.frameLength(view);
       if (end - at < length) return this.wait(at, end, final, `${length} bytes of a block`);
       const sum = crc32(bytes.subarray(at + FRAME_BYTES, at + length), crc32(bytes.subarray(at, at + CRC_AT)));
-      if (sum !== view.getUint32(CRC_AT, true)) throw this.error('a block that matches its checksum', 'another checksum');
+      if (sum !== view.getUint32(CRC_AT, true)) throw this.error('bytes that match their checksum', 'others');
       if (view.getUint32(TYPE_AT, true) === TYPE_END) this.end(view);
       else this.block(view, bytes.subarray(at + FRAME_BYTES, at + length), batch);
       at += length;
@@ -188,7 +188,8 @@ export class PwtDecoder extends TraceDecoder {
   private takeShape(): number {
     this.takeExtra();
     const size = this.extraLo >>> 2;
-    if (this.extraHi !== 0 || size === 0 || size > SIZE_LIMIT) throw this.error(`a size of 1 to ${SIZE_LIMIT}`, String(size));
+    const valid = this.extraHi === 0 && size > 0 && size <= SIZE_LIMIT;
+    if (!valid) throw this.error(`a size of 1 to ${SIZE_LIMIT}`, String(size));
     return this.extraLo;
   }
 

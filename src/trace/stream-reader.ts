@@ -55,7 +55,8 @@ export class StreamReader implements TraceReader {
     }
     await this.close();
     if (this.accesses > 0) return undefined;
-    throw new InputError(this.file, 'end', 'at least one access', `none${this.skipped > 0 ? ` but ${this.skipped} malformed` : ''}`);
+    const got = this.skipped > 0 ? `none, ${this.skipped} malformed` : 'none';
+    throw new InputError(this.file, 'end', 'at least one access', got);
   }
 
   async close(): Promise<void> {
