@@ -4,6 +4,10 @@ import { ConfigError } from '../errors.ts';
 import { PAGING_FORMAT, replayPaging, type Difference } from '../conformance/paging.ts';
 import { findRecordings, readRecording, type Recording } from '../conformance/recording.ts';
 
+export const CONFORMANCE_HELP = `pagewalk conformance PATH...      files or folders of recordings (.jsonl, .jsonl.gz)
+
+Prints NAME: N cases, D differences for each file; exit status 1 if there is any difference.`;
+
 const SHOWN = 5;
 
 const REPLAYS: Readonly<Record<string, (recording: Recording) => Difference[]>> = { [PAGING_FORMAT]: replayPaging };

@@ -1,0 +1,70 @@
+#!/usr/bin/env node
+/**
+ * The `pagewalk` command.
+ *
+ * Exit status: 0 done; 1 a comparison found a difference; 2 bad input or options, said in one line on standard error.
+ */
+import { ConfigError, InputError } from '../errors.ts';
+import { conformance, CONFORMANCE_HELP } from './conformance.ts';
+import { CONVERT_HELP, convertCommand } from './convert.ts';
+import { presetsCommand } from './presets.ts';
+import { REPLAY_HELP, replayCommand } from './replay.ts';
+
+const HELP = `pagewalk: x86 paging, TLBs and their cost
+
+  pagewalk replay FILE       run a memory trace through TLB models; tables, charts
+  pagewalk convert IN OUT    turn a trace into another format
+  pagewalk presets [NAME]    the processors there are; every number of one with its source
+  pagewalk conformance PATH  replay recorded behaviour of real implementations
+
+pagewalk COMMAND --help tells the options.`;
+
+const print = (text: string): void => { process.stdout.write(`${text}\n`); };
+
+interface Command {
+  readonly help: string;
+  run(argv: readonly string[]): number | Promise<number>;
+}
+
+const COMMANDS: Readonly<Record<string, Command>> = {
+  replay: { help: REPLAY_HELP, run: argv => replayCommand(argv, process.stdin, print) },
+  convert: { help: CONVERT_HELP, run: argv => convertCommand(argv, process.stdin, print) },
+  presets: { help: 'pagewalk presets [NAME...] [--json]', run: argv => presetsCommand(argv, print) },
+  conformance: { help: CONFORMANCE_HELP, run: argv => conformance(argv, print) },
+};
+
+async function main(argv: readonly string[]): Promise<number> {
+  const [name, ...rest] = argv;
+  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
+    print(HELP);
+    return name === undefined ? 2 : 0;
+  }
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (!command) throw new ConfigError('command', `one of ${Object.keys(COMMANDS).join(', ')}`, name);
+  if (rest.includes('--help') || rest.includes('-h')) {
+    print(command.help);
+    return 0;
+  }
+  return command.run(rest);
+}
+
+/** A mistake of the user's, to be told without a stack. */
+function told(error: unknown): error is Error {
+  const code = (error as { code?: unknown }).code;
+  return error instanceof ConfigError || error instanceof InputError || (typeof code === 'string' && code.startsWith('ERR_PARSE_ARGS'));
+}
+
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0); // the reader has seen enough, as with head
+  throw error;
+});
+
+main(process.argv.slice(2)).then(
+  status => { process.exitCode = status; },
+  (error: unknown) => {
+    if (!told(error)) throw error;
+    process.stderr.write(`pagewalk: ${error.message}\n`);
+    process.exitCode = 2;
+    process.stdin.unref?.();
+  },
+);

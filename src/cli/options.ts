@@ -1,0 +1,51 @@
+/** Reading the command line: lists, numbers, processors, with errors that name the option. */
+import { readFileSync } from 'node:fs';
+import { ConfigError, InputError } from '../errors.ts';
+import type { CpuModel } from '../cost/cpu-model.ts';
+import { checkCpuModel } from '../cost/preset-check.ts';
+import { findPreset } from '../cost/presets/all.ts';
+
+/** Values separated by commas, each one of `known`. @throws ConfigError */
+export function listOf<T extends string>(text: string, option: string, known: readonly T[]): T[] {
+  const parts = text.split(',').map(part => part.trim());
+  for (const part of parts) if (!known.includes(part as T)) throw new ConfigError(option, `one or more of ${known.join(', ')}`, part);
+  return [...new Set(parts as T[])];
+}
+
+/** A whole number in a range. @throws ConfigError */
+export function integerOf(text: string, option: string, least: number, most: number): number {
+  const value = /^\d+$/.test(text) ? Number(text) : NaN;
+  if (!(value >= least && value <= most)) throw new ConfigError(option, `a whole number from ${least} to ${most}`, text);
+  return value;
+}
+
+/** Processors by preset name, or by the path of a JSON file with one. @throws ConfigError, InputError */
+export function cpusOf(text: string): CpuModel[] {
+  const models = text.split(',').map(part => part.trim()).map(part => (/\.json$/i.test(part) ? readModel(part) : findPreset(part)));
+  models.forEach((model, k) => {
+    if (models.findIndex(other => other.name === model.name) !== k) throw new ConfigError('--cpu', 'each processor once', model.name);
+  });
+  return models;
+}
+
+function readModel(path: string): CpuModel {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new InputError(path, 'file', 'a readable JSON file with a processor', (error as NodeJS.ErrnoException).code ?? String(error));
+  }
+  let data: unknown;
+  try {
+    data = JSON.parse(text);
+  } catch (error) {
+    throw new InputError(path, lineOf(text, (error as Error).message), 'JSON', (error as Error).message);
+  }
+  return checkCpuModel(data, path);
+}
+
+/** Line of a JSON syntax error, where V8's message tells the position. */
+function lineOf(text: string, message: string): string {
+  const position = /position (\d+)/.exec(message);
+  return position ? `line ${text.slice(0, Number(position[1])).split('\n').length}` : 'end';
+}
