@@ -49,8 +49,8 @@ export interface ConvertResult {
 
 /**
  * Writes all that the reader still has to the file `target`, gzipped if its name ends in `.gz`, and closes the reader.
- * The file appears under its name only when it is whole: until then it is `<target>.<pid>-<n>.tmp` beside it, removed on
- * error.
+ * The file appears under its name only when it is whole: until then it is `<target>.<pid>-<n>.tmp` beside it, removed
+ * on error.
  *
  * @throws ConfigError - no format given and none in the target's name, a format or file that cannot be written
  * @throws InputError - from the reader
@@ -127,9 +127,12 @@ async function copy(
   return { format, accesses, events, bytes };
 }
 
-/** Writes a copy of the bytes and waits for room. */
+/** Writes a copy of the bytes and waits for room. @param failed - why the stream was destroyed, if it was */
 async function put(stream: Writable, bytes: Uint8Array, failed: Promise<Failure | undefined>): Promise<void> {
-  if (stream.write(Buffer.from(bytes))) return;
-  const failure = await Promise.race([once(stream, 'drain').then(() => undefined), failed]);
+  if (!stream.destroyed) {
+    if (!stream.write(Buffer.from(bytes))) await once(stream, 'drain');
+    return;
+  }
+  const failure = await failed;
   if (failure !== undefined) throw failure.error;
 }

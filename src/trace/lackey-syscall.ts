@@ -22,8 +22,8 @@ const COMPLETION = /^\.\.\. \[async\] /;
 const ARGUMENT = /^ *(-?)(0x)?([0-9a-f]{1,20})/;
 const ARGUMENT_LIMIT = 15;
 
-/** Calls that change memory or processes: their arguments must be whole to be of use. */
-const EXACT = new Set(['mmap', 'munmap', 'mprotect', 'mremap', 'brk', 'exit_group']);
+/** Calls that change memory, and the arguments that they must come with to be of use. */
+const NEEDED: Readonly<Record<string, number>> = { mmap: 6, munmap: 2, mprotect: 3, mremap: 4, brk: 1 };
 /** Arguments that Valgrind prints in hexadecimal without 0x. */
 const BARE_HEX: Readonly<Record<string, number>> = { clone: 0, arch_prctl: 1 };
 
@@ -38,12 +38,13 @@ export function parseSyscall(line: string, at: number): TraceEvent | 'nothing' |
   if (header === null) return 'malformed';
   const rest = header[3];
   if (COMPLETION.test(rest)) return 'nothing';
-  const call = CALL.exec(rest);
   // Calls unknown to Valgrind are reported in prose and fail.
-  if (call === null) return rest.startsWith('unimplemented') ? 'nothing' : 'malformed';
+  if (rest.startsWith('unimplemented')) return 'nothing';
+  const call = CALL.exec(rest);
+  if (call === null) return 'malformed';
   const name = call[1].replace(/^sys_/, '');
   const { args, whole } = parseArguments(call[2], name);
-  if (!whole && EXACT.has(name)) return 'malformed';
+  if (Object.hasOwn(NEEDED, name) && (!whole || args.length < NEEDED[name])) return 'malformed';
   const child = CHILD.exec(rest);
   const created = child === null ? undefined : Number(child[1]);
   const result = created === undefined ? outcome(rest, name) : BigInt(created);

@@ -4,9 +4,9 @@
  *   Output format:
  *   <--record#-> <--instr#->: <---tid---> <record details>
  *   ------------------------------------------------------------
- *              7           1:      342625 ifetch       3 byte(s) @ 0x00007f9a3c2d1090 48 89 e7   mov %rsp, %rdi
- *              8           1:      342625 write        8 byte(s) @ 0x00007ffc3d9b8a18 by PC 0x00007f9a3c2d1093
- *              9           1:      342625 <marker: timestamp 13312570674112282>
+ *           7           1:      342625 ifetch       3 byte(s) @ 0x00007f9a3c2d1090 48 89 e7 mov %rsp, %rdi
+ *           8           1:      342625 write        8 byte(s) @ 0x00007ffc3d9b8a18 by PC 0x00007f9a3c2d1093
+ *           9           1:      342625 <marker: timestamp 13312570674112282>
  *
  * `ifetch`, `read` and `write` are accesses; of an `ifetch` of a "non-fetched instruction" only the data is. Prefetches
  * (`pref...`), flushes, markers and the tool's own lines are passed over. Threads are taken in the order printed, as one

@@ -1,6 +1,6 @@
 /**
- * Reads `.pwt` (pwt-format.ts). A block that fails its checksum ends the trace even with `skipBad`: the model that later
- * blocks build on is lost with it.
+ * Reads `.pwt` (pwt-format.ts). A block that fails its checksum ends the trace even with `skipBad`: the model that
+ * later blocks build on is lost with it.
  */
 import { InputError } from '../errors.ts';
 import type { AccessBatch } from './batch.ts';

@@ -1,13 +1,13 @@
 /**
- * Predicts the next access of a trace from those before it. Writer and reader of `.pwt` run the same model, so that only
- * what it did not foresee needs to be stored.
+ * Predicts the next access of a trace from those before it. Writer and reader of `.pwt` run the same model, so that
+ * only what it did not foresee needs to be stored.
  *
  * An instruction is a fetch and the data accesses after it. What comes next is looked up twice: by the instruction and
- * the number of data accesses since its fetch (SHORT), and by these and the recent taken branches (LONG). An entry holds
- * the shape (kind and size) and address of the access seen there last; a SHORT entry also how its data moved:
+ * the number of data accesses since its fetch (SHORT), and by these and the recent taken branches (LONG). An entry
+ * holds the shape (kind and size) and address of the access seen there last; a SHORT entry also how its data moved:
  *
  *   candidate  of a fetch                  of data
- *   0          address in the LONG entry   last access near the one seen here, plus the distance from it (stack, records)
+ *   0          address in the LONG entry   last one near the one seen here, plus the distance from it (stack, records)
  *   1          address in the SHORT entry  the one seen here, plus its last step (arrays)
  *   2          end of the last fetch       address in the LONG entry (repeated calls)
  *   3          as 2                        last data access, plus the distance from it (pointers)

@@ -24,8 +24,8 @@ export abstract class TraceDecoder {
   }
 
   /**
-   * Takes whole records from `bytes[start, end)` and adds them to the batch, until the bytes end or the batch is `full`.
-   * Sets `full`.
+   * Takes whole records from `bytes[start, end)` and adds them to the batch, until the bytes end or the batch is
+   * `full`. Sets `full`.
    * @param final - no bytes follow `end`
    * @returns where the first record not taken starts; with `final` and not `full`, `end`
    * @throws InputError - a malformed or truncated record
