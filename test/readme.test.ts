@@ -1,0 +1,34 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import * as pagewalk from '../src/index.ts';
+
+const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+
+it('the first example of the README runs and prints what it says', () => {
+  const code = /```ts\n([^]*?)```/.exec(readme)![1];
+  const lines = code.split('\n').filter(line => line !== '');
+  const said: string[] = [], statements: string[] = [];
+  for (const line of lines) {
+    if (line.startsWith('//')) said.push(line.replace(/^\/\/ /, '').replace(/ {3,}.*$/, ''));
+    else if (line.startsWith('cpu.translate')) statements.push(`results.push(${line.replace(/;$/, '')});`);
+    else if (!line.startsWith('import')) statements.push(line);
+  }
+  const names = /import \{ (.*) \} from 'pagewalk'/.exec(code)![1].split(', ');
+  const results: object[] = [];
+  new Function('results', ...names, statements.join('\n'))(results, ...names.map(name => pagewalk[name as keyof typeof pagewalk]));
+  expect(said).toHaveLength(3);
+  expect(results.map(show)).toEqual(said);
+});
+
+function show(result: object): string {
+  const value = (v: unknown) => (typeof v === 'bigint' ? `0x${v.toString(16)}n` : typeof v === 'string' ? `'${v}'` : String(v));
+  return `{ ${Object.entries(result).map(([name, v]) => `${name}: ${value(v)}`).join(', ')} }`;
+}
+
+it('every file and command it names is there', () => {
+  const scripts = Object.keys(JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).scripts);
+  for (const [, name] of readme.matchAll(/npm run ([a-z]+)/g)) expect(scripts).toContain(name);
+  const paths = [...readme.matchAll(/`((?:src|test|wasm)\/[\w./-]+)`/g)].map(match => match[1]);
+  expect(paths.length).toBeGreaterThan(3);
+  for (const path of paths) expect(existsSync(new URL(`../${path}`, import.meta.url)), path).toBe(true);
+});
