@@ -39,13 +39,23 @@ function readModel(path: string): CpuModel {
   try {
     data = JSON.parse(text);
   } catch (error) {
-    throw new InputError(path, lineOf(text, (error as Error).message), 'JSON', (error as Error).message);
+    throw new InputError(path, lineOf(text), 'JSON', (error as Error).message.replace(/\s+/g, ' '));
   }
   return checkCpuModel(data, path);
 }
 
-/** Line of a JSON syntax error, where V8's message tells the position. */
-function lineOf(text: string, message: string): string {
-  const position = /position (\d+)/.exec(message);
-  return position ? `line ${text.slice(0, Number(position[1])).split('\n').length}` : 'end';
+/** Line of a JSON syntax error: the first at which the text so far is wrong and not merely unfinished. */
+function lineOf(text: string): string {
+  const lines = text.split('\n');
+  for (let n = 1; n < lines.length; n++) {
+    const start = lines.slice(0, n).join('\n');
+    try {
+      JSON.parse(start);
+    } catch (error) {
+      const { message } = error as Error, position = /position (\d+)/.exec(message);
+      const unfinished = /Unexpected end|Unterminated string/.test(message) || (position !== null && Number(position[1]) >= start.length);
+      if (!unfinished) return `line ${n}`;
+    }
+  }
+  return `line ${lines.length}`;
 }

@@ -59,7 +59,7 @@ export async function replayCommand(argv: readonly string[], input: Readable, pr
     progress.clear();
   }
   if (values.html !== undefined) await writeWhole(values.html, reportHtml(result));
-  print(values.json ? JSON.stringify(result, undefined, 2) : values.csv ? replayCsv(result).trimEnd() : replayTables(result));
+  print(values.json ? JSON.stringify(result, undefined, 2) : values.csv ? replayCsv(result).trimEnd() : replayTables(result).trimEnd());
   if (!values.json && !values.csv) {
     const { runs, seconds, rate } = result;
     print(`\nReplayed ${runs.length === 1 ? 'once' : `${runs.length} times`} in ${seconds.toFixed(1)} s: ${(rate / 1e6).toFixed(1)} million accesses a second.`);
