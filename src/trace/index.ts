@@ -13,3 +13,7 @@ export { PwtWriter } from './pwt-writer.ts';
 export { TRACE_FORMATS } from './trace-format.ts';
 export type { TraceFormat } from './trace-format.ts';
 export type { ByteSink, TraceWriter } from './trace-writer.ts';
+export type { NumaPolicy, PagePolicy } from './placement.ts';
+export { replay } from './replay.ts';
+export type { ReplayOptions } from './replay.ts';
+export type { Cycles, MapRegion, ReplayResult, ReplayRun, SeriesPoint, TlbCounts, TraceSummary, WorkingSetPoint } from './replay-result.ts';

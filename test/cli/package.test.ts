@@ -1,0 +1,44 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { createGunzip } from 'node:zlib';
+import { createReadStream } from 'node:fs';
+import { expect, it } from 'vitest';
+import { project } from './pagewalk.ts';
+
+it('the package has the built code, the wasm, types and papers, and no tests or traces', () => {
+  const listed = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: project, stdio: ['ignore', 'pipe', 'ignore'] });
+  const parsed = JSON.parse(listed.toString());
+  const [{ files }] = Array.isArray(parsed) ? parsed : Object.values(parsed) as { files: { path: string }[] }[][];
+  const paths: string[] = files.map((f: { path: string }) => f.path);
+  for (const needed of ['README.md', 'LICENSE', 'CHANGELOG.md', 'package.json', 'wasm/pagewalk.wasm', 'dist/index.js', 'dist/index.d.ts', 'dist/trace/index.js', 'dist/cli/main.js']) expect(paths).toContain(needed);
+  expect(paths.filter(p => !/^(dist\/.*\.(js|d\.ts)|wasm\/pagewalk\.wasm|README\.md|LICENSE|CHANGELOG\.md|package\.json)$/.test(p))).toEqual([]);
+});
+
+it('every export of package.json is there, and no runtime dependency', () => {
+  const manifest = JSON.parse(readFileSync(`${project}package.json`, 'utf8'));
+  expect(manifest.dependencies).toBeUndefined();
+  for (const target of Object.values(manifest.exports).flatMap(e => (typeof e === 'string' ? [e] : Object.values(e as object)))) expect(existsSync(`${project}${target}`), target).toBe(true);
+});
+
+const traces = new URL('../../../shared/traces/compile/', import.meta.url);
+
+it.skipIf(!existsSync(traces))('replays the 4.9 million lines of sh, gcc and as in under 300 MB (../shared)', async () => {
+  const child = spawn(process.execPath, [`${project}dist/cli/main.js`, 'replay', '-', '--format', 'lackey', '--json', '--cpu', 'zen3'], { stdio: ['pipe', 'pipe', 'inherit'] });
+  let text = '', peak = 0;
+  child.stdout.on('data', data => { text += data; });
+  const watch = setInterval(() => {
+    try {
+      peak = Math.max(peak, Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1] ?? 0));
+    } catch { /* ended, or no /proc here */ }
+  }, 20);
+  for (const name of ['sh', 'gcc', 'as']) {
+    const lines = createReadStream(new URL(`${name}.lackey.gz`, traces)).pipe(createGunzip());
+    for await (const chunk of lines) if (!child.stdin.write(chunk)) await new Promise(go => child.stdin.once('drain', go));
+  }
+  child.stdin.end();
+  await new Promise(done => child.on('close', done));
+  clearInterval(watch);
+  expect(JSON.parse(text).trace.accesses).toBe(4_942_561);
+  if (existsSync('/proc/self/status')) expect(peak).toBeGreaterThan(20_000);
+  expect(peak).toBeLessThan(300_000);
+});
