@@ -58,6 +58,13 @@ export function dropPcid(w: Int32Array, v: number, pcid: number): void {
   fastDropAll(w, v);
 }
 
+/** One PCID (as it stands in tags) and the global entries. */
+export function dropPcidAndGlobal(w: Int32Array, v: number, tagPcid: number): void {
+  dropWhere(w, v, hi => (hi & TAG_GLOBAL) !== 0 || (hi & TAG_PCID) === tagPcid);
+  pscDropPcid(w, v, tagPcid);
+  fastDropAll(w, v);
+}
+
 /** All PCIDs without global entries. */
 export function dropNonGlobal(w: Int32Array, v: number): void {
   dropWhere(w, v, hi => !(hi & TAG_GLOBAL));
