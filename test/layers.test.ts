@@ -61,7 +61,7 @@ function functionsOf(lines: readonly string[]): { at: number; lines: number }[] 
 
 /** Folders of src and packages that a file of src imports. */
 function importsOf(text: string): string[] {
-  return [...text.matchAll(/^(?:import|export)\b[^;']*'([^']+)';|\bimport\(\s*'([^']+)'/gm)].map(m => m[1] ?? m[2]!);
+  return [...text.matchAll(/^(?:import\b|export (?:type )?[{*])[^;']*'([^']+)';|\bimport\(\s*'([^']+)'/gm)].map(m => m[1] ?? m[2]!);
 }
 
 /** Imports of `file` (path below src) that its layer does not allow. */
