@@ -38,7 +38,7 @@ export const EFER_SCE = 1 << 0;
 export const EFER_LME = 1 << 8;
 export const EFER_LMA = 1 << 10; // read-only: LME and paging on
 export const EFER_NXE = 1 << 11;
-/** AMD's SVME, LMSLE, FFXSR and TCE do not concern the walk and are accepted. */
-export const EFER_OTHER = EFER_SCE | (1 << 12) | (1 << 13) | (1 << 14) | (1 << 15);
+/** AMD's SVME, LMSLE, FFXSR and TCE: reserved on Intel processors, accepted and without effect on the walk by AMD's rules. */
+export const EFER_AMD = (1 << 12) | (1 << 13) | (1 << 14) | (1 << 15);
 
 export const RFLAGS_AC = 1 << 18;

@@ -58,7 +58,7 @@ interface Case {
 function readCase(file: string, line: number, row: Row): Case {
   const bad = (field: string, what: string): never => { throw new InputError(file, `line ${line}`, `${what} in "${field}"`, JSON.stringify(row[field])?.slice(0, 60)); };
   const hex = (value: Json | undefined, field: string): bigint =>
-    typeof value === 'string' && /^0x[0-9a-f]{1,16}$/i.test(value) ? BigInt(value) : bad(field, 'a hexadecimal number');
+    isHex(value) ? BigInt(value) : bad(field, 'a hexadecimal number');
   const list = (field: string): bigint[] => {
     const value = row[field];
     return Array.isArray(value) ? value.map(x => hex(x, field)) : bad(field, 'a list of hexadecimal numbers');
@@ -67,22 +67,25 @@ function readCase(file: string, line: number, row: Row): Case {
   const cpl = row['cpl'] === 0 || row['cpl'] === 3 ? row['cpl'] : bad('cpl', '0 or 3');
   const entries = list('entries'), tables = list('table_pa').map(Number);
   if (tables.length !== entries.length) bad('table_pa', 'as many addresses as entries');
-  const result = row['result'];
-  if (typeof result !== 'object' || result === null || Array.isArray(result)) bad('result', 'an object');
+  const ac = row['ac'] === 0 || row['ac'] === 1 ? row['ac'] === 1 : bad('ac', '0 or 1');
+  const result = describe(row['result']) ?? bad('result', 'a physical address, a #PF with its CR2, or a #GP and where');
   return {
     cr0: hex(row['cr0'], 'cr0'), cr3: hex(row['cr3'], 'cr3'), cr4: hex(row['cr4'], 'cr4'), efer: hex(row['efer'], 'efer'),
-    pkru: Number(hex(row['pkru'], 'pkru')), ac: row['ac'] === 1, va: hex(row['va'], 'va'), access: kind | (cpl === 3 ? ACCESS_USER : 0),
-    tables, entries, expected: `${describe(result as Row)} ${list('after').map(show).join(' ')}`,
+    pkru: Number(hex(row['pkru'], 'pkru')), ac, va: hex(row['va'], 'va'), access: kind | (cpl === 3 ? ACCESS_USER : 0),
+    tables, entries, expected: `${result} ${list('after').map(show).join(' ')}`,
   };
 }
 
+const isHex = (value: Json | undefined): value is string => typeof value === 'string' && /^0x[0-9a-f]{1,16}$/i.test(value);
 const show = (value: bigint): string => `0x${value.toString(16)}`;
 
-/** The recorded outcome as text. */
-function describe(result: Row): string {
-  if (typeof result['pa'] === 'string') return `pa ${show(BigInt(result['pa']))}`;
-  if (typeof result['pf'] === 'string') return `#PF ${show(BigInt(result['pf']))} cr2 ${show(BigInt(String(result['cr2'])))}`;
-  return result['gp'] === true ? `#GP at ${String(result['at'])}` : JSON.stringify(result);
+/** The recorded outcome as text, undefined if it is none. */
+function describe(result: Json | undefined): string | undefined {
+  if (typeof result !== 'object' || result === null || Array.isArray(result)) return undefined;
+  const { pa, pf, cr2, gp, at } = result as Row;
+  if (isHex(pa)) return `pa ${show(BigInt(pa))}`;
+  if (isHex(pf) && isHex(cr2)) return `#PF ${show(BigInt(pf))} cr2 ${show(BigInt(cr2))}`;
+  return gp === true && (at === 'access' || at === 'cr3') ? `#GP at ${at}` : undefined;
 }
 
 function replayCase(machine: Machine, one: Case): string {

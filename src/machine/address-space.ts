@@ -94,6 +94,10 @@ export class AddressSpace {
     for (let l = this.mode === MODE_PAE ? 3 : this.mode; ; l--) {
       const offset = this.offset(vaHi, vaLo, l);
       const at = wordOf(this.s, Math.floor(table / 2 ** 32), (table + offset) | 0);
+      if (at < 0) { // a table that somebody else put where there are no bytes
+        if (!build) return -1;
+        throw new ConfigError('va', 'an address whose tables are in backed RAM', `a table at 0x${table.toString(16)}`);
+      }
       if (l === level) return at;
       let lo = this.s.w[at];
       if (!(lo & PTE_P)) {

@@ -4,7 +4,7 @@
  * Works on a copy of the vCPU block, which is cleared afterwards.
  */
 import { FAULT_NONE, faultCode, faultVector } from '../arch/fault.ts';
-import { InvariantError } from '../errors.ts';
+import { ConfigError, InvariantError } from '../errors.ts';
 import {
   MODE_4LEVEL, MODE_5LEVEL, MODE_LEGACY, MODE_PAE, VCPU_BYTES, VCPU_MODE, VCPU_OUT_HIT, VCPU_OUT_REFS, VCPU_OUT_START, VCPU_ROOT_HI,
   VCPU_ROOT_LO, VCPU_TIMED, VCPU_TRAIL_HI, VCPU_TRAIL_LO, VCPU_TRAIL_VALUE_HI, VCPU_TRAIL_VALUE_LO, VCPU_OUT_DATA_HI, VCPU_OUT_DATA_LO,
@@ -52,6 +52,7 @@ export interface Root {
   readonly mode?: typeof MODE_LEGACY | typeof MODE_PAE | typeof MODE_4LEVEL | typeof MODE_5LEVEL;
 }
 
+const MODES: readonly number[] = [MODE_LEGACY, MODE_PAE, MODE_4LEVEL, MODE_5LEVEL];
 const LEGACY_NAMES = ['PTE', 'PDE'];
 const NAMES = ['PTE', 'PDE', 'PDPTE', 'PML4E', 'PML5E'];
 
@@ -77,13 +78,17 @@ export function probe(s: Views, v: number, scratch: number, vaHi: number, vaLo: 
 function setRoot(s: Views, copy: number, by: Root): void {
   const w = s.w;
   if (by.mode !== undefined) {
+    if (!MODES.includes(by.mode)) throw new ConfigError('mode', 'MODE_LEGACY, MODE_PAE, MODE_4LEVEL or MODE_5LEVEL', by.mode);
+    if (by.root === undefined) throw new ConfigError('root', 'a root for the mode', by.root);
     w[copy + (VCPU_MODE >>> 2)] = by.mode;
     w[copy + (VCPU_RSVD_HI >>> 2)] = reservedHi(by.mode, w[copy + (VCPU_PABITS >>> 2)], (w[copy + (VCPU_CTL >>> 2)] & CTL_NXE) !== 0);
   }
   if (by.root === undefined) return;
   w[copy + (VCPU_ROOT_LO >>> 2)] = Number(by.root & 0xfffff000n) | 0;
-  w[copy + (VCPU_ROOT_HI >>> 2)] = Number((by.root >> 32n) & 0xfffffn);
-  if (w[copy + (VCPU_MODE >>> 2)] !== MODE_PAE) return;
+  w[copy + (VCPU_ROOT_HI >>> 2)] = Number(by.root >> 32n);
+  const mode = w[copy + (VCPU_MODE >>> 2)];
+  if (mode < MODE_4LEVEL && by.root >> 32n !== 0n) throw new ConfigError('root', 'an address below 4 GiB in 32-bit and PAE paging', by.root);
+  if (mode !== MODE_PAE) return;
   for (let i = 0; i < 4; i++) {
     const entry = readEntry(s, Number(by.root & 0xffffffe0n) + i * 8);
     w[copy + (VCPU_PDPTE >>> 2) + i * 2] = Number(entry & 0xffffffffn) | 0;

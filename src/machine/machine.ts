@@ -5,7 +5,7 @@ import { HDR_BYTES_USED } from '../layout/header.ts';
 import { FEAT_NX, FEAT_PGE } from '../layout/vcpu.ts';
 import type { CpuModel } from '../cost/cpu-model.ts';
 import { readBytes, writeBytes } from '../memory/bytes.ts';
-import { extents, FRAME_BYTES, insertExtent, type Extent } from '../memory/extents.ts';
+import { checkFree, extents, FRAME_BYTES, insertExtent, type Extent } from '../memory/extents.ts';
 import { FrameAllocator } from '../memory/frame-allocator.ts';
 import { createState } from '../memory/plan.ts';
 import { WASM_PAGE_BYTES, type Views } from '../memory/views.ts';
@@ -64,9 +64,7 @@ export class Machine {
   addExtent(options: ExtentOptions): void {
     const { plan } = this.config;
     const e = checkExtent(options, 'extent', plan.distances.length, plan.paBits);
-    const now = this.extents;
-    const clash = now.find(o => e.base < o.base + o.frames && o.base < e.base + e.frames);
-    if (clash) throw new ConfigError('extent.base', `frames outside the extent at 0x${(clash.base * FRAME_BYTES).toString(16)}`, options.base);
+    checkFree(this.views, e, 'extent'); // before the memory grows, which cannot be undone
     const word = e.kind === 'ram' ? this.views.grow(e.frames * FRAME_BYTES) >>> 2 : 0;
     this.views.w[HDR_BYTES_USED >>> 2] = this.views.byteLength / WASM_PAGE_BYTES;
     this.insert(e, word, 'extent', 0);

@@ -75,6 +75,7 @@ const SIZE_CODE: Record<PageSize, number> = { '4k': 0, '2m': 1, '1g': 2 };
 const SERVICES = ['load', 'store', 'fetch'];
 const KNOWN = ['memory', 'extents', 'cpu', 'mode', 'paging', 'vcpus', 'vcpuNodes', 'features', 'physicalAddressBits', 'hostPage',
   'dataAccesses', 'distances', 'openBus', 'buffer'];
+const KNOWN_OF_EXTENT = ['base', 'bytes', 'kind', 'node', 'handler'];
 
 /** Bytes from a number or from text like `'64M'`. @throws ConfigError */
 export function parseBytes(value: unknown, field: string): number {
@@ -93,6 +94,11 @@ function integer(value: unknown, field: string, least: number, most: number): nu
   return value;
 }
 
+function flag(value: unknown, field: string): boolean {
+  if (typeof value !== 'boolean') throw new ConfigError(field, 'true or false', value);
+  return value;
+}
+
 function oneOf<T extends string>(value: unknown, field: string, names: readonly T[]): T {
   if (!names.includes(value as T)) throw new ConfigError(field, `one of ${names.join(', ')}`, value);
   return value as T;
@@ -107,14 +113,14 @@ export function configure(options: MachineOptions): MachineConfig {
   const paBits = integer(options.physicalAddressBits ?? figure(cpu.physicalAddressBits), 'physicalAddressBits', 32, 52);
   const extents = checkExtents(options, distances.length, paBits);
   const vcpus = integer(options.vcpus ?? 1, 'vcpus', 1, 64);
-  const vcpuNodes = Array.from({ length: vcpus }, (_, k) => integer(options.vcpuNodes?.[k] ?? 0, `vcpuNodes[${k}]`, 0, distances.length - 1));
+  const vcpuNodes = checkNodes(options.vcpuNodes ?? [], vcpus, distances.length);
   const byte = integer(options.openBus ?? 0xff, 'openBus', 0, 255);
   const paging = oneOf(options.paging ?? '4-level', 'paging', ['5-level', '4-level', 'pae', 'legacy', 'none']);
   const features = featureBits(cpu, options.features ?? {}, paging);
   const plan: StatePlan = {
     ...modelPlan(cpu), vcpus, vcpuNodes, paBits, distances, features,
     timed: oneOf(options.mode ?? 'timed', 'mode', ['timed', 'functional']) === 'timed',
-    data: options.dataAccesses === true,
+    data: flag(options.dataAccesses ?? false, 'dataAccesses'),
     hostLevel: SIZE_CODE[oneOf(options.hostPage ?? '1g', 'hostPage', ['4k', '2m', '1g'])] + 1,
     openBus: byte * 0x01010101 | 0,
     ramBytes: extents.filter(e => e.kind === 'ram').map(e => e.frames * FRAME_BYTES),
@@ -127,10 +133,10 @@ export function configure(options: MachineOptions): MachineConfig {
 function featureBits(cpu: CpuModel, overrides: Partial<Features>, paging: Paging): number {
   const features: Record<string, boolean> = Object.fromEntries(Object.keys(FEATURE_BITS).map(name => [name, true]));
   Object.assign(features, { pages1g: cpu.pages1g, la57: cpu.la57 || paging === '5-level', amd: cpu.vendor === 'amd' });
+  if (typeof overrides !== 'object' || Array.isArray(overrides)) throw new ConfigError('features', 'an object', overrides);
   for (const [name, value] of Object.entries(overrides)) {
-    if (!(name in FEATURE_BITS)) throw new ConfigError(`features.${name}`, `one of ${Object.keys(FEATURE_BITS).join(', ')}`, name);
-    if (typeof value !== 'boolean') throw new ConfigError(`features.${name}`, 'true or false', value);
-    features[name] = value;
+    if (!Object.hasOwn(FEATURE_BITS, name)) throw new ConfigError(`features.${name}`, `one of ${Object.keys(FEATURE_BITS).join(', ')}`, name);
+    features[name] = flag(value, `features.${name}`);
   }
   return Object.entries(FEATURE_BITS).reduce((bits, [name, bit]) => (features[name] ? bits | bit : bits), 0);
 }
@@ -144,22 +150,29 @@ function checkExtents(options: MachineOptions, nodes: number, paBits: number): M
 
 /** Check one extent, at creation or hot-plug. @param field - path for messages */
 export function checkExtent(e: ExtentOptions, field: string, nodes: number, paBits: number): MachineConfig['extents'][number] {
+  if (typeof e !== 'object' || e === null) throw new ConfigError(field, 'an object', e);
+  for (const key of Object.keys(e)) if (!KNOWN_OF_EXTENT.includes(key)) throw new ConfigError(`${field}.${key}`, `a field of an extent (${KNOWN_OF_EXTENT.join(', ')})`, key);
   const base = parseBytes(e.base, `${field}.base`), bytes = parseBytes(e.bytes, field === 'memory' ? field : `${field}.bytes`);
   if (base % FRAME_BYTES !== 0) throw new ConfigError(`${field}.base`, 'a multiple of 4096', e.base);
   if (bytes % FRAME_BYTES !== 0 || bytes === 0) throw new ConfigError(field === 'memory' ? field : `${field}.bytes`, 'a multiple of 4096 above 0', e.bytes);
   if (base + bytes > 2 ** paBits) throw new ConfigError(field, `an end within ${paBits} physical address bits`, base + bytes);
   const kind = oneOf(e.kind ?? 'ram', `${field}.kind`, ['ram', 'unbacked', 'mmio']);
-  const answers = e.handler !== undefined && typeof e.handler.read === 'function' && typeof e.handler.write === 'function';
+  const answers = e.handler && typeof e.handler.read === 'function' && typeof e.handler.write === 'function';
   if (kind === 'mmio' && !answers) throw new ConfigError(`${field}.handler`, 'an object with read() and write()', e.handler);
   const node = integer(e.node ?? 0, `${field}.node`, 0, nodes - 1);
   return { base: base / FRAME_BYTES, frames: bytes / FRAME_BYTES, kind, node, handler: e.handler };
+}
+
+function checkNodes(given: readonly number[], vcpus: number, nodes: number): number[] {
+  if (!Array.isArray(given) || given.length > vcpus) throw new ConfigError('vcpuNodes', `a list of at most ${vcpus} nodes, one for each vCPU`, given);
+  return Array.from({ length: vcpus }, (_, k) => integer(given[k] ?? 0, `vcpuNodes[${k}]`, 0, nodes - 1));
 }
 
 function checkDistances(rows: readonly (readonly number[])[]): readonly (readonly number[])[] {
   if (!Array.isArray(rows) || rows.length < 1 || rows.length > 8) throw new ConfigError('distances', '1 to 8 rows', rows);
   rows.forEach((row, k) => {
     if (!Array.isArray(row) || row.length !== rows.length) throw new ConfigError(`distances[${k}]`, `${rows.length} numbers`, row);
-    row.forEach((d, to) => integer(d, `distances[${k}][${to}]`, 10, k === to ? 10 : 254));
+    rows.forEach((_, to) => integer(row[to], `distances[${k}][${to}]`, 10, k === to ? 10 : 254)); // by `rows`: a hole in `row` would be skipped
   });
   return rows;
 }

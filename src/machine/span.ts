@@ -7,6 +7,7 @@ import { FAULT_NONE } from '../arch/fault.ts';
 import { MODE_4LEVEL, VCPU_MODE, VCPU_OUT_CYCLES, VCPU_OUT_HI, VCPU_OUT_LO, VCPU_TIMED } from '../layout/vcpu.ts';
 import { charge } from '../cost/charge.ts';
 import type { Views } from '../memory/views.ts';
+import { canonical } from '../mmu/invalidate.ts';
 import { peek } from '../mmu/peek.ts';
 import { translate } from '../mmu/translate.ts';
 
@@ -24,6 +25,20 @@ export interface Span {
   readonly pieces: { readonly pa: number; readonly bytes: number }[];
 }
 
+/** What of an access is in one 4K page. */
+interface Part {
+  readonly hi: number;
+  readonly lo: number;
+  readonly bytes: number;
+}
+
+/** The part whose fault the access takes: one that is not canonical comes before any #PF. */
+function firstBad(s: Views, v: number, parts: readonly Part[], kind: number): [Part] | undefined {
+  if (parts.length < 2) return undefined;
+  const bad = parts.find(p => !canonical(s.w, v, p.hi)) ?? parts.find(p => peek(s, v, p.hi, p.lo, kind, 'cached') !== FAULT_NONE);
+  return bad && [bad];
+}
+
 /**
  * Translate every page of an access of `bytes` bytes.
  *
@@ -33,15 +48,14 @@ export interface Span {
 export function accessSpan(s: Views, v: number, va: bigint, bytes: number, kind: number): Span {
   const width = s.w[v + (VCPU_MODE >>> 2)] >= MODE_4LEVEL ? 64 : 32;
   const span: Span = { fault: FAULT_NONE, cycles: 0, pieces: [] };
-  const parts: { hi: number; lo: number; bytes: number }[] = [];
+  const parts: Part[] = [];
   for (let done = 0; done < bytes;) {
     const at = BigInt.asUintN(width, va + BigInt(done));
     const n = Math.min(bytes - done, 4096 - Number(at & 0xfffn));
     parts.push({ hi: Number(at >> 32n) | 0, lo: Number(at & 0xffffffffn) | 0, bytes: n });
     done += n;
   }
-  const bad = parts.length < 2 ? undefined : parts.find(p => peek(s, v, p.hi, p.lo, kind, 'cached') !== FAULT_NONE);
-  for (const p of bad ? [bad] : parts) {
+  for (const p of firstBad(s, v, parts, kind) ?? parts) {
     span.fault = access(s, v, p.hi, p.lo, kind);
     span.cycles += s.w[v + (VCPU_OUT_CYCLES >>> 2)];
     if (span.fault !== FAULT_NONE) {

@@ -1,5 +1,5 @@
 /** One virtual CPU: its registers, its translations, its cached translations. The friendly door, and the fast one. */
-import { FAULT_NONE, FAULT_PF, faultCode, faultVector } from '../arch/fault.ts';
+import { ACCESS_WRITE, FAULT_NONE, FAULT_PF, faultCode, faultVector } from '../arch/fault.ts';
 import { CR0_CD, CR0_ET, CR0_NW } from '../arch/registers.ts';
 import { ConfigError } from '../errors.ts';
 import {
@@ -139,9 +139,9 @@ export class Vcpu {
     return span.fault;
   }
 
-  /** Write linear memory; `kind` includes ACCESS_WRITE. @returns FAULT_NONE, or a fault with nothing written */
+  /** Write linear memory; ACCESS_WRITE is added to `kind`. @returns FAULT_NONE, or a fault with nothing written */
   write(va: bigint, data: Uint8Array, kind: number): number {
-    const span = this.accessBytes(va, data.length, kind);
+    const span = this.accessBytes(va, data.length, kind | ACCESS_WRITE);
     let at = 0;
     for (const p of span.pieces) writeBytes(this.s, p.pa, data.subarray(at, at += p.bytes));
     return span.fault;

@@ -105,16 +105,22 @@ export function extents(s: Views): Extent[] {
   return found;
 }
 
-/**
- * Add an extent, at creation or at run time (hot-plug). Backed extents get their bytes at `word`.
- *
- * @throws ConfigError - overlaps another extent, or there are too many; nothing is changed then
- */
-export function insertExtent(s: Views, e: Extent, word: number, field: string): void {
+/** Is there room in the table, and is the range free? @throws ConfigError - overlaps another extent, or there are too many */
+export function checkFree(s: Views, e: { readonly base: number; readonly frames: number }, field: string): void {
   const now = extents(s);
   if (now.length >= EXT_MAX) throw new ConfigError(field, `at most ${EXT_MAX} extents`, now.length + 1);
   const clash = now.find(o => e.base < o.base + o.frames && o.base < e.base + e.frames);
   if (clash) throw new ConfigError(`${field}.base`, `frames outside the extent at 0x${(clash.base * FRAME_BYTES).toString(16)}`, e.base * FRAME_BYTES);
+}
+
+/**
+ * Add an extent, at creation or at run time (hot-plug). Backed extents get their bytes at `word`.
+ *
+ * @throws ConfigError - as `checkFree()`; nothing is changed then
+ */
+export function insertExtent(s: Views, e: Extent, word: number, field: string): void {
+  checkFree(s, e, field);
+  const now = extents(s);
   const at = now.filter(o => o.base < e.base).length;
   const first = s.w[HDR_EXTENT_BASE >>> 2] >>> 2;
   const row = first + at * (EXT_STRIDE >>> 2);

@@ -10,18 +10,17 @@ import { FAULT_GP, FAULT_NONE } from '../arch/fault.ts';
 import { PDPTE_LO_RESERVED, PTE_P } from '../arch/pte.ts';
 import {
   CR0_CD, CR0_DEFINED, CR0_ET, CR0_NW, CR0_PE, CR0_PG, CR0_WP, CR3_HI_NOFLUSH, CR3_LO_PCID, CR4_CET, CR4_LA57, CR4_OTHER, CR4_PAE,
-  CR4_PCIDE, CR4_PGE, CR4_PKE, CR4_PKS, CR4_PSE, CR4_SMAP, CR4_SMEP, EFER_LMA, EFER_LME, EFER_NXE, EFER_OTHER,
+  CR4_PCIDE, CR4_PGE, CR4_PKE, CR4_PKS, CR4_PSE, CR4_SMAP, CR4_SMEP, EFER_AMD, EFER_LMA, EFER_LME, EFER_NXE, EFER_SCE,
 } from '../arch/registers.ts';
-import { TAG_PCID_SHIFT } from '../layout/tlb.ts';
 import {
-  FEAT_CET, FEAT_LA57, FEAT_LONG, FEAT_NX, FEAT_PAE, FEAT_PCID, FEAT_PGE, FEAT_PKS, FEAT_PKU, FEAT_PSE, FEAT_SMAP, FEAT_SMEP, VCPU_AC,
+  FEAT_AMD, FEAT_CET, FEAT_LA57, FEAT_LONG, FEAT_NX, FEAT_PAE, FEAT_PCID, FEAT_PGE, FEAT_PKS, FEAT_PKU, FEAT_PSE, FEAT_SMAP, FEAT_SMEP, VCPU_AC,
   VCPU_CR0, VCPU_CR3_HI, VCPU_CR3_LO, VCPU_CR4, VCPU_CS64, VCPU_EFER, VCPU_FEATURES, VCPU_PABITS, VCPU_PDPTE, VCPU_PKRS, VCPU_PKRU,
   VCPU_TAG_PCID,
 } from '../layout/vcpu.ts';
 import { readBus, wordOf } from '../memory/extents.ts';
 import type { Views } from '../memory/views.ts';
 import { fastDropAll } from './fast-table.ts';
-import { dropEverything, dropPcid } from './invalidate.ts';
+import { dropEverything, dropPcid, dropPcidAndGlobal } from './invalidate.ts';
 import { recompute } from './mode.ts';
 import { recomputeRights } from './rights.ts';
 
@@ -80,10 +79,9 @@ export function writeCr4(s: Views, v: number, hi: number, lo: number): number {
   if (lo & CR4_CET && !(w[v + (VCPU_CR0 >>> 2)] & CR0_WP)) return FAULT_GP;
   const pae = w[v + (VCPU_CR0 >>> 2)] & CR0_PG && lo & CR4_PAE && !(efer & EFER_LMA);
   if (pae && changes & CR4_RELOADS && !loadPdptes(s, v, w[v + (VCPU_CR3_LO >>> 2)])) return FAULT_GP;
-  const pcid = w[v + (VCPU_TAG_PCID >>> 2)] >>> TAG_PCID_SHIFT;
   w[v + (VCPU_CR4 >>> 2)] = lo;
   if (changes & CR4_PGE || old & ~lo & CR4_PCIDE) dropEverything(w, v);
-  else if (changes & CR4_PAE || lo & ~old & CR4_SMEP) dropPcid(w, v, pcid);
+  else if (changes & CR4_PAE || lo & ~old & CR4_SMEP) dropPcidAndGlobal(w, v, w[v + (VCPU_TAG_PCID >>> 2)]);
   changed(w, v);
   return FAULT_NONE;
 }
@@ -92,7 +90,7 @@ export function writeCr4(s: Views, v: number, hi: number, lo: number): number {
 export function writeEfer(s: Views, v: number, hi: number, lo: number): number {
   const w = s.w;
   const old = w[v + (VCPU_EFER >>> 2)], features = w[v + (VCPU_FEATURES >>> 2)];
-  const allowed = EFER_OTHER | EFER_LMA | (features & FEAT_LONG ? EFER_LME : 0) | (features & FEAT_NX ? EFER_NXE : 0);
+  const allowed = EFER_SCE | EFER_LMA | (features & FEAT_AMD ? EFER_AMD : 0) | (features & FEAT_LONG ? EFER_LME : 0) | (features & FEAT_NX ? EFER_NXE : 0);
   if (hi !== 0 || lo & ~allowed) return FAULT_GP;
   if ((lo ^ old) & EFER_LME && w[v + (VCPU_CR0 >>> 2)] & CR0_PG) return FAULT_GP;
   w[v + (VCPU_EFER >>> 2)] = (lo & ~EFER_LMA) | (old & EFER_LMA);

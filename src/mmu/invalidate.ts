@@ -30,6 +30,7 @@ export function canonical(w: Int32Array, v: number, vaHi: number): boolean {
 /** INVLPG: the page of the address, global or of the current PCID, with all its fragments; and all of the PCID's PSC entries. */
 export function invlpg(w: Int32Array, v: number, vaHi: number, vaLo: number): void {
   if (!canonical(w, v, vaHi)) return; // INVLPG of a non-canonical address does nothing
+  if (w[v + (VCPU_MODE >>> 2)] < MODE_4LEVEL) vaHi = 0;
   const pcid = w[v + (VCPU_TAG_PCID >>> 2)];
   dropPage(w, v, vaHi, vaLo, pcid, true);
   pscDropPcid(w, v, pcid);
@@ -58,6 +59,13 @@ export function dropPcid(w: Int32Array, v: number, pcid: number): void {
   fastDropAll(w, v);
 }
 
+/** One PCID (as it stands in tags) and the global entries. */
+export function dropPcidAndGlobal(w: Int32Array, v: number, tagPcid: number): void {
+  dropWhere(w, v, hi => (hi & TAG_GLOBAL) !== 0 || (hi & TAG_PCID) === tagPcid);
+  pscDropPcid(w, v, tagPcid);
+  fastDropAll(w, v);
+}
+
 /** All PCIDs without global entries. */
 export function dropNonGlobal(w: Int32Array, v: number): void {
   dropWhere(w, v, hi => !(hi & TAG_GLOBAL));
@@ -82,6 +90,7 @@ export function invpcid(w: Int32Array, v: number, type: number, d0Lo: number, d0
   if (named && pcid !== 0 && !(w[v + (VCPU_CR4 >>> 2)] & CR4_PCIDE)) return FAULT_GP;
   if (type === INVPCID_ADDRESS) {
     if (!canonical(w, v, vaHi)) return FAULT_GP;
+    if (w[v + (VCPU_MODE >>> 2)] < MODE_4LEVEL) vaHi = 0;
     dropPage(w, v, vaHi, vaLo, pcid << TAG_PCID_SHIFT, false);
     pscDropPcid(w, v, pcid << TAG_PCID_SHIFT);
     fastDropPage(w, v, vaHi, vaLo);

@@ -45,8 +45,8 @@ export function recomputeRights(w: Int32Array, v: number): void {
     const at = v + (VCPU_RIGHTS >>> 2) + row * (RIGHTS_STRIDE >>> 2);
     w[at + (RIGHTS_NEED >>> 2)] = needed(w, v, access);
     w[at + (RIGHTS_FORBID >>> 2)] = forbidden(w, v, access);
-    w[at + (RIGHTS_PKEY_USER >>> 2)] = deniedKeys(w, v, access, CR4_PKE, w[v + (VCPU_PKRU >>> 2)]);
-    w[at + (RIGHTS_PKEY_SUPER >>> 2)] = deniedKeys(w, v, access, CR4_PKS, w[v + (VCPU_PKRS >>> 2)]);
+    w[at + (RIGHTS_PKEY_USER >>> 2)] = deniedKeys(w, v, access, CR4_PKE, w[v + (VCPU_PKRU >>> 2)], access & ACCESS_USER);
+    w[at + (RIGHTS_PKEY_SUPER >>> 2)] = deniedKeys(w, v, access, CR4_PKS, w[v + (VCPU_PKRS >>> 2)], 0);
   }
 }
 
@@ -72,11 +72,16 @@ function forbidden(w: Int32Array, v: number, access: number): number {
   return cr4 & CR4_SMAP && !open ? noUserPage : 0;
 }
 
-/** Bit k: data accesses of this kind are refused on pages with key k. Two bits a key in PKRU and IA32_PKRS: AD, WD. */
-function deniedKeys(w: Int32Array, v: number, access: number, enable: number, keys: number): number {
+/**
+ * Bit k: data accesses of this kind are refused on pages with key k. Two bits a key in PKRU and IA32_PKRS: AD, WD.
+ *
+ * @param always - not 0: WD counts whatever CR0.WP is. PKRU does so for user-mode accesses; IA32_PKRS never does, which shows in the error
+ *   code only, as no user-mode access may use a supervisor page
+ */
+function deniedKeys(w: Int32Array, v: number, access: number, enable: number, keys: number, always: number): number {
   const on = w[v + (VCPU_CR4 >>> 2)] & enable && w[v + (VCPU_EFER >>> 2)] & EFER_LMA;
   if (!on || access & ACCESS_FETCH) return 0;
-  const writesCount = access & ACCESS_WRITE && (access & ACCESS_USER || w[v + (VCPU_CR0 >>> 2)] & CR0_WP);
+  const writesCount = access & ACCESS_WRITE && (always || w[v + (VCPU_CR0 >>> 2)] & CR0_WP);
   let denied = 0;
   for (let k = 0; k < 16; k++) {
     const ad = (keys >>> (2 * k)) & 1, wd = (keys >>> (2 * k + 1)) & 1;
