@@ -21,7 +21,7 @@ import {
 import { readBus, wordOf } from '../memory/extents.ts';
 import type { Views } from '../memory/views.ts';
 import { fastDropAll } from './fast-table.ts';
-import { dropEverything, dropPcid } from './invalidate.ts';
+import { dropEverything, dropPcid, dropPcidAndGlobal } from './invalidate.ts';
 import { recompute } from './mode.ts';
 import { recomputeRights } from './rights.ts';
 
@@ -83,7 +83,7 @@ export function writeCr4(s: Views, v: number, hi: number, lo: number): number {
   const pcid = w[v + (VCPU_TAG_PCID >>> 2)] >>> TAG_PCID_SHIFT;
   w[v + (VCPU_CR4 >>> 2)] = lo;
   if (changes & CR4_PGE || old & ~lo & CR4_PCIDE) dropEverything(w, v);
-  else if (changes & CR4_PAE || lo & ~old & CR4_SMEP) dropPcid(w, v, pcid);
+  else if (changes & CR4_PAE || lo & ~old & CR4_SMEP) dropPcidAndGlobal(w, v, pcid);
   changed(w, v);
   return FAULT_NONE;
 }

@@ -58,6 +58,14 @@ export function dropPcid(w: Int32Array, v: number, pcid: number): void {
   fastDropAll(w, v);
 }
 
+/** One PCID and every global entry: a global entry's tag does not say whose it is. */
+export function dropPcidAndGlobal(w: Int32Array, v: number, pcid: number): void {
+  const tagPcid = pcid << TAG_PCID_SHIFT;
+  dropWhere(w, v, hi => (hi & TAG_GLOBAL) !== 0 || (hi & TAG_PCID) === tagPcid);
+  pscDropPcid(w, v, tagPcid);
+  fastDropAll(w, v);
+}
+
 /** All PCIDs without global entries. */
 export function dropNonGlobal(w: Int32Array, v: number): void {
   dropWhere(w, v, hi => !(hi & TAG_GLOBAL));
