@@ -16,7 +16,7 @@ import {
   PROBE_FILL, PROBE_LEVEL_BYTES, PROBE_SERVICE_BYTES, PROBE_SIZE, SERVICE_FETCH, SERVICE_LOAD, SERVICE_STORE, VCPU_OUT_DATA_HI,
   VCPU_OUT_DATA_LO, VCPU_OUT_GLOBAL, VCPU_OUT_SIZE, VCPU_PROBES, VCPU_TAG_PCID, VCPU_TLB_LEVELS,
 } from '../layout/vcpu.ts';
-import { find, place, setOf, touch, victim } from '../cache/array.ts';
+import { drop, find, place, setOf, touch, victim } from '../cache/array.ts';
 import { refused } from './rights.ts';
 
 /** Bits of a linear address below a page of size code 0, 1, 2. */
@@ -109,8 +109,9 @@ function fillLevel(w: Int32Array, v: number, list: number, vaHi: number, vaLo: n
   const lo = pageLo(vaHi, vaLo, shift), hi = pageHi(vaHi, shift) | (size << TAG_SIZE_SHIFT) | TAG_VALID;
   const own = hi | w[v + (VCPU_TAG_PCID >>> 2)], global = hi | TAG_GLOBAL;
   const set = setOf(w, a, lo, hi);
-  let i = find(w, a, set, lo, own, global); // an entry that could not be used is replaced, not doubled
+  let i = find(w, a, set, lo, own, global);
   if (i < 0) i = victim(w, a, set);
+  else dropUsable(w, a, set, i, lo, own, global);
   place(w, a, i, lo, w[v + (VCPU_OUT_GLOBAL >>> 2)] ? global : own);
   const d = (w[a + (ARR_DATA >>> 2)] >>> 2) + i * 2;
   const dataLo = w[v + (VCPU_OUT_DATA_LO >>> 2)], dataHi = w[v + (VCPU_OUT_DATA_HI >>> 2)];
@@ -118,6 +119,13 @@ function fillLevel(w: Int32Array, v: number, list: number, vaHi: number, vaLo: n
   w[d + 1] = dataHi;
   if (size + 1 !== ((dataHi >>> TLBD_HI_LEVEL_SHIFT) & 7) || dataHi & TLBD_HI_4M) w[a + (ARR_FRAGMENTS >>> 2)] = 1;
   touch(w, a, set, i);
+}
+
+/** An entry that could not be used is replaced, not doubled; after G changed in memory a global and a plain one may both be there. */
+function dropUsable(w: Int32Array, a: number, set: number, i: number, lo: number, own: number, global: number): void {
+  drop(w, a, i);
+  const twin = find(w, a, set, lo, own, global);
+  if (twin >= 0) drop(w, a, twin);
 }
 
 /** Low word of the data of the fragment of size `size` around `va`, of a page of size `from`. All sizes are below 4 GiB: no carry. */
