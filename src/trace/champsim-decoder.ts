@@ -19,6 +19,7 @@ import { KIND_FETCH, KIND_LOAD, KIND_STORE } from './batch.ts';
 import type { AccessBatch } from './batch.ts';
 import { printable, TraceDecoder } from './trace-decoder.ts';
 
+/** Bytes of a record. */
 export const CHAMPSIM_RECORD = 64;
 
 const BRANCH_AT = 8;
@@ -35,6 +36,7 @@ const FETCH_BYTES = 4;
 const DATA_BYTES = 8;
 const PAGE = 4096;
 
+/** Decodes ChampSim records. */
 export class ChampsimDecoder extends TraceDecoder {
   readonly format = 'champsim';
   readonly longest = CHAMPSIM_RECORD;

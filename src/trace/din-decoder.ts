@@ -26,6 +26,7 @@ const LETTER_X = 0x78;
 const NO_KIND = 255;
 const KIND = Uint8Array.of(KIND_LOAD, KIND_STORE, KIND_FETCH, NO_KIND, NO_KIND);
 
+/** Decodes `din` text. */
 export class DinDecoder extends LineDecoder {
   readonly format = 'din';
 

@@ -36,6 +36,7 @@ DATA_KIND[0x4d] = KIND_MODIFY;
 const COMMENTARY = /^(==|--|\*\*)[0-9]+\1/;
 const EXPECTED = '"I  ADDR,SIZE", " L ADDR,SIZE" (or S, M), a SYSCALL line or Valgrind\'s commentary';
 
+/** Decodes Lackey's text. */
 export class LackeyDecoder extends LineDecoder {
   readonly format = 'lackey';
 

@@ -8,9 +8,9 @@
  *           8           1:      342625 write        8 byte(s) @ 0x00007ffc3d9b8a18 by PC 0x00007f9a3c2d1093
  *           9           1:      342625 <marker: timestamp 13312570674112282>
  *
- * `ifetch`, `read` and `write` are accesses; of an `ifetch` of a "non-fetched instruction" only the data is. Prefetches
- * (`pref...`), flushes, markers and the tool's own lines are passed over. Threads are taken in the order printed, as one
- * stream. Markers of system calls do not become events: they have neither a process nor, by default, arguments.
+ * `ifetch`, `read` and `write` are accesses, except the `ifetch` of a "non-fetched instruction". Prefetches (`pref...`),
+ * flushes, markers and the tool's own lines are passed over. Threads are taken in the order printed, as one stream.
+ * Markers of system calls do not become events: they have neither a process nor, by default, arguments.
  *
  * Source: DynamoRIO documentation, "Human-Readable View" (sec_tool_view) and "Trace Format" (sec_drcachesim_format).
  */
@@ -40,6 +40,7 @@ const OTHER_RECORD =
 const EXPECTED = 'a line of the drmemtrace view tool, "RECORD INSTR: TID ifetch|read|write SIZE byte(s) @ 0xADDR ..."';
 const SIZE_LIMIT = 65535;
 
+/** Decodes drmemtrace view text. */
 export class MemtraceDecoder extends LineDecoder {
   readonly format = 'memtrace';
   /** Fields of the access that `access()` found, and where it stopped. */

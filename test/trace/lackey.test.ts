@@ -75,7 +75,7 @@ describe('lackey text', () => {
   });
 
   test('what LackeyWriter writes reads back the same', async () => {
-    const trace = randomTrace(1, 70_000);
+    const trace = randomTrace(1, 200_000);
     expect(await recordBytes(await written(trace, LackeyWriter))).toEqual(trace);
   });
 });

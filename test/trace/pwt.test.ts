@@ -150,6 +150,14 @@ describe('damage', () => {
     expect(await recordBytes(Buffer.concat(parts))).toEqual(randomTrace(13, 3 * 65536));
   }, 60_000);
 
+  test('a block lost from a trace without events', async () => {
+    const bytes = await written({ accesses: loop(1 << 17, 3), events: [] }, PwtWriter);
+    const second = 8 + 28 + sectionBytes(new DataView(bytes.buffer, bytes.byteOffset), 8);
+    const reading = drain(Buffer.concat([bytes.subarray(0, second), bytes.subarray(-28)]), { format: 'pwt' });
+    const expected = `test: byte ${second}: expected 131072 accesses and 0 events before the end marker, got 65536 and 0`;
+    await expect(reading).rejects.toThrow(expected);
+  });
+
   test('messages say where and what', async () => {
     const bytes = await written(smallTrace(), PwtWriter);
     const changed = (at: number, value: number): Uint8Array => Object.assign(Uint8Array.from(bytes), { [at]: value });
