@@ -8,8 +8,8 @@
  *           8           1:      342625 write        8 byte(s) @ 0x00007ffc3d9b8a18 by PC 0x00007f9a3c2d1093
  *           9           1:      342625 <marker: timestamp 13312570674112282>
  *
- * `ifetch`, `read` and `write` are accesses, except the `ifetch` of a "non-fetched instruction". Prefetches (`pref...`),
- * flushes, markers and the tool's own lines are passed over. Threads are taken in the order printed, as one stream.
+ * `ifetch`, `read` and `write` are accesses, except the `ifetch` of a "non-fetched instruction". Prefetches, flushes,
+ * markers and the tool's own lines are passed over. Threads are taken in the order printed, as one stream.
  * Markers of system calls do not become events: they have neither a process nor, by default, arguments.
  *
  * Source: DynamoRIO documentation, "Human-Readable View" (sec_tool_view) and "Trace Format" (sec_drcachesim_format).
@@ -26,9 +26,9 @@ const LETTER_I = 0x69;
 const LETTER_R = 0x72;
 const LETTER_W = 0x77;
 
-const NAMES = new Map([['ifetch', KIND_FETCH], ['read', KIND_LOAD], ['write', KIND_STORE]].map(
-  ([name, kind]) => [kind as number, new TextEncoder().encode(`${name} `)],
-));
+const IFETCH = new TextEncoder().encode('ifetch ');
+const READ = new TextEncoder().encode('read ');
+const WRITE = new TextEncoder().encode('write ');
 const UNIT = new TextEncoder().encode(' byte(s) @ 0x');
 const NOT_FETCHED = new TextEncoder().encode(' non-fetched');
 
@@ -64,7 +64,9 @@ export class MemtraceDecoder extends LineDecoder {
           size[count] = this.size;
           count++;
         }
-        next = lineEnd(bytes, this.stop) + 1;
+        next = this.stop;
+        while (bytes[next] !== NEWLINE) next++;
+        next++;
       } else next = this.otherLine(bytes, next);
       this.line++;
     }
@@ -88,7 +90,7 @@ export class MemtraceDecoder extends LineDecoder {
     else if (letter === LETTER_R) this.kind = KIND_LOAD;
     else if (letter === LETTER_W) this.kind = KIND_STORE;
     else return false;
-    const name = NAMES.get(this.kind) as Uint8Array;
+    const name = letter === LETTER_I ? IFETCH : letter === LETTER_R ? READ : WRITE;
     if (!startsWith(bytes, next, name)) return false;
     return this.extent(bytes, skipSpaces(bytes, next + name.length));
   }
