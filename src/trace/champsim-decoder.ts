@@ -10,7 +10,7 @@
  *
  * An instruction becomes a fetch, its loads, its stores. Records have no sizes: a fetch gets 4 bytes and a data access
  * 8, or fewer up to the end of the 4-KByte page, so that no page is touched that the record does not name.
- * The layout for other instruction sets (`cloudsuite_instr`) is not read.
+ * Longer layouts (`cloudsuite_instr`, or one with a trailing `load_type`) are not read.
  *
  * Source: ChampSim, inc/trace_instruction.h, struct input_instr.
  */

@@ -12,7 +12,8 @@
  * markers and the tool's own lines are passed over. Threads are taken in the order printed, as one stream.
  * Markers of system calls do not become events: they have neither a process nor, by default, arguments.
  *
- * Source: DynamoRIO documentation, "Human-Readable View" (sec_tool_view) and "Trace Format" (sec_drcachesim_format).
+ * Source: DynamoRIO documentation, "Trace Format" (sec_drcachesim_format); for what is printed, DynamoRIO
+ * clients/drcachesim/tools/view.cpp and view.h (2023).
  */
 import { KIND_FETCH, KIND_LOAD, KIND_STORE } from './batch.ts';
 import type { AccessBatch } from './batch.ts';
@@ -33,7 +34,7 @@ const UNIT = new TextEncoder().encode(' byte(s) @ 0x');
 const NOT_FETCHED = new TextEncoder().encode(' non-fetched');
 
 /** Lines of the tool itself, and records that are no accesses, by what follows the thread. */
-const OWN_LINE = /^(Output format:|<--record#->|-{20,}$|View tool results:| *[0-9]+ : total |<(marker|thread|entry)\b)/;
+const OWN_LINE = /^(Output format:|<(?:--)?record#|-{20,}$|View tool results:| *[0-9]+ : total |<(marker|thread|entry)\b)/;
 const OTHER_RECORD =
   /^ *[0-9]+(?: +[0-9]+)?: +T?[0-9]+ (?:<(?:marker|thread|entry)\b| {8,}|(?:pref|iflush|dflush)[A-Za-z0-9-]* )/;
 
@@ -81,7 +82,7 @@ export class MemtraceDecoder extends LineDecoder {
     next = skipDigits(bytes, next);
     if (bytes[next] !== COLON) return false;
     next = skipSpaces(bytes, next + 1);
-    // Versions before 10 printed a T before the thread.
+    // Older versions print a T before the thread.
     if (bytes[next] === LETTER_T) next++;
     next = skipDigits(bytes, next);
     if (bytes[next++] !== SPACE) return false;
