@@ -12,6 +12,7 @@ import { InputError } from '../errors.ts';
 const CHUNK = 1 << 18;
 const GZIP_MAGIC = [0x1f, 0x8b];
 
+/** A file or stream, read once from start to end. */
 export class ByteSource {
   /** Bytes taken from the file or stream, before gunzip. */
   bytesRead = 0;

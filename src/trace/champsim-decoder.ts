@@ -10,7 +10,7 @@
  *
  * An instruction becomes a fetch, its loads, its stores. Records have no sizes: a fetch gets 4 bytes and a data access
  * 8, or fewer up to the end of the 4-KByte page, so that no page is touched that the record does not name.
- * The layout for other instruction sets (`cloudsuite_instr`) is not read.
+ * Longer layouts (`cloudsuite_instr`, or one with a trailing `load_type`) are not read.
  *
  * Source: ChampSim, inc/trace_instruction.h, struct input_instr.
  */
@@ -19,6 +19,7 @@ import { KIND_FETCH, KIND_LOAD, KIND_STORE } from './batch.ts';
 import type { AccessBatch } from './batch.ts';
 import { printable, TraceDecoder } from './trace-decoder.ts';
 
+/** Bytes of a record. */
 export const CHAMPSIM_RECORD = 64;
 
 const BRANCH_AT = 8;
@@ -35,6 +36,7 @@ const FETCH_BYTES = 4;
 const DATA_BYTES = 8;
 const PAGE = 4096;
 
+/** Decodes ChampSim records. */
 export class ChampsimDecoder extends TraceDecoder {
   readonly format = 'champsim';
   readonly longest = CHAMPSIM_RECORD;

@@ -17,6 +17,7 @@ import type { ByteSink, TraceWriter } from './trace-writer.ts';
 /** Formats that can be written. `din` loses sizes and system calls. */
 export type WritableFormat = 'pwt' | 'lackey' | 'din';
 
+/** All of `WritableFormat`. */
 export const WRITABLE_FORMATS: readonly WritableFormat[] = ['pwt', 'lackey', 'din'];
 
 const WRITERS: Readonly<Record<WritableFormat, new (sink: ByteSink) => TraceWriter>> = {
@@ -32,6 +33,7 @@ interface Failure {
 /** Numbers temporary files, so that conversions to one target do not meet in them. */
 let conversions = 0;
 
+/** How to convert a trace; all optional. */
 export interface ConvertOptions {
   /** Format to write; by the target's extension (before `.gz`) by default. */
   readonly format?: WritableFormat;
@@ -39,6 +41,7 @@ export interface ConvertOptions {
   readonly limit?: number;
 }
 
+/** What was written. */
 export interface ConvertResult {
   readonly format: WritableFormat;
   readonly accesses: number;

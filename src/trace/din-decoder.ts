@@ -4,9 +4,10 @@
  *   label    0 read, 1 write, 2 instruction fetch; 3 (unknown) and 4 (flush the cache) are no accesses and passed over
  *   address  1 to 16 hexadecimal digits, with or without 0x
  *
- * The format has no sizes: every access gets 4 bytes, Dinero's word. Blank lines are passed over.
+ * The format has no sizes: every access gets 4 bytes. Blank lines are passed over.
  *
- * Source: Dinero IV manual page, "Input formats", `-informat d`; Dinero III manual page, "din".
+ * Source: R. Peel, "Dinero File Format", University of Surrey, 2001. It has addresses of up to 8 digits and no 0x;
+ * traces of 64-bit programs have more, and some tools write 0x.
  */
 import { KIND_FETCH, KIND_LOAD, KIND_STORE } from './batch.ts';
 import type { AccessBatch } from './batch.ts';
@@ -26,6 +27,7 @@ const LETTER_X = 0x78;
 const NO_KIND = 255;
 const KIND = Uint8Array.of(KIND_LOAD, KIND_STORE, KIND_FETCH, NO_KIND, NO_KIND);
 
+/** Decodes `din` text. */
 export class DinDecoder extends LineDecoder {
   readonly format = 'din';
 

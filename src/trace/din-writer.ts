@@ -19,6 +19,7 @@ LABEL[KIND_STORE] = WRITE;
 LABEL[KIND_FETCH] = FETCH;
 LABEL[KIND_MODIFY] = READ;
 
+/** Writes `din` to the sink, 64 KByte at a time. */
 export class DinWriter implements TraceWriter {
   readonly format = 'din';
   private readonly out: TextWriter;

@@ -10,7 +10,8 @@
  * Addresses have 1 to 16 digits, sizes are 1 to 65535. Blank lines and Valgrind's own (`==pid== ...`, `--pid-- ...`,
  * `**pid** ...`) are passed over, since both go to the same stream; any other line is malformed.
  *
- * Source: Valgrind User Manual, "Lackey: an example tool", option `--trace-mem`, and "The Commentary" for `==pid==`.
+ * Source: Valgrind User Manual, "Lackey: an example tool", option `--trace-mem`, and "The Commentary" for `==pid==`;
+ * output of Valgrind 3.19.
  */
 import { KIND_FETCH, KIND_LOAD, KIND_MODIFY, KIND_STORE } from './batch.ts';
 import type { AccessBatch } from './batch.ts';
@@ -36,6 +37,7 @@ DATA_KIND[0x4d] = KIND_MODIFY;
 const COMMENTARY = /^(==|--|\*\*)[0-9]+\1/;
 const EXPECTED = '"I  ADDR,SIZE", " L ADDR,SIZE" (or S, M), a SYSCALL line or Valgrind\'s commentary';
 
+/** Decodes Lackey's text. */
 export class LackeyDecoder extends LineDecoder {
   readonly format = 'lackey';
 

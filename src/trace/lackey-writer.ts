@@ -20,6 +20,7 @@ SECOND[KIND_LOAD] = 0x4c;
 SECOND[KIND_STORE] = 0x53;
 SECOND[KIND_MODIFY] = 0x4d;
 
+/** Writes Lackey's text to the sink, 64 KByte at a time. */
 export class LackeyWriter implements TraceWriter {
   readonly format = 'lackey';
   private readonly out: TextWriter;

@@ -16,6 +16,7 @@ for (let value = 0; value < 16; value++) {
   HEX_VALUE[digit.toUpperCase().charCodeAt(0)] = value;
 }
 
+/** Decodes lines: finds whole ones, the format takes them. Lines too long are malformed. */
 export abstract class LineDecoder extends TraceDecoder {
   readonly longest = LINE_LIMIT;
   /** Lines before the one at hand. */

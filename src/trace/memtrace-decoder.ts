@@ -8,11 +8,12 @@
  *           8           1:      342625 write        8 byte(s) @ 0x00007ffc3d9b8a18 by PC 0x00007f9a3c2d1093
  *           9           1:      342625 <marker: timestamp 13312570674112282>
  *
- * `ifetch`, `read` and `write` are accesses; of an `ifetch` of a "non-fetched instruction" only the data is. Prefetches
- * (`pref...`), flushes, markers and the tool's own lines are passed over. Threads are taken in the order printed, as one
- * stream. Markers of system calls do not become events: they have neither a process nor, by default, arguments.
+ * `ifetch`, `read` and `write` are accesses, except the `ifetch` of a "non-fetched instruction". Prefetches, flushes,
+ * markers and the tool's own lines are passed over. Threads are taken in the order printed, as one stream.
+ * Markers of system calls do not become events: they have neither a process nor, by default, arguments.
  *
- * Source: DynamoRIO documentation, "Human-Readable View" (sec_tool_view) and "Trace Format" (sec_drcachesim_format).
+ * Source: DynamoRIO documentation, "Trace Format" (sec_drcachesim_format); for what is printed, DynamoRIO
+ * clients/drcachesim/tools/view.cpp and view.h (2023).
  */
 import { KIND_FETCH, KIND_LOAD, KIND_STORE } from './batch.ts';
 import type { AccessBatch } from './batch.ts';
@@ -26,20 +27,21 @@ const LETTER_I = 0x69;
 const LETTER_R = 0x72;
 const LETTER_W = 0x77;
 
-const NAMES = new Map([['ifetch', KIND_FETCH], ['read', KIND_LOAD], ['write', KIND_STORE]].map(
-  ([name, kind]) => [kind as number, new TextEncoder().encode(`${name} `)],
-));
+const IFETCH = new TextEncoder().encode('ifetch ');
+const READ = new TextEncoder().encode('read ');
+const WRITE = new TextEncoder().encode('write ');
 const UNIT = new TextEncoder().encode(' byte(s) @ 0x');
 const NOT_FETCHED = new TextEncoder().encode(' non-fetched');
 
 /** Lines of the tool itself, and records that are no accesses, by what follows the thread. */
-const OWN_LINE = /^(Output format:|<--record#->|-{20,}$|View tool results:| *[0-9]+ : total |<(marker|thread|entry)\b)/;
+const OWN_LINE = /^(Output format:|<(?:--)?record#|-{20,}$|View tool results:| *[0-9]+ : total |<(marker|thread|entry)\b)/;
 const OTHER_RECORD =
   /^ *[0-9]+(?: +[0-9]+)?: +T?[0-9]+ (?:<(?:marker|thread|entry)\b| {8,}|(?:pref|iflush|dflush)[A-Za-z0-9-]* )/;
 
 const EXPECTED = 'a line of the drmemtrace view tool, "RECORD INSTR: TID ifetch|read|write SIZE byte(s) @ 0xADDR ..."';
 const SIZE_LIMIT = 65535;
 
+/** Decodes drmemtrace view text. */
 export class MemtraceDecoder extends LineDecoder {
   readonly format = 'memtrace';
   /** Fields of the access that `access()` found, and where it stopped. */
@@ -63,7 +65,9 @@ export class MemtraceDecoder extends LineDecoder {
           size[count] = this.size;
           count++;
         }
-        next = lineEnd(bytes, this.stop) + 1;
+        next = this.stop;
+        while (bytes[next] !== NEWLINE) next++;
+        next++;
       } else next = this.otherLine(bytes, next);
       this.line++;
     }
@@ -78,7 +82,7 @@ export class MemtraceDecoder extends LineDecoder {
     next = skipDigits(bytes, next);
     if (bytes[next] !== COLON) return false;
     next = skipSpaces(bytes, next + 1);
-    // Versions before 10 printed a T before the thread.
+    // Older versions print a T before the thread.
     if (bytes[next] === LETTER_T) next++;
     next = skipDigits(bytes, next);
     if (bytes[next++] !== SPACE) return false;
@@ -87,7 +91,7 @@ export class MemtraceDecoder extends LineDecoder {
     else if (letter === LETTER_R) this.kind = KIND_LOAD;
     else if (letter === LETTER_W) this.kind = KIND_STORE;
     else return false;
-    const name = NAMES.get(this.kind) as Uint8Array;
+    const name = letter === LETTER_I ? IFETCH : letter === LETTER_R ? READ : WRITE;
     if (!startsWith(bytes, next, name)) return false;
     return this.extent(bytes, skipSpaces(bytes, next + name.length));
   }

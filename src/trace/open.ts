@@ -15,6 +15,7 @@ import type { TraceDecoder } from './trace-decoder.ts';
 import { TRACE_FORMATS } from './trace-format.ts';
 import type { TraceFormat } from './trace-format.ts';
 
+/** How to open a trace; all optional. */
 export interface OpenOptions {
   /** What messages call the input; its path, or `stream`, by default. */
   readonly name?: string;

@@ -16,6 +16,7 @@ import { printable, TraceDecoder } from './trace-decoder.ts';
 
 const SIZE_LIMIT = 65535;
 
+/** Decodes `.pwt`, a block a batch. */
 export class PwtDecoder extends TraceDecoder {
   readonly format = 'pwt';
   readonly longest = BLOCK_LIMIT;

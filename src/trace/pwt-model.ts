@@ -48,6 +48,7 @@ const MIX_SLOT = 0x85ebca6b;
 const MIX_SHORT = 0x2c1b3c6d;
 const MIX_LONG = 0x297a2d39;
 
+/** The model: `predict()`, then any of `usual`, `candidate` and `base`, then `update()`, for each access. */
 export class PwtModel {
   /** The shapes expected next, after `predict()`. */
   first = SHAPE_DEFAULT;

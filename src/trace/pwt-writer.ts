@@ -11,6 +11,7 @@ import {
 import { PwtModel } from './pwt-model.ts';
 import type { ByteSink, TraceWriter } from './trace-writer.ts';
 
+/** Writes `.pwt`: every access and system call exactly. Blocks go to the sink as they fill up. */
 export class PwtWriter implements TraceWriter {
   readonly format = 'pwt';
   private readonly sink: ByteSink;

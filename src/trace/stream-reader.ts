@@ -1,5 +1,5 @@
 /** Feeds a decoder from a byte source through one window of fixed size, and hands out its batches. */
-import { InputError } from '../errors.ts';
+import { InputError, invariant } from '../errors.ts';
 import { AccessBatch } from './batch.ts';
 import type { TraceReader } from './batch.ts';
 import type { ByteSource } from './byte-source.ts';
@@ -7,6 +7,7 @@ import type { TraceDecoder } from './trace-decoder.ts';
 
 const FILL = 1 << 18;
 
+/** Reads a trace: the one implementation of `TraceReader`, whatever the format. */
 export class StreamReader implements TraceReader {
   readonly format: string;
   private readonly source: ByteSource;
@@ -85,7 +86,9 @@ export class StreamReader implements TraceReader {
     this.window.copyWithin(0, this.start, this.end);
     this.end -= this.start;
     this.start = 0;
-    const filled = await this.source.fill(this.window.subarray(0, this.window.length - 1), this.end);
+    const free = this.window.subarray(0, this.window.length - 1);
+    invariant(this.end < free.length, 'a decoder leaves no more than its longest record');
+    const filled = await this.source.fill(free, this.end);
     this.end += filled;
     this.final = filled === 0;
   }

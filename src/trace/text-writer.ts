@@ -7,6 +7,7 @@ const LINE = 64;
 
 const DIGITS = new TextEncoder().encode('0123456789abcdef');
 
+/** Collects lines: ask `room`, `flush()` if there is none, then put the line. */
 export class TextWriter {
   private readonly sink: ByteSink;
   private readonly buffer = new Uint8Array(BUFFER);

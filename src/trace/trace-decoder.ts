@@ -6,6 +6,7 @@ import type { TraceFormat } from './trace-format.ts';
 /** System calls in a batch before it is handed out: keeps memory constant in a trace of nothing else. */
 export const EVENT_CAPACITY = 1024;
 
+/** Decodes one format; made anew for each input, since it keeps its place and what it learned. */
 export abstract class TraceDecoder {
   abstract readonly format: TraceFormat;
   /** Bytes of the longest record (line, block): the least the window of the reader must hold. */

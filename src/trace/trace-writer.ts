@@ -5,6 +5,7 @@ import type { TraceFormat } from './trace-format.ts';
 /** Takes bytes in order; they may be overwritten once the promise is fulfilled. */
 export type ByteSink = (bytes: Uint8Array) => Promise<void>;
 
+/** Writes one trace. */
 export interface TraceWriter {
   readonly format: TraceFormat;
   /** Appends the batch; it may be overwritten once the promise is fulfilled. */

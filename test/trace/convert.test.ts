@@ -9,7 +9,7 @@ import { convertTrace } from '../../src/trace/convert.ts';
 import type { WritableFormat } from '../../src/trace/convert.ts';
 import { LackeyWriter } from '../../src/trace/lackey-writer.ts';
 import { openTrace } from '../../src/trace/open.ts';
-import { randomTrace, record, stream, written } from './recording.ts';
+import { difference, randomTrace, record, stream, written } from './recording.ts';
 
 let folder: string;
 beforeEach(async () => {
@@ -23,7 +23,7 @@ describe('conversion', () => {
   test.each(['a.pwt', 'a.pwt.gz', 'a.lackey', 'a.lackey.gz'])('to %s keeps everything', async (name) => {
     const target = join(folder, name);
     const result = await convertTrace(await openTrace(stream(await written(TRACE, LackeyWriter))), target);
-    expect(await record(await openTrace(target))).toEqual(TRACE);
+    expect(difference(await record(await openTrace(target)), TRACE)).toBeUndefined();
     const file = await readFile(target);
     const bytes = name.endsWith('.gz') ? gunzipSync(file).length : file.length;
     const format = name.split('.')[1];
@@ -41,7 +41,8 @@ describe('conversion', () => {
     const target = join(folder, 'a.pwt');
     await convertTrace(await openTrace(stream(await written(TRACE, LackeyWriter))), target, { limit: 70_001 });
     const events = TRACE.events.filter(({ at }) => at <= 70_001);
-    expect(await record(await openTrace(target))).toEqual({ accesses: TRACE.accesses.slice(0, 70_001), events });
+    const expected = { accesses: TRACE.accesses.slice(0, 70_001), events };
+    expect(difference(await record(await openTrace(target)), expected)).toBeUndefined();
   });
 });
 

@@ -5,7 +5,7 @@ import { InputError } from '../../src/errors.ts';
 import { LackeyDecoder } from '../../src/trace/lackey-decoder.ts';
 import { LackeyWriter } from '../../src/trace/lackey-writer.ts';
 import { openTrace } from '../../src/trace/open.ts';
-import { randomTrace, record, recordBytes, recordChunks, written } from './recording.ts';
+import { difference, randomTrace, record, recordBytes, recordChunks, written } from './recording.ts';
 
 const SAMPLE = `==3389== Lackey, an example Valgrind tool
 ==3389== Command: ./a
@@ -75,8 +75,8 @@ describe('lackey text', () => {
   });
 
   test('what LackeyWriter writes reads back the same', async () => {
-    const trace = randomTrace(1, 70_000);
-    expect(await recordBytes(await written(trace, LackeyWriter))).toEqual(trace);
+    const trace = randomTrace(1, 200_000);
+    expect(difference(await recordBytes(await written(trace, LackeyWriter)), trace)).toBeUndefined();
   });
 });
 

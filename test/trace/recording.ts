@@ -1,5 +1,6 @@
 /** Whole traces in memory, for tests to compare: what a reader gave, and batches and bytes to give one. */
 import { Readable } from 'node:stream';
+import { isDeepStrictEqual } from 'node:util';
 
 import { AccessBatch } from '../../src/trace/batch.ts';
 import type { TraceEvent, TraceReader } from '../../src/trace/batch.ts';
@@ -35,6 +36,18 @@ export async function record(reader: TraceReader): Promise<Recording> {
     }
   }
   return { accesses, events };
+}
+
+/** Where two long traces part, `undefined` if they do not: a comparison that does not print them. */
+export function difference(actual: Recording, expected: Recording): object | undefined {
+  for (const list of ['accesses', 'events'] as const) {
+    const length = Math.max(actual[list].length, expected[list].length);
+    for (let at = 0; at < length; at++) {
+      const [a, b] = [actual[list][at], expected[list][at]];
+      if (!isDeepStrictEqual(a, b)) return { list, at, actual: a, expected: b };
+    }
+  }
+  return undefined;
 }
 
 /** Reads to the end and keeps nothing. */
