@@ -34,7 +34,8 @@ const UNIT = new TextEncoder().encode(' byte(s) @ 0x');
 const NOT_FETCHED = new TextEncoder().encode(' non-fetched');
 
 /** Lines of the tool itself, and records that are no accesses, by what follows the thread. */
-const OWN_LINE = /^(Output format:|<(?:--)?record#|-{20,}$|View tool results:| *[0-9]+ : total |<(marker|thread|entry)\b)/;
+const OWN_LINE =
+  /^(Output format:|<(?:--)?record#|-{20,}$|View tool results:| *[0-9]+ : total |<(marker|thread|entry)\b)/;
 const OTHER_RECORD =
   /^ *[0-9]+(?: +[0-9]+)?: +T?[0-9]+ (?:<(?:marker|thread|entry)\b| {8,}|(?:pref|iflush|dflush)[A-Za-z0-9-]* )/;
 

@@ -39,8 +39,9 @@ describe('drmemtrace view text', () => {
   });
 
   test('the older form with one number and a T before the thread', async () => {
-    const old = 'Output format:\n<record#>: T<tid> <record details>\n      1: T342625 ifetch       3 byte(s) @ 0x00007f9a3c2d1090 non-branch\n';
-    expect((await recordBytes(old)).accesses).toEqual(['2 3 7f9a3c2d1090']);
+    const header = 'Output format:\n<record#>: T<tid> <record details>\n';
+    const old = '      1: T342625 ifetch       3 byte(s) @ 0x00007f9a3c2d1090 non-branch\n';
+    expect((await recordBytes(header + old)).accesses).toEqual(['2 3 7f9a3c2d1090']);
   });
 
   test('CRLF line endings, and lines split between chunks at every byte', async () => {
