@@ -5,13 +5,13 @@
  *
  * Invariants, checked by `auditArray()`:
  *   AR1  an entry is empty (both tag words 0) or valid (ARR_TAG_VALID set)
- *   AR2  no set holds the same tag twice
+ *   AR2  no set holds the same tag twice, and no lookup in a TLB matches two entries (a plain and a global one)
  *   AR3  ARR_LIVE counts the valid entries by size code
  *   AR4  LRU: an empty entry's stamp is 0, a valid one's is not, and no two stamps of a set are equal
  */
 import { invariant } from '../errors.ts';
 import {
-  ARRP_LRU, ARRP_NRU, ARRP_RANDOM, ARRP_TREE_PLRU, ARR_CLOCK, ARR_FRAGMENTS, ARR_LIVE, ARR_MASK, ARR_POLICY, ARR_REPL, ARR_REPL_WORDS,
+  ARRP_LRU, ARRP_NRU, ARRP_RANDOM, ARRP_TREE_PLRU, ARR_CLOCK, ARR_FRAGMENTS, ARR_HINTS, ARR_HINT_MASK, ARR_LIVE, ARR_MASK, ARR_POLICY, ARR_REPL, ARR_REPL_WORDS,
   ARR_SETS, ARR_TAGS, ARR_TAG_VALID, ARR_WAYS,
 } from '../layout/array.ts';
 
@@ -39,14 +39,35 @@ export function find(w: Int32Array, a: number, set: number, lo: number, hi: numb
   return -1;
 }
 
-/** Note a use of entry `i` of `set`. */
-export function touch(w: Int32Array, a: number, set: number, i: number): void {
+/**
+ * `find()` for the hot path: asks the hint first, where the array has hints, and corrects it.
+ *
+ * The answer is the same, because no lookup matches two entries (AR2).
+ */
+export function locate(w: Int32Array, a: number, lo: number, hi: number, altHi: number): number {
+  const hints = w[a + (ARR_HINTS >>> 2)];
+  if (hints === 0) return find(w, a, setOf(w, a, lo, hi), lo, hi, altHi);
+  const hint = (hints >>> 2) + (lo & w[a + (ARR_HINT_MASK >>> 2)]);
+  const i = w[hint], t = (w[a + (ARR_TAGS >>> 2)] >>> 2) + i * 2;
+  if (w[t] === lo) {
+    const h = w[t + 1];
+    if (h === hi || h === altHi) return i;
+  }
+  const found = find(w, a, setOf(w, a, lo, hi), lo, hi, altHi);
+  if (found >= 0) w[hint] = found;
+  return found;
+}
+
+/** Note a use of entry `i`. Using the entry again that was used last changes nothing. */
+export function touch(w: Int32Array, a: number, i: number): void {
   const policy = w[a + (ARR_POLICY >>> 2)];
   if (policy === ARRP_LRU) {
-    if (w[a + (ARR_CLOCK >>> 2)] === LRU_CLOCK_LIMIT) renumber(w, a);
-    w[(w[a + (ARR_REPL >>> 2)] >>> 2) + i] = ++w[a + (ARR_CLOCK >>> 2)];
-  } else if (policy === ARRP_TREE_PLRU) touchTree(w, a, set, i);
-  else if (policy === ARRP_NRU) touchReferenced(w, a, set, i);
+    const stamp = (w[a + (ARR_REPL >>> 2)] >>> 2) + i, clock = w[a + (ARR_CLOCK >>> 2)];
+    if (w[stamp] === clock && clock !== 0) return;
+    if (clock === LRU_CLOCK_LIMIT) renumber(w, a);
+    w[stamp] = ++w[a + (ARR_CLOCK >>> 2)];
+  } else if (policy === ARRP_TREE_PLRU) touchTree(w, a, i);
+  else if (policy === ARRP_NRU) touchReferenced(w, a, i);
 }
 
 /** Entry of `set` to be replaced next: an empty one if there is one, the lowest of them first. */
@@ -69,6 +90,8 @@ export function place(w: Int32Array, a: number, i: number, lo: number, hi: numbe
   w[t] = lo;
   w[t + 1] = hi;
   w[live + ((hi >>> SIZE_SHIFT) & 3)]++;
+  const hints = w[a + (ARR_HINTS >>> 2)];
+  if (hints !== 0) w[(hints >>> 2) + (lo & w[a + (ARR_HINT_MASK >>> 2)])] = i;
 }
 
 /** Empty entry `i`. */
@@ -125,8 +148,8 @@ function renumber(w: Int32Array, a: number): void {
  * Tree pseudo-LRU over the next power of two of ways: node 1 is the root, children of n are 2n and 2n + 1, bit set = the right child is
  * older. Subtrees without a way are never entered.
  */
-function touchTree(w: Int32Array, a: number, set: number, i: number): void {
-  const ways = w[a + (ARR_WAYS >>> 2)];
+function touchTree(w: Int32Array, a: number, i: number): void {
+  const ways = w[a + (ARR_WAYS >>> 2)], set = (i / ways) | 0;
   const bits = (w[a + (ARR_REPL >>> 2)] >>> 2) + set * w[a + (ARR_REPL_WORDS >>> 2)];
   for (let node = leaves(ways) + i - set * ways; node > 1; node >>>= 1) {
     const bit = (node >>> 1) - 1, word = bits + (bit >>> 5), mask = 1 << (bit & 31);
@@ -150,8 +173,8 @@ function treeVictim(w: Int32Array, a: number, set: number, ways: number): number
 const leaves = (ways: number): number => (ways <= 1 ? 1 : 1 << (32 - Math.clz32(ways - 1)));
 
 /** Not recently used: when the last unreferenced way is touched, all others become unreferenced. */
-function touchReferenced(w: Int32Array, a: number, set: number, i: number): void {
-  const ways = w[a + (ARR_WAYS >>> 2)], words = w[a + (ARR_REPL_WORDS >>> 2)];
+function touchReferenced(w: Int32Array, a: number, i: number): void {
+  const ways = w[a + (ARR_WAYS >>> 2)], words = w[a + (ARR_REPL_WORDS >>> 2)], set = (i / ways) | 0;
   const bits = (w[a + (ARR_REPL >>> 2)] >>> 2) + set * words, k = i - set * ways;
   w[bits + (k >>> 5)] |= 1 << (k & 31);
   for (let n = 0; n < ways; n++) if (!((w[bits + (n >>> 5)] >>> (n & 31)) & 1)) return;

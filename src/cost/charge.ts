@@ -4,7 +4,7 @@
  * Works from what the translation left behind (VCPU_OUT_*, the trail), so that the walk knows nothing of time. Accesses are priced one
  * after another: no overlap, no bandwidth.
  */
-import { CNT_DATA_CYCLES, CNT_DATA_HITS, CNT_LOAD_CYCLES, CNT_REF_HITS, CNT_REMOTE, CNT_TLB_CYCLES, CNT_WALK_CYCLES } from '../layout/counter.ts';
+import { CNT_DATA_CYCLES, CNT_DATA_HITS, CNT_LOAD_CYCLES, CNT_REF_HITS, CNT_REMOTE } from '../layout/counter.ts';
 import {
   HDR_CACHE_CYCLES, HDR_DATA, HDR_DATA_CACHES, HDR_DISTANCE, HDR_LINE_SHIFT, HDR_MEMORY_CYCLES, HDR_NODES, HDR_REMOTE_CYCLES,
   HDR_WALK_CYCLES,
@@ -33,10 +33,8 @@ export function charge(s: Views, v: number, faulted: boolean): void {
   const w = s.w;
   const hit = w[v + (VCPU_OUT_HIT >>> 2)], refs = w[v + (VCPU_OUT_REFS >>> 2)];
   let cycles = 0;
-  if (hit > 0) {
-    cycles = w[v + (VCPU_TLB_CYCLES >>> 2) + hit - 1];
-    if (cycles !== 0) count(w, v, CNT_TLB_CYCLES, cycles);
-  } else if (refs > 0) cycles = chargeWalk(s, v, refs);
+  if (hit > 0) cycles = w[v + (VCPU_TLB_CYCLES >>> 2) + hit - 1];
+  else if (refs > 0) cycles = chargeWalk(s, v, refs);
   if (w[HDR_DATA >>> 2] && !faulted) {
     const paid = load(s, v, w[v + (VCPU_OUT_HI >>> 2)], w[v + (VCPU_OUT_LO >>> 2)], CNT_DATA_HITS);
     count(w, v, CNT_DATA_CYCLES, paid);
@@ -53,7 +51,6 @@ function chargeWalk(s: Views, v: number, refs: number): number {
     const t = v + level - 1;
     loads += load(s, v, w[t + (VCPU_TRAIL_HI >>> 2)], w[t + (VCPU_TRAIL_LO >>> 2)], CNT_REF_HITS);
   }
-  count(w, v, CNT_WALK_CYCLES, fixed);
   count(w, v, CNT_LOAD_CYCLES, loads);
   return fixed + loads;
 }
@@ -69,7 +66,7 @@ function load(s: Views, v: number, paHi: number, paLo: number, hits: number): nu
     const set = setOf(w, a, lo, hi);
     const i = find(w, a, set, lo, hi, hi);
     if (i < 0) continue;
-    touch(w, a, set, i);
+    touch(w, a, i);
     break;
   }
   for (let nearer = level - 1; nearer >= 0; nearer--) fill(w, w[v + (VCPU_CACHES >>> 2) + nearer] >>> 2, lo, hi);
@@ -85,7 +82,7 @@ function fill(w: Int32Array, a: number, lo: number, hi: number): void {
   const set = setOf(w, a, lo, hi);
   const i = victim(w, a, set);
   place(w, a, i, lo, hi);
-  touch(w, a, set, i);
+  touch(w, a, i);
 }
 
 /** Extra cycles for memory of another NUMA node. */

@@ -16,6 +16,8 @@ export const ARR_LIVE = 32; //     valid entries by page size: 3 words (TLBs); w
 export const ARR_FRAGMENTS = 44; //1 = a fragment of a larger page may be held
 export const ARR_REPL_WORDS = 48; //words of replacement state a set
 export const ARR_HOLDS = 52; //    TLB: bit s set = holds pages of size code s
+export const ARR_HINTS = 56; //    byte offset of the hints, 0 = none: where a tag was seen last, by its low bits; verified at every use
+export const ARR_HINT_MASK = 60; //number of hints - 1
 export const ARR_BYTES = 64;
 
 export const ARRP_LRU = 0; //      state: a stamp per way

@@ -4,12 +4,13 @@ import { CR0_CD, CR0_ET, CR0_NW } from '../arch/registers.ts';
 import { ConfigError } from '../errors.ts';
 import {
   CNT_AD_SETS, CNT_DATA_CYCLES, CNT_DATA_HITS, CNT_DEPTH, CNT_FAULTS, CNT_HITS, CNT_LOAD_CYCLES, CNT_MISS_SIZE, CNT_REF_HITS, CNT_REMOTE,
-  CNT_TLB_CYCLES, CNT_TRANSLATIONS, CNT_WALKS, CNT_WALK_CYCLES,
+  CNT_SLOW, CNT_WALKS,
 } from '../layout/counter.ts';
+import { HDR_WALK_CYCLES } from '../layout/header.ts';
 import {
   MODE_NONE, VCPU_AC, VCPU_CR0, VCPU_CR2_HI, VCPU_CR2_LO, VCPU_CR3_HI, VCPU_CR3_LO, VCPU_CR4, VCPU_CS64, VCPU_EFER, VCPU_MODE,
   VCPU_OUT_CYCLES, VCPU_OUT_HI, VCPU_OUT_HIT, VCPU_OUT_LO, VCPU_OUT_REFS, VCPU_OUT_SIZE, VCPU_PDPTE, VCPU_PKRS, VCPU_PKRU,
-  VCPU_TLB_LEVELS,
+  VCPU_TLB_CYCLES, VCPU_TLB_LEVELS,
 } from '../layout/vcpu.ts';
 import { readBytes, writeBytes } from '../memory/bytes.ts';
 import { readCounter, resetCounters } from '../memory/counters.ts';
@@ -209,13 +210,19 @@ export class Vcpu {
     const by = <K extends string>(names: readonly K[], first: number) => Object.fromEntries(names.map((name, k) => [name, at(first + k)])) as Record<K, number>;
     const levels = Array.from({ length: this.word(VCPU_TLB_LEVELS) }, (_, l) => l);
     const list = (n: number, first: number) => Array.from({ length: n }, (_, k) => at(first + k));
+    const hits = levels.map(l => by(SERVICES, CNT_HITS + l * 3));
+    const answered = (l: number) => SERVICES.reduce((sum, _, k) => sum + at(CNT_HITS + l * 3 + k), 0);
+    const first = (k: number) => at(CNT_SLOW + k) + at(CNT_HITS + k);
     return {
-      translations: by(SERVICES, CNT_TRANSLATIONS),
-      hits: levels.map(l => by(SERVICES, CNT_HITS + l * 3)),
+      translations: { load: first(0), store: first(1), fetch: first(2) },
+      hits,
       missesBySize: levels.map(l => by(SIZES, CNT_MISS_SIZE + l * 3)),
       walks: at(CNT_WALKS), walkDepth: list(6, CNT_DEPTH), faults: at(CNT_FAULTS),
       referenceHits: list(4, CNT_REF_HITS), dataHits: list(4, CNT_DATA_HITS),
-      cycles: { tlb: at(CNT_TLB_CYCLES), walkStart: at(CNT_WALK_CYCLES), walkLoads: at(CNT_LOAD_CYCLES), data: at(CNT_DATA_CYCLES) },
+      cycles: {
+        tlb: levels.reduce((sum, l) => sum + answered(l) * this.word(VCPU_TLB_CYCLES + l * 4), 0),
+        walkStart: levels.length === 0 ? 0 : (at(CNT_WALKS) - at(CNT_DEPTH)) * this.s.w[HDR_WALK_CYCLES >>> 2], walkLoads: at(CNT_LOAD_CYCLES), data: at(CNT_DATA_CYCLES),
+      },
       adSets: at(CNT_AD_SETS), remoteLoads: at(CNT_REMOTE),
     };
   }

@@ -6,7 +6,7 @@
  */
 import { ConfigError } from '../errors.ts';
 import {
-  ARRP_RANDOM, ARR_BYTES, ARR_CLOCK, ARR_DATA, ARR_HOLDS, ARR_MASK, ARR_POLICY, ARR_REPL, ARR_REPL_WORDS, ARR_SETS, ARR_TAGS, ARR_WAYS,
+  ARRP_RANDOM, ARR_BYTES, ARR_CLOCK, ARR_DATA, ARR_HINTS, ARR_HINT_MASK, ARR_HOLDS, ARR_MASK, ARR_POLICY, ARR_REPL, ARR_REPL_WORDS, ARR_SETS, ARR_TAGS, ARR_WAYS,
 } from '../layout/array.ts';
 import { EXT_MAX, EXT_STRIDE } from '../layout/extent.ts';
 import { FAST_BYTES, FAST_EMPTY, FAST_STRIDE } from '../layout/fast-table.ts';
@@ -64,6 +64,7 @@ export interface StatePlan {
 
 const align = (n: number, to: number): number => Math.ceil(n / to) * to;
 const SIZES = [0, 1, 2];
+const HINTED_WAYS = 16; // searching fewer ways is as fast as asking a hint first
 
 /** Hands out offsets; remembers what to write when there are bytes to write to. */
 class Ruler {
@@ -189,6 +190,11 @@ function layArray(r: Ruler, a: ArrayPlan, withData: boolean, plan: StatePlan): n
   r.put(header + ARR_DATA, withData ? r.region(entries * 8) : 0);
   r.put(header + ARR_REPL, r.region(a.sets * words * 4));
   r.put(header + ARR_REPL_WORDS, words);
+  if (withData && a.ways >= HINTED_WAYS) {
+    const hints = 2 ** Math.ceil(Math.log2(entries * 4));
+    r.put(header + ARR_HINTS, r.region(hints * 4));
+    r.put(header + ARR_HINT_MASK, hints - 1);
+  }
   if (a.policy === ARRP_RANDOM) r.put(header + ARR_CLOCK, (0x9e3779b9 ^ (header * 0x85ebca6b)) | 1); // any seed but 0; differs by array
   return header;
 }

@@ -36,7 +36,7 @@ export function pscStart(w: Int32Array, v: number, vaHi: number, vaLo: number, f
     const set = setOf(w, a, lo, hi);
     const i = find(w, a, set, lo, hi, hi);
     if (i < 0) continue;
-    if (use) touch(w, a, set, i);
+    if (use) touch(w, a, i);
     const d = (w[a + (ARR_DATA >>> 2)] >>> 2) + i * 2;
     from.level = level - 1;
     from.lo = w[d] & ~0xfff;
@@ -62,7 +62,7 @@ export function pscFill(w: Int32Array, v: number, vaHi: number, vaLo: number): v
     const d = (w[a + (ARR_DATA >>> 2)] >>> 2) + i * 2, t = v + level - 1;
     w[d] = (w[t + (VCPU_TRAIL_VALUE_LO >>> 2)] & ~0xfff) | w[t + (VCPU_TRAIL_ACC >>> 2)];
     w[d + 1] = w[t + (VCPU_TRAIL_VALUE_HI >>> 2)] & TLBD_HI_ADDR;
-    touch(w, a, set, i);
+    touch(w, a, i);
   }
 }
 

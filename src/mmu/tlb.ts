@@ -8,15 +8,15 @@
  *         Translations in TLBs", "Details of TLB Use", "Global Pages".
  */
 import { ACCESS_FETCH, ACCESS_WRITE } from '../arch/fault.ts';
-import { ARR_DATA, ARR_FRAGMENTS, ARR_LIVE, ARR_TAGS } from '../layout/array.ts';
+import { ARR_DATA, ARR_FRAGMENTS, ARR_LIVE, ARR_TAGS, ARR_WAYS } from '../layout/array.ts';
 import {
-  TAG_GLOBAL, TAG_SIZE_SHIFT, TAG_VALID, TLBD_HI_4M, TLBD_HI_ADDR, TLBD_HI_LEVEL_SHIFT,
+  TAG_GLOBAL, TAG_PCID, TAG_SIZE_SHIFT, TAG_VALID, TLBD_HI_4M, TLBD_HI_ADDR, TLBD_HI_LEVEL_SHIFT,
 } from '../layout/tlb.ts';
 import {
   PROBE_FILL, PROBE_LEVEL_BYTES, PROBE_SERVICE_BYTES, PROBE_SIZE, SERVICE_FETCH, SERVICE_LOAD, SERVICE_STORE, VCPU_OUT_DATA_HI,
-  VCPU_OUT_DATA_LO, VCPU_OUT_GLOBAL, VCPU_OUT_SIZE, VCPU_PROBES, VCPU_TAG_PCID, VCPU_TLB_LEVELS,
+  VCPU_OUT_DATA_LO, VCPU_OUT_GLOBAL, VCPU_OUT_HI, VCPU_OUT_LO, VCPU_OUT_SIZE, VCPU_PROBES, VCPU_TAG_PCID, VCPU_TLB_LEVELS,
 } from '../layout/vcpu.ts';
-import { drop, find, place, setOf, touch, victim } from '../cache/array.ts';
+import { drop, find, locate, place, setOf, touch, victim } from '../cache/array.ts';
 import { refused } from './rights.ts';
 
 /** Bits of a linear address below a page of size code 0, 1, 2. */
@@ -43,24 +43,47 @@ export function probeList(w: Int32Array, v: number, service: number, level: numb
 }
 
 /**
- * Look for a usable translation level by level; on a hit, copy it into the levels before.
+ * Look for a usable translation in the first level, the end of most accesses.
+ *
+ * @returns true if there is one: its address is in VCPU_OUT_LO/HI, its size code in VCPU_OUT_SIZE
+ */
+export function firstLevel(w: Int32Array, v: number, service: number, vaHi: number, vaLo: number, access: number): boolean {
+  const list = (w[v + (VCPU_PROBES >>> 2)] + service * PROBE_SERVICE_BYTES) >>> 2;
+  for (let size = 0, shift = 12; size < 3; size++, shift += 9) {
+    const a = w[list + (PROBE_SIZE >>> 2) + size] >>> 2;
+    if (a === 0 || w[a + (ARR_LIVE >>> 2) + size] === 0) continue;
+    const lo = (vaLo >>> shift) | (vaHi << (32 - shift)), hi = ((vaHi >>> shift) & 0x1fff) | (size << TAG_SIZE_SHIFT) | TAG_VALID;
+    const i = locate(w, a, lo, hi | w[v + (VCPU_TAG_PCID >>> 2)], hi | TAG_GLOBAL);
+    if (i < 0) continue;
+    const d = (w[a + (ARR_DATA >>> 2)] >>> 2) + i * 2, data = w[d];
+    if (refused(w, v, data, access) !== 0) continue;
+    touch(w, a, i);
+    const inside = (1 << shift) - 1;
+    w[v + (VCPU_OUT_LO >>> 2)] = (data & ~0xfff & ~inside) | (vaLo & inside);
+    w[v + (VCPU_OUT_HI >>> 2)] = w[d + 1] & TLBD_HI_ADDR;
+    w[v + (VCPU_OUT_SIZE >>> 2)] = size;
+    return true;
+  }
+  return false;
+}
+
+/**
+ * Look for a usable translation in the levels after the first; on a hit, copy it into the levels before.
  *
  * @returns level of the hit, 0 if none. A hit is left in VCPU_OUT_DATA_*, VCPU_OUT_SIZE and VCPU_OUT_GLOBAL
  */
-export function tlbLookup(w: Int32Array, v: number, service: number, vaHi: number, vaLo: number, access: number): number {
+export function laterLevels(w: Int32Array, v: number, service: number, vaHi: number, vaLo: number, access: number): number {
   const levels = w[v + (VCPU_TLB_LEVELS >>> 2)];
-  for (let level = 1; level <= levels; level++) {
+  for (let level = 2; level <= levels; level++) {
     if (!lookupLevel(w, v, probeList(w, v, service, level), vaHi, vaLo, access, true)) continue;
-    if (level > 1) {
-      const size = w[v + (VCPU_OUT_SIZE >>> 2)];
-      for (let l = 1; l < level; l++) fillLevel(w, v, probeList(w, v, service, l), vaHi, vaLo, size);
-    }
+    const size = w[v + (VCPU_OUT_SIZE >>> 2)];
+    for (let l = 1; l < level; l++) fillLevel(w, v, probeList(w, v, service, l), vaHi, vaLo, size);
     return level;
   }
   return 0;
 }
 
-/** The same without touching anything but VCPU_OUT_*. */
+/** The level that would answer, touching nothing but VCPU_OUT_*; 0 for none. */
 export function tlbPeek(w: Int32Array, v: number, service: number, vaHi: number, vaLo: number, access: number): number {
   const levels = w[v + (VCPU_TLB_LEVELS >>> 2)];
   for (let level = 1; level <= levels; level++) {
@@ -71,28 +94,23 @@ export function tlbPeek(w: Int32Array, v: number, service: number, vaHi: number,
 
 function lookupLevel(w: Int32Array, v: number, list: number, vaHi: number, vaLo: number, access: number, use: boolean): boolean {
   const pcid = w[v + (VCPU_TAG_PCID >>> 2)];
-  for (let size = 0; size < 3; size++) {
+  for (let size = 0, shift = 12; size < 3; size++, shift += 9) {
     const a = w[list + (PROBE_SIZE >>> 2) + size] >>> 2;
     if (a === 0 || w[a + (ARR_LIVE >>> 2) + size] === 0) continue;
-    const shift = PAGE_SHIFT[size];
-    const lo = pageLo(vaHi, vaLo, shift), hi = pageHi(vaHi, shift) | (size << TAG_SIZE_SHIFT) | TAG_VALID;
-    const set = setOf(w, a, lo, hi);
-    const i = find(w, a, set, lo, hi | pcid, hi | TAG_GLOBAL);
+    const lo = (vaLo >>> shift) | (vaHi << (32 - shift)), hi = ((vaHi >>> shift) & 0x1fff) | (size << TAG_SIZE_SHIFT) | TAG_VALID;
+    const own = hi | pcid, global = hi | TAG_GLOBAL;
+    const i = use ? locate(w, a, lo, own, global) : find(w, a, setOf(w, a, lo, hi), lo, own, global);
     if (i < 0) continue;
     const d = (w[a + (ARR_DATA >>> 2)] >>> 2) + i * 2;
     if (refused(w, v, w[d], access) !== 0) continue;
-    if (use) touch(w, a, set, i);
+    if (use) touch(w, a, i);
     w[v + (VCPU_OUT_DATA_LO >>> 2)] = w[d];
     w[v + (VCPU_OUT_DATA_HI >>> 2)] = w[d + 1];
     w[v + (VCPU_OUT_SIZE >>> 2)] = size;
-    w[v + (VCPU_OUT_GLOBAL >>> 2)] = isGlobal(w, a, i);
+    w[v + (VCPU_OUT_GLOBAL >>> 2)] = w[(w[a + (ARR_TAGS >>> 2)] >>> 2) + i * 2 + 1] & TAG_GLOBAL;
     return true;
   }
   return false;
-}
-
-function isGlobal(w: Int32Array, a: number, i: number): number {
-  return w[(w[a + (ARR_TAGS >>> 2)] >>> 2) + i * 2 + 1] & TAG_GLOBAL;
 }
 
 /** Put the translation in VCPU_OUT_* into every level, after a walk. `size` is the size code it may be used at. */
@@ -105,27 +123,36 @@ function fillLevel(w: Int32Array, v: number, list: number, vaHi: number, vaLo: n
   const size = w[list + (PROBE_FILL >>> 2) + from];
   if (size < 0) return;
   const a = w[list + (PROBE_SIZE >>> 2) + size] >>> 2;
-  const shift = PAGE_SHIFT[size];
-  const lo = pageLo(vaHi, vaLo, shift), hi = pageHi(vaHi, shift) | (size << TAG_SIZE_SHIFT) | TAG_VALID;
+  const shift = 12 + 9 * size;
+  const lo = (vaLo >>> shift) | (vaHi << (32 - shift)), hi = ((vaHi >>> shift) & 0x1fff) | (size << TAG_SIZE_SHIFT) | TAG_VALID;
   const own = hi | w[v + (VCPU_TAG_PCID >>> 2)], global = hi | TAG_GLOBAL;
+  const isGlobal = w[v + (VCPU_OUT_GLOBAL >>> 2)] !== 0;
   const set = setOf(w, a, lo, hi);
-  let i = find(w, a, set, lo, own, global);
-  if (i < 0) i = victim(w, a, set);
-  else dropUsable(w, a, set, i, lo, own, global);
-  place(w, a, i, lo, w[v + (VCPU_OUT_GLOBAL >>> 2)] ? global : own);
+  dropSame(w, a, set, lo, own, global, isGlobal);
+  const i = victim(w, a, set);
+  place(w, a, i, lo, isGlobal ? global : own);
   const d = (w[a + (ARR_DATA >>> 2)] >>> 2) + i * 2;
-  const dataLo = w[v + (VCPU_OUT_DATA_LO >>> 2)], dataHi = w[v + (VCPU_OUT_DATA_HI >>> 2)];
-  w[d] = fragmentLo(dataLo, vaLo, from, size);
+  const dataHi = w[v + (VCPU_OUT_DATA_HI >>> 2)];
+  w[d] = fragmentLo(w[v + (VCPU_OUT_DATA_LO >>> 2)], vaLo, from, size);
   w[d + 1] = dataHi;
   if (size + 1 !== ((dataHi >>> TLBD_HI_LEVEL_SHIFT) & 7) || dataHi & TLBD_HI_4M) w[a + (ARR_FRAGMENTS >>> 2)] = 1;
-  touch(w, a, set, i);
+  touch(w, a, i);
 }
 
-/** An entry that could not be used is replaced, not doubled; after G changed in memory a global and a plain one may both be there. */
-function dropUsable(w: Int32Array, a: number, set: number, i: number, lo: number, own: number, global: number): void {
-  drop(w, a, i);
-  const twin = find(w, a, set, lo, own, global);
-  if (twin >= 0) drop(w, a, twin);
+/**
+ * An entry that could not be used is replaced, not doubled. A global entry replaces those of every PCID for its page, so that no lookup
+ * ever matches two.
+ */
+function dropSame(w: Int32Array, a: number, set: number, lo: number, own: number, global: number, isGlobal: boolean): void {
+  if (!isGlobal) {
+    const i = find(w, a, set, lo, own, global);
+    if (i >= 0) drop(w, a, i);
+    return;
+  }
+  const ways = w[a + (ARR_WAYS >>> 2)], tags = w[a + (ARR_TAGS >>> 2)] >>> 2;
+  for (let i = set * ways, end = i + ways; i < end; i++) {
+    if (w[tags + i * 2] === lo && (w[tags + i * 2 + 1] & ~TAG_PCID | TAG_GLOBAL) === global) drop(w, a, i);
+  }
 }
 
 /** Low word of the data of the fragment of size `size` around `va`, of a page of size `from`. All sizes are below 4 GiB: no carry. */

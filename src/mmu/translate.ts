@@ -7,7 +7,7 @@
  *         Paging-Structure Caches".
  */
 import { ACCESS_STACK, ACCESS_WRITE, FAULT_GP, FAULT_NONE, FAULT_PF, FAULT_SS, faultVector } from '../arch/fault.ts';
-import { CNT_AD_SETS, CNT_DEPTH, CNT_FAULTS, CNT_HITS, CNT_MISS_SIZE, CNT_TRANSLATIONS, CNT_WALKS } from '../layout/counter.ts';
+import { CNT_AD_SETS, CNT_DEPTH, CNT_FAULTS, CNT_HITS, CNT_MISS_SIZE, CNT_SLOW, CNT_WALKS } from '../layout/counter.ts';
 import { FAST_PA, FAST_READ, FAST_WRITE } from '../layout/fast-table.ts';
 import { HDR_HOST_LEVEL } from '../layout/header.ts';
 import {
@@ -19,7 +19,7 @@ import type { Views } from '../memory/views.ts';
 import { fastClass, fastFill, fastHit, fastRow } from './fast-table.ts';
 import { canonical, dropFaulting } from './invalidate.ts';
 import { pscFill, pscStart } from './psc.ts';
-import { addressHi, addressLo, fragmentLo, serviceOf, tlbFill, tlbLookup } from './tlb.ts';
+import { addressHi, addressLo, firstLevel, fragmentLo, laterLevels, serviceOf, tlbFill } from './tlb.ts';
 import { checkLeaf, findLeaf, markEntries, pageFault, walkRoot, type WalkStart } from './walk.ts';
 
 /** Scratch of the walk in progress; a walk runs to its end before the next begins. */
@@ -34,21 +34,28 @@ const from: WalkStart = { level: 0, lo: 0, hi: 0, acc: 0 };
  */
 export function translate(s: Views, v: number, vaHi: number, vaLo: number, access: number): number {
   const w = s.w;
-  const service = serviceOf(access);
-  count(w, v, CNT_TRANSLATIONS + service, 1);
   const mode = w[v + (VCPU_MODE >>> 2)];
   if (mode < MODE_4LEVEL) {
     vaHi = 0; // outside 64-bit mode linear addresses have 32 bits
-    if (mode === MODE_NONE) return unpaged(w, v, vaLo);
-  } else if (!canonical(w, v, vaHi)) {
-    w[v + (VCPU_OUT_HIT >>> 2)] = w[v + (VCPU_OUT_REFS >>> 2)] = 0;
-    count(w, v, CNT_FAULTS, 1);
-    return access & ACCESS_STACK ? FAULT_SS : FAULT_GP;
-  }
-  return w[v + (VCPU_TIMED >>> 2)] ? timed(s, v, service, vaHi, vaLo, access) : functional(s, v, vaHi, vaLo, access);
+    if (mode === MODE_NONE) return unpaged(w, v, vaLo, access);
+  } else if (!canonical(w, v, vaHi)) return notCanonical(w, v, access);
+  if (!w[v + (VCPU_TIMED >>> 2)]) return functional(s, v, vaHi, vaLo, access);
+  const service = serviceOf(access);
+  if (!firstLevel(w, v, service, vaHi, vaLo, access)) return beyondFirst(s, v, service, vaHi, vaLo, access);
+  w[v + (VCPU_OUT_HIT >>> 2)] = 1;
+  count(w, v, CNT_HITS + service, 1);
+  return FAULT_NONE;
 }
 
-function unpaged(w: Int32Array, v: number, vaLo: number): number {
+function notCanonical(w: Int32Array, v: number, access: number): number {
+  w[v + (VCPU_OUT_HIT >>> 2)] = w[v + (VCPU_OUT_REFS >>> 2)] = 0;
+  count(w, v, CNT_SLOW + serviceOf(access), 1);
+  count(w, v, CNT_FAULTS, 1);
+  return access & ACCESS_STACK ? FAULT_SS : FAULT_GP;
+}
+
+function unpaged(w: Int32Array, v: number, vaLo: number, access: number): number {
+  count(w, v, CNT_SLOW + serviceOf(access), 1);
   w[v + (VCPU_OUT_LO >>> 2)] = vaLo;
   w[v + (VCPU_OUT_HI >>> 2)] = 0;
   w[v + (VCPU_OUT_SIZE >>> 2)] = w[v + (VCPU_OUT_HIT >>> 2)] = w[v + (VCPU_OUT_REFS >>> 2)] = 0;
@@ -56,15 +63,15 @@ function unpaged(w: Int32Array, v: number, vaLo: number): number {
   return FAULT_NONE;
 }
 
-function timed(s: Views, v: number, service: number, vaHi: number, vaLo: number, access: number): number {
+function beyondFirst(s: Views, v: number, service: number, vaHi: number, vaLo: number, access: number): number {
   const w = s.w;
-  const level = tlbLookup(w, v, service, vaHi, vaLo, access);
+  count(w, v, CNT_SLOW + service, 1);
+  const level = laterLevels(w, v, service, vaHi, vaLo, access);
   w[v + (VCPU_OUT_HIT >>> 2)] = level;
   if (level !== 0) {
-    w[v + (VCPU_OUT_REFS >>> 2)] = 0;
     setAddress(w, v, vaLo, w[v + (VCPU_OUT_SIZE >>> 2)]);
     count(w, v, CNT_HITS + (level - 1) * 3 + service, 1);
-    if (level > 1) countMisses(w, v, level - 1, w[v + (VCPU_OUT_SIZE >>> 2)]);
+    countMisses(w, v, level - 1, w[v + (VCPU_OUT_SIZE >>> 2)]);
     return FAULT_NONE;
   }
   const fault = walk(s, v, vaHi, vaLo, access, true);
@@ -91,11 +98,12 @@ function functional(s: Views, v: number, vaHi: number, vaLo: number, access: num
       w[v + (VCPU_OUT_HI >>> 2)] = w[row + (FAST_PA >>> 2) + 1];
       w[v + (VCPU_OUT_SIZE >>> 2)] = 0;
       w[v + (VCPU_OUT_HIT >>> 2)] = 1;
-      w[v + (VCPU_OUT_REFS >>> 2)] = 0;
+      count(w, v, CNT_HITS + serviceOf(access), 1);
       return FAULT_NONE;
     }
   }
   w[v + (VCPU_OUT_HIT >>> 2)] = 0;
+  count(w, v, CNT_SLOW + serviceOf(access), 1);
   const fault = walk(s, v, vaHi, vaLo, access, false);
   if (fault !== FAULT_NONE) return fault;
   setAddress(w, v, vaLo, usableSize(w, v, vaLo));
