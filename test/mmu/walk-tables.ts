@@ -28,7 +28,8 @@ export class Tables {
 
   constructor(mode: Mode, { cr4 = 0, without = {}, ...options }: Setup = {}) {
     this.mode = mode;
-    this.machine = Machine.create({ memory: '1M', mode: 'functional', openBus: 0, ...options, paging: 'none', features: { la57: true, ...options.features } });
+    const ram = options.extents ? {} : { memory: '1M' };
+    this.machine = Machine.create({ ...ram, mode: 'functional', openBus: 0, ...options, paging: 'none', features: { la57: true, ...options.features } });
     this.cpu = this.machine.vcpus[0]!;
     const long = mode === '4-level' || mode === '5-level';
     const nxe = without.nxe || mode === 'legacy' ? 0 : EFER_NXE;
