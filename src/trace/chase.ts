@@ -14,7 +14,9 @@ import type { Counters, Vcpu } from '../machine/vcpu.ts';
 /**
  * What is mapped, named as in the recorded files:
  *
- *   4K, 4K-shuffled  - 4K pages on contiguous or on shuffled guest frames
+ *   4K               - 4K pages on contiguous guest frames
+ *   4K-shuffled      - 4K pages on guest frames picked from all over 1 GiB: how the recorded program picked them is not said, but that its
+ *                      cost nears that of `4K` only at 262144 pages, which are 1 GiB, fits this
  *   4K-stride-in-2M  - a load every 4 KiB inside 2M pages
  *   2M, 2M-spread    - a load in each 2M page, at the same or at a random 4K offset
  *   64B-dense        - as many lines, packed, with paging off: the data caches alone
@@ -58,6 +60,7 @@ const TABLE_BYTES = 16 << 20; //             of backed memory: tables of 2^20 pa
 const DATA_FRAME = 1 << 18; //               data at 1 GiB: never backed, the loads are only priced
 const DATA_VA_HI = 0x10; //                  ... and at the linear address 64 GiB, if paging is on
 const PAGES_2M = 512;
+const SHUFFLED_FRAMES = 1 << 18; //          pool of `4K-shuffled`, or as many as there are pages
 
 /**
  * Chase on a machine of its own.
@@ -90,6 +93,8 @@ interface Places {
   readonly size: number;
   /** First guest frame of each page to map, by page; frames count from DATA_FRAME. */
   readonly frames: Int32Array;
+  /** Physical memory that the frames are in. */
+  readonly bytes: number;
   /** Byte offsets of the lines from the start of the data, low and high word. */
   readonly lo: Int32Array;
   readonly hi: Int32Array;
@@ -105,19 +110,19 @@ function layOut(kind: ChaseKind, pages: number, random: () => number): Places {
     lo[k] = at | 0;
     hi[k] = Math.floor(at / 2 ** 32);
   }
-  if (kind === '64B-dense') return { size: -1, frames: new Int32Array(0), lo, hi };
+  if (kind === '64B-dense') return { size: -1, frames: new Int32Array(0), bytes: Math.ceil(pages / 64) * 4096, lo, hi };
   const size = kind === '4K' || kind === '4K-shuffled' ? 0 : 1;
   const mapped = Math.ceil((pages * stride) / (size === 0 ? 4096 : PAGES_2M * 4096));
-  const frames = Int32Array.from({ length: mapped }, (_, k) => k * (size === 0 ? 1 : PAGES_2M));
+  const pool = kind === '4K-shuffled' ? Math.max(mapped, SHUFFLED_FRAMES) : mapped;
+  const frames = Int32Array.from({ length: pool }, (_, k) => k * (size === 0 ? 1 : PAGES_2M));
   if (kind === '4K-shuffled') shuffle(frames, random);
-  return { size, frames, lo, hi };
+  return { size, frames: frames.subarray(0, mapped), bytes: pool * (size === 0 ? 4096 : PAGES_2M * 4096), lo, hi };
 }
 
 function createMachine(cpu: CpuModel, kind: ChaseKind, p: Places, host: HostModel | undefined): Machine {
-  const frames = p.size < 0 ? Math.ceil(p.lo.length / 64) : p.frames.length * (p.size === 0 ? 1 : PAGES_2M);
   const machine = Machine.create({
     cpu, dataAccesses: true, paging: kind === '64B-dense' ? 'none' : '4-level', ...(host ? { host } : {}),
-    extents: [{ base: 0, bytes: TABLE_BYTES }, { base: DATA_FRAME * 4096, bytes: frames * 4096, kind: 'unbacked' }],
+    extents: [{ base: 0, bytes: TABLE_BYTES }, { base: DATA_FRAME * 4096, bytes: p.bytes, kind: 'unbacked' }],
   });
   if (p.size < 0) return machine;
   const space = machine.addressSpace();
