@@ -70,7 +70,8 @@ function parse(argv: readonly string[]): Request {
   const rows = values.csv !== undefined ? parseChaseCsv(readCsv(values.csv), values.csv)
     : host && recorded ? parseChaseCsv(recorded.csv, recorded.file) : [];
   const source = values.csv ?? (rows.length > 0 ? recorded?.title : undefined);
-  const kinds = values.kinds === undefined ? CHASE_KINDS.filter(kind => rows.length === 0 || rows.some(r => r.kind === kind)) : kindList(values.kinds);
+  const present = CHASE_KINDS.filter(kind => rows.length === 0 || rows.some(r => r.kind === kind));
+  const kinds = values.kinds === undefined ? present : kindList(values.kinds);
   const pages = values.pages === undefined ? undefined : pageList(values.pages);
   return { cpu, host, source, kinds, sizes: kinds.flatMap(kind => sizesOf(kind, rows, pages)), json: values.json === true };
 }
@@ -136,4 +137,5 @@ const percent = (n: number | undefined, signed: boolean): string =>
   n === undefined ? '-' : `${signed && n >= 0 ? '+' : ''}${n.toFixed(1)} %`;
 
 /** First cell left, the others right, in columns wide enough for any of them. */
-const row = (cells: readonly string[]): string => cells.map((cell, k) => (k === 0 ? cell.padEnd(16) : cell.padStart(k === 1 ? 7 : 17))).join('').trimEnd();
+const row = (cells: readonly string[]): string =>
+  cells.map((cell, k) => (k === 0 ? cell.padEnd(16) : cell.padStart(k === 1 ? 7 : 17))).join('').trimEnd();
