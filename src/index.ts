@@ -8,6 +8,8 @@ export { ConfigError, InputError, InvariantError } from './errors.ts';
 export * as layout from './layout/fast-table.ts';
 export type { CpuModel, Figure, Geometry, PageSize, Sourced, TlbLevel, TlbStructure } from './cost/cpu-model.ts';
 export { checkCpuModel } from './cost/preset-check.ts';
+export type { HostModel } from './cost/host-model.ts';
+export { zen3Chase } from './cost/measured/zen3-chase.ts';
 export { findPreset, presets } from './cost/presets/all.ts';
 export { AddressSpace, type Attributes } from './machine/address-space.ts';
 export type { Explanation, Probe, Reference, Root } from './machine/explain.ts';

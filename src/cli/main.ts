@@ -5,6 +5,7 @@
  * Exit status: 0 done; 1 a comparison found a difference; 2 bad input or options, said in one line on standard error.
  */
 import { ConfigError, InputError } from '../errors.ts';
+import { chase, CHASE_HELP } from './chase.ts';
 import { conformance, CONFORMANCE_HELP } from './conformance.ts';
 import { CONVERT_HELP, convertCommand } from './convert.ts';
 import { presetsCommand } from './presets.ts';
@@ -14,6 +15,7 @@ const HELP = `pagewalk: x86 paging, TLBs and their cost
 
   pagewalk replay FILE       run a memory trace through TLB models; tables, charts
   pagewalk convert IN OUT    turn a trace into another format
+  pagewalk chase             a pointer chase on a processor, beside a measured one
   pagewalk presets [NAME]    the processors there are; every number of one with its source
   pagewalk conformance PATH  replay recorded behaviour of real implementations
 
@@ -29,6 +31,7 @@ interface Command {
 const COMMANDS: Readonly<Record<string, Command>> = {
   replay: { help: REPLAY_HELP, run: argv => replayCommand(argv, process.stdin, print) },
   convert: { help: CONVERT_HELP, run: argv => convertCommand(argv, process.stdin, print) },
+  chase: { help: CHASE_HELP, run: argv => chase(argv, print) },
   presets: { help: 'pagewalk presets [NAME...] [--json]', run: argv => presetsCommand(argv, print) },
   conformance: { help: CONFORMANCE_HELP, run: argv => conformance(argv, print) },
 };

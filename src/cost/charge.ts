@@ -4,9 +4,9 @@
  * Works from what the translation left behind (VCPU_OUT_*, the trail), so that the walk knows nothing of time. Accesses are priced one
  * after another: no overlap, no bandwidth.
  */
-import { CNT_DATA_CYCLES, CNT_DATA_HITS, CNT_LOAD_CYCLES, CNT_REF_HITS, CNT_REMOTE } from '../layout/counter.ts';
+import { CNT_DATA_CYCLES, CNT_DATA_HITS, CNT_HOST_HITS, CNT_LOAD_CYCLES, CNT_REF_HITS, CNT_REMOTE, CNT_WALK_CYCLES } from '../layout/counter.ts';
 import {
-  HDR_CACHE_CYCLES, HDR_DATA, HDR_DATA_CACHES, HDR_DISTANCE, HDR_LINE_SHIFT, HDR_MEMORY_CYCLES, HDR_NODES, HDR_REMOTE_CYCLES,
+  HDR_CACHE_CYCLES, HDR_DATA, HDR_DATA_CACHES, HDR_DISTANCE, HDR_HOST, HDR_HOST_CYCLES, HDR_LINE_SHIFT, HDR_MEMORY_CYCLES, HDR_NODES, HDR_REMOTE_CYCLES,
   HDR_WALK_CYCLES,
 } from '../layout/header.ts';
 import { TAG_VALID } from '../layout/tlb.ts';
@@ -18,6 +18,7 @@ import { find, place, setOf, touch, victim } from '../cache/array.ts';
 import { count } from '../memory/counters.ts';
 import { nodeOf } from '../memory/extents.ts';
 import type { Views } from '../memory/views.ts';
+import { hostEntryHi, hostEntryLo, hostFrameLo } from './host-model.ts';
 
 /** Levels 0 to 2 are caches; this is memory. */
 export const IN_MEMORY = 3;
@@ -34,7 +35,7 @@ export function charge(s: Views, v: number, faulted: boolean): void {
   const hit = w[v + (VCPU_OUT_HIT >>> 2)], refs = w[v + (VCPU_OUT_REFS >>> 2)];
   let cycles = 0;
   if (hit > 0) cycles = w[v + (VCPU_TLB_CYCLES >>> 2) + hit - 1];
-  else if (refs > 0) cycles = chargeWalk(s, v, refs);
+  else if (refs > 0) cycles = chargeWalk(s, v, refs, faulted);
   if (w[HDR_DATA >>> 2] && !faulted) {
     const paid = load(s, v, w[v + (VCPU_OUT_HI >>> 2)], w[v + (VCPU_OUT_LO >>> 2)], CNT_DATA_HITS);
     count(w, v, CNT_DATA_CYCLES, paid);
@@ -43,23 +44,38 @@ export function charge(s: Views, v: number, faulted: boolean): void {
   w[v + (VCPU_OUT_CYCLES >>> 2)] = cycles;
 }
 
-function chargeWalk(s: Views, v: number, refs: number): number {
+function chargeWalk(s: Views, v: number, refs: number, faulted: boolean): number {
   const w = s.w;
-  const fixed = w[HDR_WALK_CYCLES >>> 2];
-  let loads = 0;
+  const host = w[HDR_HOST >>> 2] !== 0;
+  let fixed = w[HDR_WALK_CYCLES >>> 2], loads = 0;
   for (let level = w[v + (VCPU_OUT_START >>> 2)], n = refs; n > 0; level--, n--) {
     const t = v + level - 1;
-    loads += load(s, v, w[t + (VCPU_TRAIL_HI >>> 2)], w[t + (VCPU_TRAIL_LO >>> 2)], CNT_REF_HITS);
+    const paHi = w[t + (VCPU_TRAIL_HI >>> 2)], paLo = w[t + (VCPU_TRAIL_LO >>> 2)];
+    if (host) loads += loadHostEntry(s, v, paHi, paLo);
+    loads += load(s, v, paHi, paLo, CNT_REF_HITS);
+  }
+  if (host) {
+    fixed += refs * w[HDR_HOST_CYCLES >>> 2];
+    if (!faulted) {
+      fixed += w[HDR_HOST_CYCLES >>> 2];
+      loads += loadHostEntry(s, v, w[v + (VCPU_OUT_HI >>> 2)], w[v + (VCPU_OUT_LO >>> 2)]);
+    }
   }
   count(w, v, CNT_LOAD_CYCLES, loads);
+  count(w, v, CNT_WALK_CYCLES, fixed);
   return fixed + loads;
+}
+
+/** Load the host's level-1 entry of the frame at a guest-physical address. @returns cycles */
+function loadHostEntry(s: Views, v: number, paHi: number, paLo: number): number {
+  return load(s, v, hostEntryHi(paHi), hostEntryLo(paHi, paLo), CNT_HOST_HITS);
 }
 
 /** Load the line at a physical address: where it is found it is used, and copied into every nearer cache. @returns cycles */
 function load(s: Views, v: number, paHi: number, paLo: number, hits: number): number {
   const w = s.w;
   const shift = w[HDR_LINE_SHIFT >>> 2], levels = w[HDR_DATA_CACHES >>> 2];
-  const lo = (paLo >>> shift) | (paHi << (32 - shift)), hi = (paHi >>> shift) | TAG_VALID;
+  const lo = lineLo(w, shift, paHi, paLo), hi = (paHi >>> shift) | TAG_VALID;
   let level = 0;
   for (; level < levels; level++) {
     const a = w[v + (VCPU_CACHES >>> 2) + level] >>> 2;
@@ -76,6 +92,12 @@ function load(s: Views, v: number, paHi: number, paLo: number, hits: number): nu
   }
   count(w, v, hits + IN_MEMORY, 1);
   return w[HDR_MEMORY_CYCLES >>> 2] + remote(s, v, paHi, paLo);
+}
+
+/** Line number, low word, of a physical address: by where the host put it, if there is a host. */
+function lineLo(w: Int32Array, shift: number, paHi: number, paLo: number): number {
+  const lo = w[HDR_HOST >>> 2] ? hostFrameLo(paHi, paLo) : paLo;
+  return (lo >>> shift) | (paHi << (32 - shift));
 }
 
 function fill(w: Int32Array, a: number, lo: number, hi: number): void {
@@ -99,7 +121,7 @@ function remote(s: Views, v: number, paHi: number, paLo: number): number {
 export function whereIs(s: Views, v: number, paHi: number, paLo: number): number {
   const w = s.w;
   const shift = w[HDR_LINE_SHIFT >>> 2];
-  const lo = (paLo >>> shift) | (paHi << (32 - shift)), hi = (paHi >>> shift) | TAG_VALID;
+  const lo = lineLo(w, shift, paHi, paLo), hi = (paHi >>> shift) | TAG_VALID;
   for (let level = 0; level < w[HDR_DATA_CACHES >>> 2]; level++) {
     const a = w[v + (VCPU_CACHES >>> 2) + level] >>> 2;
     if (find(w, a, setOf(w, a, lo, hi), lo, hi, hi) >= 0) return level;

@@ -22,4 +22,6 @@ export const HDR_DISTANCE = 80; //     8 x 8 bytes, SLIT units (10 = local)
 export const HDR_ATOMIC = 144; //      1 = entries change by compare-and-swap
 export const HDR_HOST_LEVEL = 148; //  largest leaf level that the host backs: 1 = 4K, 2 = 2M, 3 = 1G
 export const HDR_DATA = 152; //        1 = data accesses are priced too
+export const HDR_HOST = 156; //        1 = a host that scatters 4K frames, see cost/host-model.ts
+export const HDR_HOST_CYCLES = 160; // its fixed cost per host entry of a walk
 export const HDR_BYTES = 4096;

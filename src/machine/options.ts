@@ -7,6 +7,7 @@ import {
 } from '../layout/vcpu.ts';
 import { replacementWords } from '../cache/array.ts';
 import { figure, type CpuModel, type Geometry, type PageSize, type Replacement } from '../cost/cpu-model.ts';
+import { checkHostModel, type HostModel } from '../cost/host-model.ts';
 import { checkCpuModel } from '../cost/preset-check.ts';
 import { skylake } from '../cost/presets/skylake.ts';
 import { FRAME_BYTES } from '../memory/extents.ts';
@@ -53,6 +54,8 @@ export interface MachineOptions {
   readonly physicalAddressBits?: number;
   /** Largest page the host backs memory with: larger guest pages are cached as fragments of it. Default `1g`. */
   readonly hostPage?: PageSize;
+  /** Price accesses as under a hypervisor that scatters 4K frames; `hostPage` is `4k` then. Default: none. */
+  readonly host?: HostModel;
   /** Price the data accesses too, not only their translation. Default false. */
   readonly dataAccesses?: boolean;
   /** NUMA distances as in ACPI's SLIT: 10 = local. Default: one node. At most 8 nodes. */
@@ -74,7 +77,7 @@ const POLICY: Record<Replacement, number> = { lru: ARRP_LRU, 'tree-plru': ARRP_T
 const SIZE_CODE: Record<PageSize, number> = { '4k': 0, '2m': 1, '1g': 2 };
 const SERVICES = ['load', 'store', 'fetch'];
 const KNOWN = ['memory', 'extents', 'cpu', 'mode', 'paging', 'vcpus', 'vcpuNodes', 'features', 'physicalAddressBits', 'hostPage',
-  'dataAccesses', 'distances', 'openBus', 'buffer'];
+  'host', 'dataAccesses', 'distances', 'openBus', 'buffer'];
 const KNOWN_OF_EXTENT = ['base', 'bytes', 'kind', 'node', 'handler'];
 
 /** Bytes from a number or from text like `'64M'`. @throws ConfigError */
@@ -117,11 +120,14 @@ export function configure(options: MachineOptions): MachineConfig {
   const byte = integer(options.openBus ?? 0xff, 'openBus', 0, 255);
   const paging = oneOf(options.paging ?? '4-level', 'paging', ['5-level', '4-level', 'pae', 'legacy', 'none']);
   const features = featureBits(cpu, options.features ?? {}, paging);
+  const host = options.host === undefined ? undefined : checkHostModel(options.host);
+  const hostPage = oneOf(options.hostPage ?? (host ? '4k' : '1g'), 'hostPage', host ? ['4k'] : ['4k', '2m', '1g']);
   const plan: StatePlan = {
-    ...modelPlan(cpu), vcpus, vcpuNodes, paBits, distances, features,
+    ...modelPlan(cpu, host), vcpus, vcpuNodes, paBits, distances, features,
     timed: oneOf(options.mode ?? 'timed', 'mode', ['timed', 'functional']) === 'timed',
     data: flag(options.dataAccesses ?? false, 'dataAccesses'),
-    hostLevel: SIZE_CODE[oneOf(options.hostPage ?? '1g', 'hostPage', ['4k', '2m', '1g'])] + 1,
+    hostLevel: SIZE_CODE[hostPage] + 1,
+    hostCycles: host && figure(host.entryCycles),
     openBus: byte * 0x01010101 | 0,
     ramBytes: extents.filter(e => e.kind === 'ram').map(e => e.frames * FRAME_BYTES),
     buffer: oneOf(options.buffer ?? 'auto', 'buffer', ['auto', 'shared', 'plain']),
@@ -181,7 +187,7 @@ const arrayPlan = (g: Geometry): ArrayPlan => ({ sets: figure(g.sets), ways: fig
 const mask = (names: readonly string[], bit: (name: string) => number): number => names.reduce((bits, name) => bits | (1 << bit(name)), 0);
 
 /** The part of the plan that the processor model decides. */
-function modelPlan(cpu: CpuModel) {
+function modelPlan(cpu: CpuModel, host: HostModel | undefined) {
   const sizes = (list: readonly PageSize[]) => mask(list, name => SIZE_CODE[name as PageSize]);
   const psc = [cpu.psc.pde, cpu.psc.pdpte, cpu.psc.pml4e, cpu.psc.pml5e];
   return {
@@ -192,7 +198,10 @@ function modelPlan(cpu: CpuModel) {
       })),
     })),
     psc: psc.map(g => (g ? arrayPlan(g) : undefined)),
-    caches: cpu.caches.levels.map(c => ({ ...arrayPlan(c), cycles: figure(c.cycles) })),
+    caches: cpu.caches.levels.map((c, level) => {
+      const plan = { ...arrayPlan(c), cycles: figure(c.cycles) };
+      return level < 2 || !host ? plan : { ...plan, sets: Math.max(1, Math.round((plan.sets * figure(host.lastCachePercent)) / 100)) };
+    }),
     lineShift: Math.log2(figure(cpu.caches.lineBytes)),
     memoryCycles: figure(cpu.caches.memoryCycles),
     remoteCycles: figure(cpu.caches.remoteCycles),

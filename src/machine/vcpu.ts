@@ -3,10 +3,9 @@ import { ACCESS_WRITE, FAULT_NONE, FAULT_PF, faultCode, faultVector } from '../a
 import { CR0_CD, CR0_ET, CR0_NW } from '../arch/registers.ts';
 import { ConfigError } from '../errors.ts';
 import {
-  CNT_AD_SETS, CNT_DATA_CYCLES, CNT_DATA_HITS, CNT_DEPTH, CNT_FAULTS, CNT_HITS, CNT_LOAD_CYCLES, CNT_MISS_SIZE, CNT_REF_HITS, CNT_REMOTE,
-  CNT_SLOW, CNT_WALKS,
+  CNT_AD_SETS, CNT_DATA_CYCLES, CNT_DATA_HITS, CNT_DEPTH, CNT_FAULTS, CNT_HITS, CNT_HOST_HITS, CNT_LOAD_CYCLES, CNT_MISS_SIZE, CNT_REF_HITS,
+  CNT_REMOTE, CNT_SLOW, CNT_WALKS, CNT_WALK_CYCLES,
 } from '../layout/counter.ts';
-import { HDR_WALK_CYCLES } from '../layout/header.ts';
 import {
   MODE_NONE, VCPU_AC, VCPU_CR0, VCPU_CR2_HI, VCPU_CR2_LO, VCPU_CR3_HI, VCPU_CR3_LO, VCPU_CR4, VCPU_CS64, VCPU_EFER, VCPU_MODE,
   VCPU_OUT_CYCLES, VCPU_OUT_HI, VCPU_OUT_HIT, VCPU_OUT_LO, VCPU_OUT_REFS, VCPU_OUT_SIZE, VCPU_PDPTE, VCPU_PKRS, VCPU_PKRU,
@@ -58,6 +57,8 @@ export interface Counters {
   /** Entries read by where they hit: cache levels 1 to 3, memory. */
   readonly referenceHits: readonly number[];
   readonly dataHits: readonly number[];
+  /** Host entries read for walks (option `host`), likewise. */
+  readonly hostHits: readonly number[];
   readonly cycles: { readonly tlb: number; readonly walkStart: number; readonly walkLoads: number; readonly data: number };
   /** Entries changed to set A or D. */
   readonly adSets: number;
@@ -218,10 +219,10 @@ export class Vcpu {
       hits,
       missesBySize: levels.map(l => by(SIZES, CNT_MISS_SIZE + l * 3)),
       walks: at(CNT_WALKS), walkDepth: list(6, CNT_DEPTH), faults: at(CNT_FAULTS),
-      referenceHits: list(4, CNT_REF_HITS), dataHits: list(4, CNT_DATA_HITS),
+      referenceHits: list(4, CNT_REF_HITS), dataHits: list(4, CNT_DATA_HITS), hostHits: list(4, CNT_HOST_HITS),
       cycles: {
         tlb: levels.reduce((sum, l) => sum + answered(l) * this.word(VCPU_TLB_CYCLES + l * 4), 0),
-        walkStart: levels.length === 0 ? 0 : (at(CNT_WALKS) - at(CNT_DEPTH)) * this.s.w[HDR_WALK_CYCLES >>> 2], walkLoads: at(CNT_LOAD_CYCLES), data: at(CNT_DATA_CYCLES),
+        walkStart: at(CNT_WALK_CYCLES), walkLoads: at(CNT_LOAD_CYCLES), data: at(CNT_DATA_CYCLES),
       },
       adSets: at(CNT_AD_SETS), remoteLoads: at(CNT_REMOTE),
     };

@@ -11,7 +11,8 @@ import {
 import { EXT_MAX, EXT_STRIDE } from '../layout/extent.ts';
 import { FAST_BYTES, FAST_EMPTY, FAST_STRIDE } from '../layout/fast-table.ts';
 import {
-  HDR_BYTES, HDR_BYTES_USED, HDR_CACHE_CYCLES, HDR_DATA, HDR_DATA_CACHES, HDR_DISTANCE, HDR_EXTENT_BASE, HDR_HOST_LEVEL, HDR_LINE_SHIFT,
+  HDR_BYTES, HDR_BYTES_USED, HDR_CACHE_CYCLES, HDR_DATA, HDR_DATA_CACHES, HDR_DISTANCE, HDR_EXTENT_BASE, HDR_HOST, HDR_HOST_CYCLES,
+  HDR_HOST_LEVEL, HDR_LINE_SHIFT,
   HDR_MAGIC, HDR_MEMORY_CYCLES, HDR_NODES, HDR_OPEN_BUS, HDR_REMOTE_CYCLES, HDR_VCPUS, HDR_VCPU_BASE, HDR_VERSION, HDR_WALK_CYCLES,
   HDR_ATOMIC, LAYOUT_VERSION, MAGIC_VALUE,
 } from '../layout/header.ts';
@@ -52,6 +53,8 @@ export interface StatePlan {
   readonly remoteCycles: number;
   readonly walkCycles: number;
   readonly hostLevel: number;
+  /** Cycles of a host entry in a walk, undefined without a host stage. */
+  readonly hostCycles: number | undefined;
   readonly openBus: number;
   /** SLIT rows. */
   readonly distances: readonly (readonly number[])[];
@@ -125,6 +128,8 @@ function putHeader(r: Ruler, plan: StatePlan, extentBase: number, firstVcpu: num
   r.put(HDR_NODES, plan.distances.length);
   r.put(HDR_ATOMIC, plan.vcpus > 1 ? 1 : 0);
   r.put(HDR_HOST_LEVEL, plan.hostLevel);
+  r.put(HDR_HOST, plan.hostCycles === undefined ? 0 : 1);
+  r.put(HDR_HOST_CYCLES, plan.hostCycles ?? 0);
   r.put(HDR_DATA, plan.data ? 1 : 0);
   r.writes.push(w => plan.distances.forEach((row, from) => row.forEach((d, to) => {
     const byte = HDR_DISTANCE + from * 8 + to;

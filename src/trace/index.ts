@@ -17,3 +17,5 @@ export type { NumaPolicy, PagePolicy } from './placement.ts';
 export { replay } from './replay.ts';
 export type { ReplayOptions } from './replay.ts';
 export type { Cycles, MapRegion, ReplayResult, ReplayRun, SeriesPoint, TlbCounts, TraceSummary, WorkingSetPoint } from './replay-result.ts';
+export { CHASE_KINDS, runChase } from './chase.ts';
+export type { ChaseKind, ChaseOptions, ChaseResult } from './chase.ts';
