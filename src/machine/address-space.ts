@@ -63,6 +63,8 @@ export class AddressSpace {
   map(vaHi: number, vaLo: number, size: number, frame: number, attributes: Attributes = {}): void {
     if (size > 0 && (size === 2 ? this.mode < MODE_4LEVEL : false)) throw new ConfigError('size', 'a page size of the paging mode', size);
     if (frame % this.framesOf(size) !== 0) throw new ConfigError('frame', `a multiple of ${this.framesOf(size)}`, frame);
+    const most = this.mode !== MODE_LEGACY ? 2 ** 40 : size > 0 ? 2 ** 28 : 2 ** 20;
+    if (frame < 0 || frame >= most) throw new ConfigError('frame', `a frame from 0 to ${most - 1}, as the entry can hold`, frame);
     const at = this.entry(vaHi, vaLo, size + 1, true);
     const flags = PTE_P | (attributes.write ? PTE_RW : 0) | (attributes.user ? PTE_US : 0) | (attributes.global ? PTE_G : 0) | (size > 0 ? PTE_PS : 0);
     const pa = frame * FRAME_BYTES;

@@ -22,15 +22,21 @@ export interface Mix {
   readonly leafRights: number;
   readonly global: number;
   readonly reserved: number;
+  /** 2M pages among entries at level 2; 1G pages are half as many. */
+  readonly large: number;
 }
 
-export const WILD: Mix = { present: 98, leafRights: 85, global: 25, reserved: 1 };
+export const WILD: Mix = { present: 98, leafRights: 85, global: 25, reserved: 1, large: 36 };
+/** Few faults: what is cached lives long enough to become stale. */
+export const TAME: Mix = { present: 99.7, leafRights: 97, global: 25, reserved: 0.1, large: 36 };
+/** Only 4K pages: the fast table need not be emptied by each invalidation. */
+export const SMALL: Mix = { ...TAME, large: 0 };
 
 /** A random entry for a table at `level`. */
 export function randomEntry(random: Random, level: number, mix: Mix): bigint {
   const on = (percent: number, bits: bigint) => (random.chance(percent) ? bits : 0n);
-  const large = (level === 2 && random.chance(35)) || (level === 3 && random.chance(20));
-  const leaf = level === 1 || large, rights = leaf ? mix.leafRights : 97;
+  const large = (level === 2 && random.chance(mix.large)) || (level === 3 && random.chance(mix.large / 2));
+  const leaf = level === 1 || large, rights = leaf ? mix.leafRights : Math.max(97, mix.leafRights);
   let value = on(mix.present, P) | on(rights, RW) | on(rights, US) | on(100 - rights, XD) | on(mix.global, G) | on(50, A) | on(50, D);
   value |= BigInt(random.below(16)) << 59n;
   if (leaf) {
