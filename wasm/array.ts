@@ -1,7 +1,7 @@
 // The set-associative array of src/cache/array.ts again, on the same bytes: lookup and fill, with every replacement policy.
 // `a` is the byte offset of an array's header; entries are numbered set * ways + way, as there.
 import {
-  ARRP_LRU, ARRP_NRU, ARRP_TREE_PLRU, ARR_CLOCK, ARR_LIVE, ARR_MASK, ARR_POLICY, ARR_REPL, ARR_REPL_WORDS, ARR_SETS, ARR_TAGS, ARR_WAYS,
+  ARRP_LRU, ARRP_NRU, ARRP_TREE_PLRU, ARR_CLOCK, ARR_HINTS, ARR_HINT_MASK, ARR_LIVE, ARR_MASK, ARR_POLICY, ARR_REPL, ARR_REPL_WORDS, ARR_SETS, ARR_TAGS, ARR_WAYS,
 } from "../src/layout/array";
 
 const LRU_CLOCK_LIMIT = 0x7fffffff;
@@ -25,15 +25,29 @@ export function find(a: i32, set: i32, lo: i32, hi: i32, altHi: i32): i32 {
   return -1;
 }
 
-export function touch(a: i32, set: i32, i: i32): void {
+/** find() with the hint asked first, as in src/cache/array.ts. */
+export function locate(a: i32, lo: i32, hi: i32, altHi: i32): i32 {
+  const hints = load<i32>(a, ARR_HINTS);
+  if (hints == 0) return find(a, setOf(a, lo, hi), lo, hi, altHi);
+  const hint = hints + ((lo & load<i32>(a, ARR_HINT_MASK)) << 2);
+  const i = load<i32>(hint), tag = load<u64>(load<i32>(a, ARR_TAGS) + (i << 3));
+  if (tag == ((<u64>(<u32>hi) << 32) | <u64>(<u32>lo)) || tag == ((<u64>(<u32>altHi) << 32) | <u64>(<u32>lo))) return i;
+  const found = find(a, setOf(a, lo, hi), lo, hi, altHi);
+  if (found >= 0) store<i32>(hint, found);
+  return found;
+}
+
+export function touch(a: i32, i: i32): void {
   const policy = load<i32>(a, ARR_POLICY);
   if (policy == ARRP_LRU) {
-    if (load<i32>(a, ARR_CLOCK) == LRU_CLOCK_LIMIT) renumber(a);
+    const stamp = load<i32>(a, ARR_REPL) + (i << 2), clock = load<i32>(a, ARR_CLOCK);
+    if (load<i32>(stamp) == clock && clock != 0) return;
+    if (clock == LRU_CLOCK_LIMIT) renumber(a);
     const now = load<i32>(a, ARR_CLOCK) + 1;
     store<i32>(a, now, ARR_CLOCK);
-    store<i32>(load<i32>(a, ARR_REPL) + (i << 2), now);
-  } else if (policy == ARRP_TREE_PLRU) touchTree(a, set, i);
-  else if (policy == ARRP_NRU) touchReferenced(a, set, i);
+    store<i32>(stamp, now);
+  } else if (policy == ARRP_TREE_PLRU) touchTree(a, i);
+  else if (policy == ARRP_NRU) touchReferenced(a, i);
 }
 
 export function victim(a: i32, set: i32): i32 {
@@ -54,6 +68,8 @@ export function place(a: i32, i: i32, lo: i32, hi: i32): void {
   store<i32>(t, lo);
   store<i32>(t, hi, 4);
   addLive(a, hi, 1);
+  const hints = load<i32>(a, ARR_HINTS);
+  if (hints != 0) store<i32>(hints + ((lo & load<i32>(a, ARR_HINT_MASK)) << 2), i);
 }
 
 export function drop(a: i32, i: i32): void {
@@ -111,8 +127,8 @@ function renumber(a: i32): void {
   return ways <= 1 ? 1 : 1 << (32 - clz(ways - 1));
 }
 
-function touchTree(a: i32, set: i32, i: i32): void {
-  const ways = load<i32>(a, ARR_WAYS);
+function touchTree(a: i32, i: i32): void {
+  const ways = load<i32>(a, ARR_WAYS), set = i / ways;
   const bits = load<i32>(a, ARR_REPL) + ((set * load<i32>(a, ARR_REPL_WORDS)) << 2);
   for (let node = leaves(ways) + i - set * ways; node > 1; node >>>= 1) {
     const bit = (node >>> 1) - 1, word = bits + ((bit >>> 5) << 2), mask = 1 << (bit & 31);
@@ -133,8 +149,8 @@ function treeVictim(a: i32, set: i32, ways: i32): i32 {
   return node - n;
 }
 
-function touchReferenced(a: i32, set: i32, i: i32): void {
-  const ways = load<i32>(a, ARR_WAYS), words = load<i32>(a, ARR_REPL_WORDS);
+function touchReferenced(a: i32, i: i32): void {
+  const ways = load<i32>(a, ARR_WAYS), set = i / ways, words = load<i32>(a, ARR_REPL_WORDS);
   const bits = load<i32>(a, ARR_REPL) + ((set * words) << 2), k = i - set * ways;
   const own = bits + ((k >>> 5) << 2);
   store<i32>(own, load<i32>(own) | (1 << (k & 31)));

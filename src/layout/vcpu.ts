@@ -46,7 +46,7 @@ export const VCPU_OUT_HI = 236;
 export const VCPU_OUT_SIZE = 240; // size code of the translation used (0, 1, 2)
 export const VCPU_OUT_HIT = 244; //  TLB level that hit, 1 to 3; 0 = walked, or no paging
 export const VCPU_OUT_START = 248; //level of the first entry the walk read
-export const VCPU_OUT_REFS = 252; // entries the walk read
+export const VCPU_OUT_REFS = 252; // entries the walk read; stale while VCPU_OUT_HIT is not 0
 export const VCPU_OUT_CYCLES = 256;
 export const VCPU_OUT_LEVEL = 260; //level of the leaf in the tables
 export const VCPU_OUT_DATA_LO = 264; //the translation as TLB data, see tlb.ts

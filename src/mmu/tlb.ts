@@ -128,8 +128,8 @@ function fillLevel(w: Int32Array, v: number, list: number, vaHi: number, vaLo: n
   const own = hi | w[v + (VCPU_TAG_PCID >>> 2)], global = hi | TAG_GLOBAL;
   const isGlobal = w[v + (VCPU_OUT_GLOBAL >>> 2)] !== 0;
   const set = setOf(w, a, lo, hi);
-  dropSame(w, a, set, lo, own, global, isGlobal);
-  const i = victim(w, a, set);
+  let i = dropSame(w, a, set, lo, own, global, isGlobal);
+  if (i < 0) i = victim(w, a, set);
   place(w, a, i, lo, isGlobal ? global : own);
   const d = (w[a + (ARR_DATA >>> 2)] >>> 2) + i * 2;
   const dataHi = w[v + (VCPU_OUT_DATA_HI >>> 2)];
@@ -142,17 +142,23 @@ function fillLevel(w: Int32Array, v: number, list: number, vaHi: number, vaLo: n
 /**
  * An entry that could not be used is replaced, not doubled. A global entry replaces those of every PCID for its page, so that no lookup
  * ever matches two.
+ *
+ * @returns the lowest entry that went, -1 if none did
  */
-function dropSame(w: Int32Array, a: number, set: number, lo: number, own: number, global: number, isGlobal: boolean): void {
+function dropSame(w: Int32Array, a: number, set: number, lo: number, own: number, global: number, isGlobal: boolean): number {
   if (!isGlobal) {
     const i = find(w, a, set, lo, own, global);
     if (i >= 0) drop(w, a, i);
-    return;
+    return i;
   }
   const ways = w[a + (ARR_WAYS >>> 2)], tags = w[a + (ARR_TAGS >>> 2)] >>> 2;
-  for (let i = set * ways, end = i + ways; i < end; i++) {
-    if (w[tags + i * 2] === lo && (w[tags + i * 2 + 1] & ~TAG_PCID | TAG_GLOBAL) === global) drop(w, a, i);
+  let lowest = -1;
+  for (let i = (set + 1) * ways - 1; i >= set * ways; i--) {
+    if (w[tags + i * 2] !== lo || (w[tags + i * 2 + 1] & ~TAG_PCID | TAG_GLOBAL) !== global) continue;
+    drop(w, a, i);
+    lowest = i;
   }
+  return lowest;
 }
 
 /** Low word of the data of the fragment of size `size` around `va`, of a page of size `from`. All sizes are below 4 GiB: no carry. */

@@ -97,7 +97,7 @@ export class Duel {
     const expected = this.oracle.access(va, kind);
     const fault = this.cpu.access(Number(va >> 32n) | 0, Number(va & 0xffffffffn) | 0, kind);
     this.last = `access ${va.toString(16)} kind ${kind}`;
-    const w = this.machine.views.w, hit = w[this.out.hit], refs = w[this.out.refs];
+    const w = this.machine.views.w, hit = w[this.out.hit], refs = hit === 0 ? w[this.out.refs] : 0;
     const start = refs > 0 ? w[this.out.start] : 0, pa = fault === 0 ? this.cpu.paddr : 0n;
     if (fault !== expected.fault || pa !== expected.pa || hit !== expected.hit || refs !== expected.refs || start !== expected.start) {
       this.differ({ fault, pa, hit, start, refs }, expected);

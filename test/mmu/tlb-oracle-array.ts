@@ -175,24 +175,23 @@ export class OracleArray<T> {
     }
   }
 
-  /** The usable entry in the lowest way: software that lets a global and another entry exist for one page may get either. */
+  /** The usable entry: a global one, or one of the PCID. */
   find(size: number, number: bigint, pcid: number): Held<T> | undefined {
-    let best: Held<T> | undefined;
-    for (const held of this.setOf(number).byPage.get(pageKey(size, number)) ?? []) {
-      if ((held.owner === 'global' || held.owner === pcid) && (best === undefined || held.way < best.way)) best = held;
-    }
-    return best;
+    const usable = (this.setOf(number).byPage.get(pageKey(size, number)) ?? []).filter(held => held.owner === 'global' || held.owner === pcid);
+    if (usable.length > 1) throw new Error('two entries answer for one page');
+    return usable[0];
   }
 
   use(held: Held<T>): void {
     this.setOf(held.number).order.used(held.way);
   }
 
-  /** Hold something for a page; what was usable for it before goes. */
+  /** Hold something for a page; what was usable for it before goes, and for a global one what any PCID could use. */
   hold(size: number, number: bigint, pcid: number, global: boolean, what: T): void {
     const set = this.setOf(number);
-    const old = this.find(size, number, pcid);
-    for (let each = old; each !== undefined; each = this.find(size, number, pcid)) this.forget(each);
+    const going = [...(set.byPage.get(pageKey(size, number)) ?? [])].filter(held => global || held.owner === 'global' || held.owner === pcid);
+    const old = going.sort((one, other) => one.way - other.way)[0];
+    for (const each of going) this.forget(each);
     const empty = set.byWay.indexOf(undefined);
     const way = old !== undefined ? old.way : empty >= 0 ? empty : set.order.next();
     const loser = set.byWay[way];

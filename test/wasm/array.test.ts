@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import * as ts from '../../src/cache/array.ts';
 import {
-  ARRP_LRU, ARRP_NRU, ARRP_RANDOM, ARRP_TREE_PLRU, ARR_BYTES, ARR_CLOCK, ARR_MASK, ARR_POLICY, ARR_REPL, ARR_REPL_WORDS, ARR_SETS, ARR_TAGS,
+  ARRP_LRU, ARRP_NRU, ARRP_RANDOM, ARRP_TREE_PLRU, ARR_BYTES, ARR_CLOCK, ARR_HINTS, ARR_HINT_MASK, ARR_MASK, ARR_POLICY, ARR_REPL, ARR_REPL_WORDS, ARR_SETS, ARR_TAGS,
   ARR_WAYS,
 } from '../../src/layout/array.ts';
 import { LAYOUT_VERSION } from '../../src/layout/header.ts';
@@ -20,7 +20,8 @@ interface Exports {
   layoutVersion(): number;
   arraySetOf(a: number, lo: number, hi: number): number;
   arrayFind(a: number, set: number, lo: number, hi: number, altHi: number): number;
-  arrayTouch(a: number, set: number, i: number): void;
+  arrayLocate(a: number, lo: number, hi: number, altHi: number): number;
+  arrayTouch(a: number, i: number): void;
   arrayVictim(a: number, set: number): number;
   arrayPlace(a: number, i: number, lo: number, hi: number): void;
   arrayDrop(a: number, i: number): void;
@@ -43,6 +44,8 @@ function lay(w: Int32Array, sets: number, ways: number, policy: number, clock: n
   put(ARR_TAGS, tags);
   put(ARR_REPL, tags + sets * ways * 8);
   put(ARR_REPL_WORDS, words);
+  put(ARR_HINTS, tags + sets * ways * 8 + sets * words * 4);
+  put(ARR_HINT_MASK, 63);
   put(ARR_CLOCK, clock);
   return a;
 }
@@ -91,6 +94,7 @@ describe.each(Object.entries(POLICIES))('%s: both engines', (_, policy) => {
       const set = ts.setOf(x.w, a >>> 2, lo, hi);
       if (y.wasm.arraySetOf(a, lo, hi) !== set) throw new Error(`set differs at step ${step}`);
       let i = ts.find(x.w, a >>> 2, set, lo, hi, alt);
+      if (ts.locate(x.w, a >>> 2, lo, hi, alt) !== y.wasm.arrayLocate(a, lo, hi, alt)) throw new Error(`locate differs at step ${step}`);
       if (y.wasm.arrayFind(a, set, lo, hi, alt) !== i) throw new Error(`find differs at step ${step}`);
       if (i < 0) {
         i = ts.victim(x.w, a >>> 2, set);
@@ -103,8 +107,8 @@ describe.each(Object.entries(POLICIES))('%s: both engines', (_, policy) => {
         ts.drop(x.w, a >>> 2, i);
         y.wasm.arrayDrop(a, i);
       } else {
-        ts.touch(x.w, a >>> 2, set, i);
-        y.wasm.arrayTouch(a, set, i);
+        ts.touch(x.w, a >>> 2, i);
+        y.wasm.arrayTouch(a, i);
       }
     }
     expect(hits).toBeGreaterThan(5000);
