@@ -50,6 +50,7 @@ describe('what a write does to cached translations', () => {
     ['CR4.PGE cleared', t => t.cpu.writeCr4(big(BASE & ~CR4_PGE)), NONE],
     ['CR4.PCIDE cleared', t => t.cpu.writeCr4(big(BASE & ~CR4_PCIDE)), NONE],
     ['CR4.SMEP set', t => t.cpu.writeCr4(big(BASE | CR4_SMEP)), [false, false, true]],
+    ['CR4.SMEP set under PCID 7', t => [t.cpu.writeCr3(t.root | 7n | NOFLUSH), t.cpu.writeCr4(big(BASE | CR4_SMEP)), t.cpu.writeCr3(t.root | NOFLUSH)], [true, false, false]],
     ['CR4.SMAP set', t => t.cpu.writeCr4(big(BASE | CR4_SMAP)), EVERYTHING],
     ['CR4.PKE set', t => t.cpu.writeCr4(big(BASE | CR4_PKE)), EVERYTHING],
     ['CR4 refused', t => t.cpu.writeCr4(0n), EVERYTHING],
@@ -69,6 +70,16 @@ describe('what a write does to cached translations', () => {
     ['flush()', t => t.cpu.flush(), NONE],
   ])('%s', (_, write, left) => {
     expect(survivors(write)).toEqual(left);
+  });
+
+  it.each(['functional', 'timed'] as const)('uses the tables of the new PCID even when nothing is invalidated: %s', mode => {
+    const t = new Tables('4-level', { mode, cr4: CR4_PCIDE });
+    t.map(PLAIN, 1, 0x77000n | ALL);
+    expect(t.cpu.translate(PLAIN, ACCESS_READ)).toMatchObject({ ok: true, paddr: 0x77000n });
+    expect(t.cpu.writeCr3(0x90000n | 7n | NOFLUSH)).toBe(0); // an empty root
+    expect(t.cpu.translate(PLAIN, ACCESS_READ).ok).toBe(false);
+    expect(t.cpu.writeCr3(t.root | NOFLUSH)).toBe(0);
+    expect(t.cpu.translate(PLAIN, ACCESS_READ)).toMatchObject({ ok: true, paddr: 0x77000n, path: mode === 'timed' ? 'tlb1+' : 'walk 4 loads' });
   });
 
   it('forgets everything when paging is turned off', () => {
