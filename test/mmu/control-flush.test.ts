@@ -106,6 +106,19 @@ describe('what a write does to cached translations', () => {
   });
 });
 
+it.each(['functional', 'timed'] as const)('INVLPG removes all of a large page, by any address in it: %s', mode => {
+  for (const invalidate of [(t: Tables) => t.cpu.invlpg(0x3456n), (t: Tables) => t.cpu.invpcid(0, 0n, 0x5000n)]) {
+    const t = new Tables('4-level', { mode, hostPage: '4k' }); // held as fragments
+    t.map(0n, 2, ALL | PS);
+    const pages = [0n, 0x3000n, 0x1f_f000n];
+    for (const va of pages) t.cpu.translate(va, ACCESS_READ);
+    t.set(2, 0n, 0n);
+    expect(pages.map(va => t.cpu.explain(va, ACCESS_READ).tlbLevel)).toEqual([1, 1, 1]);
+    invalidate(t);
+    expect(pages.map(va => t.cpu.explain(va, ACCESS_READ).tlbLevel)).toEqual([0, 0, 0]);
+  }
+});
+
 describe('INVPCID', () => {
   it.each<[string, number, bigint, bigint, boolean, number]>([
     // type, descriptor[63:0], descriptor[127:64], PCIDE
