@@ -6,6 +6,7 @@
 import { PTE_G, PTE_HI_PKEY_SHIFT, PTE_HI_XD, PTE_P, PTE_PS, PTE_RW, PTE_US, tableIndex } from '../arch/pte.ts';
 import { ConfigError } from '../errors.ts';
 import { MODE_4LEVEL, MODE_5LEVEL, MODE_LEGACY, MODE_PAE } from '../layout/vcpu.ts';
+import { storeEntry, storeEntry32 } from '../memory/entry.ts';
 import { FRAME_BYTES, wordOf } from '../memory/extents.ts';
 import type { FrameAllocator } from '../memory/frame-allocator.ts';
 import type { Views } from '../memory/views.ts';
@@ -69,19 +70,18 @@ export class AddressSpace {
     const flags = PTE_P | (attributes.write ? PTE_RW : 0) | (attributes.user ? PTE_US : 0) | (attributes.global ? PTE_G : 0) | (size > 0 ? PTE_PS : 0);
     const pa = frame * FRAME_BYTES;
     if (this.mode === MODE_LEGACY) {
-      this.s.w[at] = pa | flags | (size > 0 ? (Math.floor(pa / 2 ** 32) & 0xff) << 13 : 0);
+      storeEntry32(this.s, at, pa | flags | (size > 0 ? (Math.floor(pa / 2 ** 32) & 0xff) << 13 : 0));
       return;
     }
-    this.s.w[at + 1] = Math.floor(pa / 2 ** 32) | (attributes.noExecute ? PTE_HI_XD : 0) | ((attributes.key ?? 0) << PTE_HI_PKEY_SHIFT);
-    this.s.w[at] = pa | flags;
+    const hi = Math.floor(pa / 2 ** 32) | (attributes.noExecute ? PTE_HI_XD : 0) | ((attributes.key ?? 0) << PTE_HI_PKEY_SHIFT);
+    storeEntry(this.s, at, pa | flags, hi);
   }
 
   /** Remove the page or table reference at the level of `size`. @returns true if there was one */
   unmap(vaHi: number, vaLo: number, size: number): boolean {
     const at = this.entry(vaHi, vaLo, size + 1, false);
     if (at < 0 || !(this.s.w[at] & PTE_P)) return false;
-    this.s.w[at] = 0;
-    if (this.mode !== MODE_LEGACY) this.s.w[at + 1] = 0;
+    this.store(at, 0, 0);
     return true;
   }
 
@@ -124,8 +124,12 @@ export class AddressSpace {
   /** Point an entry above a leaf at a table: all rights, so that the leaf decides. PDPTEs of PAE paging have none. */
   private link(at: number, table: number, level: number): void {
     const rights = this.mode === MODE_PAE && level === 3 ? PTE_P : PTE_P | PTE_RW | PTE_US;
-    this.s.w[at] = table | rights;
-    if (this.mode !== MODE_LEGACY) this.s.w[at + 1] = Math.floor(table / 2 ** 32);
+    this.store(at, table | rights, Math.floor(table / 2 ** 32));
+  }
+
+  private store(at: number, lo: number, hi: number): void {
+    if (this.mode === MODE_LEGACY) storeEntry32(this.s, at, lo);
+    else storeEntry(this.s, at, lo, hi);
   }
 }
 

@@ -31,6 +31,22 @@ export function casEntry32(s: Views, at: number, old: number, value: number): bo
   return true;
 }
 
+/** Store a whole 8-byte entry, whatever was there. Like `casEntry`, never torn for other vCPUs. */
+export function storeEntry(s: Views, at: number, lo: number, hi: number): void {
+  if (s.atomic) {
+    Atomics.store(s.q, at >>> 1, u64(hi, lo));
+    return;
+  }
+  s.w[at] = lo;
+  s.w[at + 1] = hi;
+}
+
+/** The same for a 4-byte entry. */
+export function storeEntry32(s: Views, at: number, value: number): void {
+  if (s.atomic) Atomics.store(s.w, at, value);
+  else s.w[at] = value;
+}
+
 /** Set A or D in an entry without bytes: a device is told, elsewhere nothing remembers it. */
 export function markOnBus(s: Views, paHi: number, paLo: number, lo: number, bits: number): void {
   writeBus(s, paHi, paLo, 4, BigInt((lo | bits) >>> 0));
@@ -49,11 +65,7 @@ export function readEntry(s: Views, pa: number): bigint {
 export function writeEntry(s: Views, pa: number, value: bigint): boolean {
   const at = wordOf(s, Math.floor(pa / 0x1_0000_0000), pa | 0);
   if (at < 0) return false;
-  if (s.atomic) Atomics.store(s.q, at >>> 1, value);
-  else {
-    s.w[at] = Number(value & 0xffffffffn) | 0;
-    s.w[at + 1] = Number((value >> 32n) & 0xffffffffn) | 0;
-  }
+  storeEntry(s, at, Number(value & 0xffffffffn) | 0, Number((value >> 32n) & 0xffffffffn) | 0);
   return true;
 }
 
@@ -69,8 +81,7 @@ export function readEntry32(s: Views, pa: number): number {
 export function writeEntry32(s: Views, pa: number, value: number): boolean {
   const at = wordOf(s, Math.floor(pa / 0x1_0000_0000), pa | 0);
   if (at < 0) return false;
-  if (s.atomic) Atomics.store(s.w, at, value | 0);
-  else s.w[at] = value | 0;
+  storeEntry32(s, at, value | 0);
   return true;
 }
 

@@ -27,10 +27,15 @@ export function canonical(w: Int32Array, v: number, vaHi: number): boolean {
   return mode === MODE_5LEVEL ? (vaHi << 7) >> 7 === vaHi : true;
 }
 
+/** High word of a linear address as translations know it: outside 64-bit paging an address has 32 bits. */
+function linearHi(w: Int32Array, v: number, vaHi: number): number {
+  return w[v + (VCPU_MODE >>> 2)] < MODE_4LEVEL ? 0 : vaHi;
+}
+
 /** INVLPG: the page of the address, global or of the current PCID, with all its fragments; and all of the PCID's PSC entries. */
 export function invlpg(w: Int32Array, v: number, vaHi: number, vaLo: number): void {
   if (!canonical(w, v, vaHi)) return; // INVLPG of a non-canonical address does nothing
-  if (w[v + (VCPU_MODE >>> 2)] < MODE_4LEVEL) vaHi = 0;
+  vaHi = linearHi(w, v, vaHi);
   const pcid = w[v + (VCPU_TAG_PCID >>> 2)];
   dropPage(w, v, vaHi, vaLo, pcid, true);
   pscDropPcid(w, v, pcid);
@@ -90,7 +95,7 @@ export function invpcid(w: Int32Array, v: number, type: number, d0Lo: number, d0
   if (named && pcid !== 0 && !(w[v + (VCPU_CR4 >>> 2)] & CR4_PCIDE)) return FAULT_GP;
   if (type === INVPCID_ADDRESS) {
     if (!canonical(w, v, vaHi)) return FAULT_GP;
-    if (w[v + (VCPU_MODE >>> 2)] < MODE_4LEVEL) vaHi = 0;
+    vaHi = linearHi(w, v, vaHi);
     dropPage(w, v, vaHi, vaLo, pcid << TAG_PCID_SHIFT, false);
     pscDropPcid(w, v, pcid << TAG_PCID_SHIFT);
     fastDropPage(w, v, vaHi, vaLo);

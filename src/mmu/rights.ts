@@ -17,8 +17,8 @@ import {
   VCPU_PKRU, VCPU_RIGHTS,
 } from '../layout/vcpu.ts';
 
-/** Rows of the rights table: every value of `(access & ACCESS_RIGHTS) >>> 1`. */
-const ROWS = (ACCESS_RIGHTS >>> 1) + 1;
+/** Every combination of the bits that choose a row; rows between them are never asked for. */
+const ACCESSES = Array.from({ length: ACCESS_RIGHTS + 1 }, (_, access) => access).filter(access => (access & ~ACCESS_RIGHTS) === 0);
 
 /** Why an access is refused: 0 = it is not; else PFEC_PK if a protection key refuses it, and REFUSED. */
 export const REFUSED = 1 << 16;
@@ -40,8 +40,8 @@ export function refused(w: Int32Array, v: number, data: number, access: number):
 
 /** Work out the rights table from the registers. */
 export function recomputeRights(w: Int32Array, v: number): void {
-  for (let row = 0; row < ROWS; row++) {
-    const access = row << 1;
+  for (const access of ACCESSES) {
+    const row = access >>> 1;
     const at = v + (VCPU_RIGHTS >>> 2) + row * (RIGHTS_STRIDE >>> 2);
     w[at + (RIGHTS_NEED >>> 2)] = needed(w, v, access);
     w[at + (RIGHTS_FORBID >>> 2)] = forbidden(w, v, access);

@@ -51,7 +51,8 @@ class Pair {
     this.w = make(sets, ways, policy, seed);
     this.ways = ways;
     const numbers = new Xorshift(seed);
-    this.sets = Array.from({ length: sets }, () => ({ tags: Array.from({ length: ways }, () => undefined), order: makeOrder(policy, ways, numbers) }));
+    const empty = () => Array.from({ length: ways }, () => undefined);
+    this.sets = Array.from({ length: sets }, () => ({ tags: empty(), order: makeOrder(policy, ways, numbers) }));
   }
 
   /** Use a page, bringing it in if need be, and compare which entry was chosen. */

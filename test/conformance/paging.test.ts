@@ -5,10 +5,13 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, it } from 'vitest';
+import { ACCESS_FETCH, ACCESS_READ, ACCESS_USER, ACCESS_WRITE } from '../../src/arch/fault.ts';
 import { conformance } from '../../src/cli/conformance.ts';
 import { replayPaging } from '../../src/conformance/paging.ts';
 import { findRecordings, readRecording, type Row } from '../../src/conformance/recording.ts';
 import { ConfigError, InputError } from '../../src/errors.ts';
+import { Machine } from '../../src/machine/machine.ts';
+import { readEntry, writeEntry } from '../../src/memory/entry.ts';
 
 const SUBSET = 'test/conformance/paging';
 const WHOLE = '../shared/conformance/paging';
@@ -46,6 +49,34 @@ describe('the copied cases', () => {
 
   it.each(findRecordings(SUBSET))('%s replays without a difference', file => {
     expect(replayPaging(readRecording(file))).toEqual([]);
+  });
+});
+
+describe('the copied cases that translate', () => {
+  const access = { r: ACCESS_READ, w: ACCESS_WRITE, x: ACCESS_FETCH };
+  it.each(findRecordings(SUBSET).filter(file => file.includes('agreed')))('%s: do so again from the TLB, at no cost in memory', file => {
+    let cases = 0;
+    const recording = readRecording(file), hex = (x: unknown) => BigInt(x as string);
+    const machine = Machine.create({ memory: '64M', physicalAddressBits: 40, paging: 'none', features: { la57: true } }), cpu = machine.vcpus[0]!;
+    for (const { row, line } of recording.rows) {
+      if (typeof (row['result'] as Row)['pa'] !== 'string') continue;
+      const tables = row['table_pa'] as string[], kind = access[row['access'] as 'r' | 'w' | 'x'] | (row['cpl'] === 3 ? ACCESS_USER : 0);
+      tables.forEach((pa, k) => writeEntry(machine.views, Number(pa), hex((row['entries'] as string[])[k])));
+      cpu.reset();
+      cpu.writeCr4(hex(row['cr4']));
+      cpu.writeEfer(hex(row['efer']));
+      cpu.writeCr3(hex(row['cr3']));
+      cpu.writeCr0(hex(row['cr0']));
+      cpu.writePkru(Number(row['pkru']));
+      cpu.setAc(row['ac'] === 1);
+      const once = cpu.translate(hex(row['va']), kind), warm = cpu.translate(hex(row['va']), kind);
+      expect(warm, `line ${line}`).toMatchObject({ ok: true, paddr: hex((row['result'] as Row)['pa']), path: 'tlb1+' });
+      expect(once).toMatchObject({ ok: true, paddr: warm.ok ? warm.paddr : -1n });
+      expect(tables.map(pa => readEntry(machine.views, Number(pa)))).toEqual((row['after'] as string[]).map(hex));
+      for (const pa of tables) writeEntry(machine.views, Number(pa), 0n);
+      cases++;
+    }
+    expect(cases).toBeGreaterThan(90);
   });
 });
 

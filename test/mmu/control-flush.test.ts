@@ -50,6 +50,7 @@ describe('what a write does to cached translations', () => {
     ['CR4.PGE cleared', t => t.cpu.writeCr4(big(BASE & ~CR4_PGE)), NONE],
     ['CR4.PCIDE cleared', t => t.cpu.writeCr4(big(BASE & ~CR4_PCIDE)), NONE],
     ['CR4.SMEP set', t => t.cpu.writeCr4(big(BASE | CR4_SMEP)), [false, false, true]],
+    ['CR4.SMEP set under PCID 7', t => [t.cpu.writeCr3(t.root | 7n | NOFLUSH), t.cpu.writeCr4(big(BASE | CR4_SMEP)), t.cpu.writeCr3(t.root | NOFLUSH)], [true, false, false]],
     ['CR4.SMAP set', t => t.cpu.writeCr4(big(BASE | CR4_SMAP)), EVERYTHING],
     ['CR4.PKE set', t => t.cpu.writeCr4(big(BASE | CR4_PKE)), EVERYTHING],
     ['CR4 refused', t => t.cpu.writeCr4(0n), EVERYTHING],
@@ -69,6 +70,16 @@ describe('what a write does to cached translations', () => {
     ['flush()', t => t.cpu.flush(), NONE],
   ])('%s', (_, write, left) => {
     expect(survivors(write)).toEqual(left);
+  });
+
+  it.each(['functional', 'timed'] as const)('uses the tables of the new PCID even when nothing is invalidated: %s', mode => {
+    const t = new Tables('4-level', { mode, cr4: CR4_PCIDE });
+    t.map(PLAIN, 1, 0x77000n | ALL);
+    expect(t.cpu.translate(PLAIN, ACCESS_READ)).toMatchObject({ ok: true, paddr: 0x77000n });
+    expect(t.cpu.writeCr3(0x90000n | 7n | NOFLUSH)).toBe(0); // an empty root
+    expect(t.cpu.translate(PLAIN, ACCESS_READ).ok).toBe(false);
+    expect(t.cpu.writeCr3(t.root | NOFLUSH)).toBe(0);
+    expect(t.cpu.translate(PLAIN, ACCESS_READ)).toMatchObject({ ok: true, paddr: 0x77000n, path: mode === 'timed' ? 'tlb1+' : 'walk 4 loads' });
   });
 
   it('forgets everything when paging is turned off', () => {
@@ -93,6 +104,19 @@ describe('what a write does to cached translations', () => {
     expect([t.cpu.writeCr3(pae.root), t.cpu.writeCr4(big(CR4_PAE | CR4_PSE | CR4_PGE))]).toEqual([0, 0]);
     expect(t.cpu.translate(GLOBAL, ACCESS_READ)).toMatchObject({ ok: true, paddr: 0x99000n });
   });
+});
+
+it.each(['functional', 'timed'] as const)('INVLPG removes all of a large page, by any address in it: %s', mode => {
+  for (const invalidate of [(t: Tables) => t.cpu.invlpg(0x3456n), (t: Tables) => t.cpu.invpcid(0, 0n, 0x5000n)]) {
+    const t = new Tables('4-level', { mode, hostPage: '4k' }); // held as fragments
+    t.map(0n, 2, ALL | PS);
+    const pages = [0n, 0x3000n, 0x1f_f000n];
+    for (const va of pages) t.cpu.translate(va, ACCESS_READ);
+    t.set(2, 0n, 0n);
+    expect(pages.map(va => t.cpu.explain(va, ACCESS_READ).tlbLevel)).toEqual([1, 1, 1]);
+    invalidate(t);
+    expect(pages.map(va => t.cpu.explain(va, ACCESS_READ).tlbLevel)).toEqual([0, 0, 0]);
+  }
 });
 
 describe('INVPCID', () => {

@@ -64,6 +64,16 @@ it('says which references the caches make unnecessary, and where the others woul
   expect(t.cpu.explain(0x1000n, ACCESS_WRITE)).toMatchObject({ tlbLevel: 0 }); // D is 0: a write walks
 });
 
+it.each(['legacy', 'pae'] as const)('ignores the high half of an address in %s paging', mode => {
+  for (const speed of ['functional', 'timed'] as const) {
+    const t = new Tables(mode, { mode: speed });
+    t.map(0x1234_5000n, 1, ALL);
+    t.cpu.translate(0x1234_5000n, ACCESS_READ);
+    expect(t.cpu.explain(0xffff_ffff_1234_5000n, ACCESS_READ)).toEqual(t.cpu.explain(0x1234_5000n, ACCESS_READ));
+    expect(t.cpu.explain(0xffff_ffff_1234_5000n, ACCESS_READ).tlbLevel).toBe(1);
+  }
+});
+
 it('tells the tables, whatever is cached', () => {
   const t = new Tables('4-level', { mode: 'timed' });
   t.map(0x1000n, 1, ALL);

@@ -82,6 +82,12 @@ describe.each(['functional', 'timed'] as const)('one vCPU through all modes as a
   });
 });
 
+it('32-bit paging has a root below 4 GiB, whatever CR3 held before', () => {
+  const cpu = Machine.create({ memory: '1M', paging: 'none', openBus: 0xff }).vcpus[0]!;
+  expect([cpu.writeCr4(big(CR4_PAE)), cpu.writeCr3(1n << 32n), cpu.writeCr4(0n), cpu.writeCr0(big(CR0_PE | CR0_PG))]).toEqual([0, 0, 0, 0]);
+  expect(cpu.explain(0n, ACCESS_READ).references.map(r => r.paddr)).toEqual([0n]);
+});
+
 it.each([
   ['5-level', MODE_5LEVEL], ['4-level', MODE_4LEVEL], ['pae', MODE_PAE], ['legacy', MODE_LEGACY],
 ] as const)('a machine made with %s paging starts in it, with an empty root', (paging, mode) => {

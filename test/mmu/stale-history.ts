@@ -89,7 +89,8 @@ export class History {
     const fault = this.cpu.access(Number(va >> 32n) | 0, Number(va & 0xffffffffn) | 0, kind);
     const got = answerText(fault, fault ? 0n : this.cpu.paddr);
     if (!allowed.has(got)) {
-      throw new Error(`access ${tally.accesses} of ${va.toString(16)}, kind ${kind}: ${got} is not one of ${[...allowed].join(', ')}; the tables say ${fresh}`);
+      const what = `access ${tally.accesses} of ${va.toString(16)}, kind ${kind}`;
+      throw new Error(`${what}: ${got} is not one of ${[...allowed].join(', ')}; the tables say ${fresh}`);
     }
     tally.accesses++;
     if (got !== fresh) tally[fault ? 'staleFaults' : 'stale']++;
@@ -114,7 +115,7 @@ export class History {
   }
 
   private change(): void {
-    const { random, permits } = this, what = this.plan.calm && random.chance(85) ? 0 : random.below(220);
+    const { random, permits } = this, what = this.plan.calm && random.chance(85) ? 0 : random.below(240);
     if (what < 130) {
       const { at, value } = randomChange(random, this.plan.levels, this.plan.mix);
       this.write(at, value);
@@ -147,16 +148,18 @@ export class History {
   /** The bits of CR0 and CR4. CR4.PCIDE can be set only while the PCID is 0. */
   private control(what: number): void {
     const { random, permits } = this, { control } = permits, on = (yes: boolean, bit: number) => (yes ? bit : 0);
-    if (what < 210) control.wp = random.chance(60);
-    if (what === 210) this.smap = random.chance(15);
-    const pge = what === 211 ? !control.pge : control.pge, smep = what === 212 || what === 213 ? random.chance(40) : control.smep;
-    const pcide = what > 213 ? (permits.pcide ? random.chance(60) : permits.pcid === 0) : permits.pcide;
-    const cr4 = CR4_PAE | on(this.plan.levels === 5, CR4_LA57) | on(pge, CR4_PGE) | on(smep, CR4_SMEP) | on(this.smap, CR4_SMAP) | on(pcide, CR4_PCIDE);
+    if (what < 220) control.wp = random.chance(60);
+    else if (what < 224) this.smap = random.chance(15);
+    const was = permits.pcide, pge = what === 224 ? !control.pge : control.pge;
+    const smep = what > 224 && what < 230 ? random.chance(40) : control.smep;
+    const pcide = what >= 230 ? (permits.pcide ? random.chance(60) : permits.pcid === 0) : permits.pcide;
+    const cr4 = CR4_PAE | on(this.plan.levels === 5, CR4_LA57) | on(pge, CR4_PGE) | on(smep, CR4_SMEP) | on(this.smap, CR4_SMAP) |
+      on(pcide, CR4_PCIDE);
     control.smap = this.smap;
     this.must(this.cpu.writeCr4(BigInt(cr4)));
     this.must(this.cpu.writeCr0(BigInt((CR0_PE | CR0_ET | CR0_NE | CR0_PG | on(control.wp, CR0_WP)) >>> 0)));
     permits.writeCr4(pge, pcide, smep);
-    if (!pcide) this.writeCr3(random.pick(ROOTS), 0, false);
+    if (was && !pcide) this.writeCr3(random.pick(ROOTS), 0, false);
   }
 
   private must(fault: number): void {

@@ -27,6 +27,14 @@ interface Known extends Rights {
   readonly pcid: number;
 }
 
+/** Tables that entries at a level may lead to, for the addresses with a prefix. */
+interface Cached {
+  readonly pcid: number;
+  readonly level: number;
+  readonly prefix: bigint;
+  readonly all: Map<string, Table>;
+}
+
 /** A walk's end: a translation, or the error code of the fault that an entry causes. */
 type End = Known | number;
 
@@ -50,7 +58,7 @@ export class Permits {
   /** By page of the history, then by text. */
   private readonly known = new Map<bigint, Map<string, Known>>();
   /** By PCID, level of the entry and prefix of the address, then by text. */
-  private readonly tables = new Map<string, { readonly pcid: number; readonly level: number; readonly prefix: bigint; readonly all: Map<string, Table> }>();
+  private readonly tables = new Map<string, Cached>();
 
   /** @param pages - every page (address without its low 12 bits) that the history uses */
   constructor(pages: readonly bigint[], rootLevel: number, paBits: number) {

@@ -15,7 +15,8 @@ describe.each(['timed', 'functional'] as const)('%s mode', mode => {
 
   it.each(GEOMETRIES.map((one, k) => [one.name, one, k] as const))('%s', (_, one, k) => {
     for (let n = 0; n < HISTORIES; n++) {
-      const history = new History({ ...one, ...MOODS[n % MOODS.length], mode, model: modelOf(one, POLICIES[n % POLICIES.length]), seed: 100 * k + n });
+      const model = modelOf(one, POLICIES[n % POLICIES.length]);
+      const history = new History({ ...one, ...MOODS[n % MOODS.length], mode, model, seed: 100 * k + n });
       history.run(OPERATIONS);
       for (const key of Object.keys(sum) as (keyof Tally)[]) sum[key] += history.tally[key];
     }

@@ -1,7 +1,7 @@
 /** What stays cached and what goes, case by case. Each case changes a mapping in memory and asks which translation is used then. */
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ACCESS_FETCH, ACCESS_READ, ACCESS_USER, ACCESS_WRITE } from '../../src/arch/fault.ts';
-import { CR4_PAE, CR4_PCIDE, CR4_PGE, CR4_SMEP } from '../../src/arch/registers.ts';
+import { CR4_PAE, CR4_PCIDE, CR4_PGE, CR4_PKE, CR4_PKS, CR4_SMAP, CR4_SMEP } from '../../src/arch/registers.ts';
 import { auditArray } from '../../src/cache/array.ts';
 import type { PageSize } from '../../src/cost/cpu-model.ts';
 import { VCPU_OUT_HIT } from '../../src/layout/vcpu.ts';
@@ -23,13 +23,16 @@ let machine: Machine;
 let cpu: Vcpu;
 
 const make = (options: MachineOptions): void => {
-  machine = Machine.create({ extents: [{ base: 0, bytes: '16M' }, { base: '4G', bytes: '8G', kind: 'unbacked' }], cpu: modelOf(GEOMETRIES[0], 'lru'), ...options });
+  const extents = [{ base: 0, bytes: '16M' }, { base: '4G', bytes: '8G', kind: 'unbacked' }] as const;
+  machine = Machine.create({ extents, cpu: modelOf(GEOMETRIES[0], 'lru'), ...options });
   cpu = machine.vcpus[0];
 };
 const map = (va: bigint, attributes: Attributes & { size?: PageSize } = {}): bigint => machine.map(va, { write: true, user: true, ...attributes });
 const entry = (va: bigint, level: number): bigint => cpu.explain(va, R).references.find(r => r.level === level)!.paddr;
 /** Change an entry of the tables, without telling the processor. */
-const change = (at: bigint, how: (value: bigint) => bigint): void => { writeEntry(machine.views, Number(at), how(readEntry(machine.views, Number(at)))); };
+const change = (at: bigint, how: (value: bigint) => bigint): void => {
+  writeEntry(machine.views, Number(at), how(readEntry(machine.views, Number(at))));
+};
 const move = (va: bigint, level = 1): void => change(entry(va, level), value => value + MOVE);
 
 /** Physical address, or `#PF` and its code. */
@@ -39,7 +42,14 @@ const at = (va: bigint, kind = R): bigint | string => {
 };
 const hit = (): number => machine.views.w[(cpu.block + VCPU_OUT_HIT) >>> 2];
 const cr3 = (pcid: number, keep: boolean): void => { expect(cpu.writeCr3(ROOT_OF_PCID(cpu.registers.cr3 & ~0xfffn, pcid, keep))).toBe(0); };
+const wp = (on: boolean): void => { expect(cpu.writeCr0((cpu.registers.cr0 & ~0x10000n) | (on ? 0x10000n : 0n))).toBe(0); };
 const cr4 = (bits: number): void => { expect(cpu.writeCr4(BigInt(CR4_PAE | bits))).toBe(0); };
+
+function pagingOffAndOn(): void {
+  const { cr0 } = cpu.registers;
+  cpu.setCode64(false);
+  for (const value of [cr0 & 0x7fffffffn, cr0]) expect(cpu.writeCr0(value)).toBe(0);
+}
 
 describe.each(['timed', 'functional'] as const)('in %s mode', mode => {
   beforeEach(() => make({ mode }));
@@ -100,7 +110,7 @@ describe.each(['timed', 'functional'] as const)('in %s mode', mode => {
     ['MOV CR3', () => cr3(0, false)], ['a change of CR4.PGE', () => cr4(0)], ['CR4.SMEP set', () => cr4(CR4_PGE | CR4_SMEP)],
     ['INVPCID type 0', () => { cpu.invpcid(0, 0n, VA); }], ['INVPCID type 1', () => { cpu.invpcid(1, 0n, 0n); }],
     ['INVPCID type 2', () => { cpu.invpcid(2, 0n, 0n); }], ['INVPCID type 3', () => { cpu.invpcid(3, 0n, 0n); }],
-    ['paging off and on', () => { cpu.setCode64(false); const { cr0 } = cpu.registers; cpu.writeCr0(cr0 & 0x7fffffffn); cpu.writeCr0(cr0); }],
+    ['paging off and on', pagingOffAndOn],
   ])('%s removes a page', (_, operation) => {
     const pa = map(VA);
     at(VA);
@@ -108,6 +118,21 @@ describe.each(['timed', 'functional'] as const)('in %s mode', mode => {
     expect(at(VA)).toBe(pa);
     operation();
     expect(at(VA)).toBe(pa + MOVE);
+  });
+
+  it.each<[string, Attributes, number, () => void, () => void, number]>([
+    ['CR0.WP set', { write: false }, W, () => wp(false), () => wp(true), 3],
+    ['CR4.SMEP set', {}, X, () => {}, () => cr4(CR4_PGE | CR4_SMEP), 0x11],
+    ['CR4.SMAP set', {}, R, () => {}, () => cr4(CR4_PGE | CR4_SMAP), 1],
+    ['EFLAGS.AC cleared', {}, R, () => { cr4(CR4_PGE | CR4_SMAP); cpu.setAc(true); }, () => cpu.setAc(false), 1],
+    ['PKRU written', { key: 5 }, U, () => cr4(CR4_PGE | CR4_PKE), () => cpu.writePkru(1 << 10), 0x25],
+    ['IA32_PKRS written', { key: 6, user: false }, R, () => cr4(CR4_PGE | CR4_PKS), () => { cpu.writePkrs(1n << 12n); }, 0x21],
+  ])('fewer rights by %s count at once, whatever is cached', (_, attributes, kind, before, operation, code) => {
+    const pa = map(VA, attributes);
+    before();
+    expect([at(VA, kind), at(VA, kind), hit()]).toEqual([pa, pa, 1]);
+    operation();
+    expect(at(VA, kind)).toBe(`#PF ${code}`);
   });
 
   it.each<[PageSize, number, bigint]>([['2m', 2, 0x20_0000n], ['1g', 3, 0x4000_0000n]])('one INVLPG removes all of a %s page', (size, level, bytes) => {
@@ -119,6 +144,23 @@ describe.each(['timed', 'functional'] as const)('in %s mode', mode => {
     expect(inside.map(o => at(first + o))).toEqual(inside.map(o => pa + o));
     cpu.invlpg(first + 0x7123n); // a part that was never used
     expect(inside.map(o => at(first + o))).toEqual(inside.map(o => pa + MOVE + o));
+  });
+});
+
+describe.each(['timed', 'functional'] as const)('outside 64-bit paging, in %s mode,', mode => {
+  it.each<[string, 'legacy' | 'pae', (va: bigint) => void]>([
+    ['INVLPG', 'legacy', va => cpu.invlpg(va)], ['INVLPG', 'pae', va => cpu.invlpg(va)],
+    ['INVPCID type 0', 'legacy', va => { expect(cpu.invpcid(0, 0n, va)).toBe(0); }],
+  ])('%s (%s) ignores the high half of an address, as an access does', (_, paging, operation) => {
+    make({ mode, paging, extents: [{ base: 0, bytes: '16M' }] });
+    const va = 0x8040_3000n, pa = map(va);
+    expect(cpu.writeCr3(cpu.registers.cr3)).toBe(0); // PAE paging reads its PDPTEs
+    const pte = Number(entry(va, 1));
+    expect(at(va | 0x55n << 32n)).toBe(pa);
+    writeEntry32(machine.views, pte, readEntry32(machine.views, pte) + 0x10_0000);
+    expect(at(va)).toBe(pa);
+    operation(va | 0x77n << 32n);
+    expect(at(va)).toBe(pa + 0x10_0000n);
   });
 });
 
@@ -247,7 +289,8 @@ describe('pages held as fragments', () => {
   ])('%s all vanish with one INVLPG, and by one #PF', (_, options, size, level) => {
     make(options);
     const first = 0x40_0000_0000n, bytes = size === '2m' ? 0x20_0000n : GIB;
-    const pa = map(first, { size, write: false }), beside = map(first + bytes, { size }), inside = [0n, 0x3000n, 0x1f_f000n & (bytes - 1n), bytes - 0x1000n];
+    const pa = map(first, { size, write: false }), beside = map(first + bytes, { size });
+    const inside = [0n, 0x3000n, 0x1f_f000n, bytes - 0x1000n];
     const all = () => inside.map(o => at(first + o) as bigint - o);
     for (const forget of [() => cpu.invlpg(first + bytes / 2n + 0x5432n), () => { expect(at(first + 0x8000n, W)).toBe('#PF 3'); }]) {
       cpu.flush();

@@ -209,7 +209,8 @@ export class Duel {
   }
 
   private differ(got: Outcome | number | string, expected: Outcome | number | string): never {
-    const text = (x: unknown) => (typeof x === 'object' ? Object.entries(x as object).map(([k, v]) => `${k} ${v.toString(16)}`).join(', ') : String(x));
+    const fields = (x: object) => Object.entries(x).map(([k, v]) => `${k} ${v.toString(16)}`).join(', ');
+    const text = (x: object | number | string) => (typeof x === 'object' ? fields(x) : String(x));
     throw new Error(`operation ${this.operations} (${this.last}): got ${text(got)}; the oracle says ${text(expected)}`);
   }
 }

@@ -34,7 +34,10 @@ export const GEOMETRIES: readonly GeometryCase[] = [
   { name: 'split sizes on a host of 4k pages, no paging-structure caches', levels: 4, hostPage: '4k', addresses: 40, unrest: 0.5,
     tlb: [SPLIT, [[[6, 6], '4k 2m', ALL]]], psc: [undefined, undefined, undefined] },
   { name: 'split loads and stores on a host of 2m pages, 5 levels', levels: 5, hostPage: '2m', addresses: 40, unrest: 0.5,
-    tlb: [[[[4, 3], '4k 2m', 'load'], [[2, 5], '4k', 'store fetch'], [[1, 3], '1g 2m', 'store']], [[[9, 7], '4k', ALL, '2m 1g'], [[1, 6], '2m', DATA, '1g']]],
+    tlb: [
+      [[[4, 3], '4k 2m', 'load'], [[2, 5], '4k', 'store fetch'], [[1, 3], '1g 2m', 'store']],
+      [[[9, 7], '4k', ALL, '2m 1g'], [[1, 6], '2m', DATA, '1g']],
+    ],
     psc: [[4, 4], [1, 5], [1, 3], [1, 2]] },
 ];
 

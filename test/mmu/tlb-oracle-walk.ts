@@ -93,7 +93,9 @@ export function makeEntry(value: bigint, paBits: number): Entry {
     value, present: bit(value, 0), write: bit(value, 1), user: bit(value, 2), dirty: bit(value, 6), large: ps, global: bit(value, 8),
     noExecute: bit(value, 63), key: Number(field(value, 62, 59)), table: field(value, 51, 12) << 12n,
     frame: [0n, field(value, 51, 12) << 12n, field(value, 51, 21) << 21n, field(value, 51, 30) << 30n],
-    reserved: [false, beyond, beyond || (ps && field(value, 20, 13) !== 0n), beyond || (ps && field(value, 29, 13) !== 0n), beyond || ps, beyond || ps],
+    reserved: [
+      false, beyond, beyond || (ps && field(value, 20, 13) !== 0n), beyond || (ps && field(value, 29, 13) !== 0n), beyond || ps, beyond || ps,
+    ],
   };
 }
 

@@ -7,7 +7,9 @@
 import { ACCESS_FETCH, ACCESS_WRITE, FAULT_GP, FAULT_PF } from '../../src/arch/fault.ts';
 import { figure, type CpuModel, type PageSize, type Service, type TlbStructure } from '../../src/cost/cpu-model.ts';
 import { OracleArray, type Held } from './tlb-oracle-array.ts';
-import { errorCode, makeEntry, mark, permitted, walk, type Control, type Entry, type Leaf, type Rights, type Start, type Step } from './tlb-oracle-walk.ts';
+import {
+  errorCode, makeEntry, mark, permitted, walk, type Control, type Entry, type Leaf, type Rights, type Start, type Step,
+} from './tlb-oracle-walk.ts';
 
 const SIZES: readonly PageSize[] = ['4k', '2m', '1g'];
 const BITS = [12n, 21n, 30n];
@@ -35,6 +37,12 @@ export interface Outcome {
   refs: number;
 }
 
+/** Seeds of the random policies: of the TLB structures in order, and of the paging-structure caches by level. */
+export interface Seeds {
+  readonly tlb: readonly number[];
+  readonly psc: ReadonlyMap<number, number>;
+}
+
 /** Outcomes of all accesses. */
 export interface Totals {
   hits: number[];
@@ -60,8 +68,7 @@ export class TlbOracle {
   private cr3Low = 0;
   private pcide = false;
 
-  /** @param seeds - of the random policies: TLB structures in order, then by level of the paging-structure caches */
-  constructor(model: CpuModel, rootLevel: number, hostPage: PageSize, seeds: { readonly tlb: readonly number[]; readonly psc: ReadonlyMap<number, number> }) {
+  constructor(model: CpuModel, rootLevel: number, hostPage: PageSize, seeds: Seeds) {
     this.rootLevel = rootLevel;
     this.hostSize = SIZES.indexOf(hostPage);
     this.paBits = figure(model.physicalAddressBits);

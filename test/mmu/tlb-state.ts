@@ -50,8 +50,8 @@ const rights = (lo: number): string => letters({ write: (lo & TLBD_RW) !== 0, us
 export function listTlb(w: Int32Array, a: number): string[] {
   return list(w, a, (lo, hi, dataLo, dataHi) => {
     const level = (dataHi >>> TLBD_HI_LEVEL_SHIFT) & 7, key = (dataLo >>> TLBD_PKEY_SHIFT) & 15;
-    const dirty = dataLo & TLBD_D ? 'd' : '-';
-    return `${(hi & TAG_SIZE) >>> TAG_SIZE_SHIFT} ${number(lo, hi)} ${owner(hi)} ${frame(dataLo, dataHi)} ${rights(dataLo)}${dirty} ${key} ${3 + 9 * level}`;
+    const dirty = dataLo & TLBD_D ? 'd' : '-', size = (hi & TAG_SIZE) >>> TAG_SIZE_SHIFT;
+    return `${size} ${number(lo, hi)} ${owner(hi)} ${frame(dataLo, dataHi)} ${rights(dataLo)}${dirty} ${key} ${3 + 9 * level}`;
   });
 }
 

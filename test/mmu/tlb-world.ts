@@ -5,7 +5,8 @@ export const ROOTS = [0x10000n, 0x11000n, 0x12000n];
 
 /** Tables by level. Roots of 5-level paging are the tables at level 5. */
 const TABLES: readonly (readonly bigint[])[] = [
-  [], [0x30000n, 0x31000n, 0x32000n, 0x33000n], [0x28000n, 0x29000n, 0x2a000n], [0x20000n, 0x21000n, 0x22000n], [0x18000n, 0x19000n, 0x1a000n], ROOTS,
+  [], [0x30000n, 0x31000n, 0x32000n, 0x33000n], [0x28000n, 0x29000n, 0x2a000n], [0x20000n, 0x21000n, 0x22000n],
+  [0x18000n, 0x19000n, 0x1a000n], ROOTS,
 ];
 
 const SLOTS: readonly (readonly number[])[] = [[], [0, 1, 2, 3, 128, 129, 256, 384], [0, 1, 511], [0, 1, 3], [0, 256, 511], [0, 256, 511]];
