@@ -41,7 +41,10 @@ const BAD: readonly [field: string, ...options: unknown[]][] = [
   ['features.toString', { features: { toString: true } }],
   ['features.nx', { features: { nx: 1 } }, { features: { nx: 'yes' } }, { features: { nx: undefined } }],
   ['physicalAddressBits', { physicalAddressBits: 31 }, { physicalAddressBits: 53 }, { physicalAddressBits: 40.5 }, { physicalAddressBits: '40' }],
-  ['hostPage', { hostPage: '4m' }, { hostPage: 4096 }],
+  ['hostPage', { hostPage: '4m' }, { hostPage: 4096 }, { hostPage: '2m', host: { title: 'x', entryCycles: 5, lastCachePercent: 9 } }],
+  ['host', { host: 5 }, { host: null }],
+  ['host.entryCycles', { host: {} }, { host: { entryCycles: -1, lastCachePercent: 9 } }],
+  ['host.lastCachePercent', { host: { title: 'x', entryCycles: 5 } }, { host: { title: 'x', entryCycles: 5, lastCachePercent: 0 } }],
   ['dataAccesses', { dataAccesses: 1 }, { dataAccesses: 'yes' }],
   ['distances', { distances: [] }, { distances: 10 }, { distances: Array.from({ length: 9 }, () => Array(9).fill(10)) }],
   ['distances[0]', { distances: [[10, 20]] }, { distances: [10] }],
@@ -75,7 +78,7 @@ it('has a row of mistakes for every option', () => {
   }
   const tried = new Set(BAD.map(([field]) => field.split(/[.[]/)[0]));
   expect(known.filter(name => !tried.has(name))).toEqual([]);
-  expect(known).toHaveLength(14);
+  expect(known).toHaveLength(15);
 });
 
 it.each([
