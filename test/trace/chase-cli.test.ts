@@ -1,10 +1,13 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { chase } from '../../src/cli/chase.ts';
 import { ConfigError, InputError } from '../../src/errors.ts';
 import { parseChaseCsv } from '../../src/trace/chase-csv.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'pagewalk-chase-'));
+afterAll(() => rmSync(folder, { recursive: true }));
 
 function run(...argv: string[]): string {
   const lines: string[] = [];
@@ -67,7 +70,7 @@ describe('pagewalk chase', () => {
   });
 
   it('compares with another recording, bare if asked', () => {
-    const file = join(mkdtempSync(join(tmpdir(), 'chase-')), 'mine.csv');
+    const file = join(folder, 'mine.csv');
     writeFileSync(file, `${HEADER}\n2M,8,1,1,5\n`);
     const text = run('--csv', file, '--bare');
     expect(text).toContain(`measured: ${file}`);
@@ -98,7 +101,7 @@ describe('pagewalk chase', () => {
   });
 
   it('names file and line of a bad recording', () => {
-    const file = join(mkdtempSync(join(tmpdir(), 'chase-')), 'bad.csv');
+    const file = join(folder, 'bad.csv');
     writeFileSync(file, `${HEADER}\n4K,8,1,1,4\n4K,x,1,1,4\n`);
     expect(() => run('--csv', file)).toThrow(InputError);
     expect(() => run('--csv', file)).toThrow(`${file}: line 3: expected`);
