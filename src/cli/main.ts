@@ -4,11 +4,13 @@
  *
  * Exit status: 0 done; 1 a comparison found a difference; 2 bad input or options, said in one line on standard error.
  */
+import { readFileSync } from 'node:fs';
 import { ConfigError, InputError } from '../errors.ts';
 import { chase, CHASE_HELP } from './chase.ts';
 import { conformance, CONFORMANCE_HELP } from './conformance.ts';
 import { CONVERT_HELP, convertCommand } from './convert.ts';
 import { presetsCommand } from './presets.ts';
+import { discardTargets } from '../trace/target-file.ts';
 import { REPLAY_HELP, replayCommand } from './replay.ts';
 
 const HELP = `pagewalk: x86 paging, TLBs and their cost
@@ -19,9 +21,11 @@ const HELP = `pagewalk: x86 paging, TLBs and their cost
   pagewalk presets [NAME]    the processors there are; every number of one with its source
   pagewalk conformance PATH  replay recorded behaviour of real implementations
 
-pagewalk COMMAND --help tells the options.`;
+pagewalk COMMAND --help tells the options; --version the version.`;
 
 const print = (text: string): void => { process.stdout.write(`${text}\n`); };
+/** Standard error, without what could steer a terminal. */
+const tell = (text: string): void => { process.stderr.write(`${text.replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, '\ufffd')}\n`); };
 
 interface Command {
   readonly help: string;
@@ -30,7 +34,7 @@ interface Command {
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   replay: { help: REPLAY_HELP, run: argv => replayCommand(argv, process.stdin, print) },
-  convert: { help: CONVERT_HELP, run: argv => convertCommand(argv, process.stdin, print) },
+  convert: { help: CONVERT_HELP, run: argv => convertCommand(argv, process.stdin, print, tell) },
   chase: { help: CHASE_HELP, run: argv => chase(argv, print) },
   presets: { help: 'pagewalk presets [NAME...] [--json]', run: argv => presetsCommand(argv, print) },
   conformance: { help: CONFORMANCE_HELP, run: argv => conformance(argv, print) },
@@ -41,6 +45,10 @@ async function main(argv: readonly string[]): Promise<number> {
   if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
     print(HELP);
     return name === undefined ? 2 : 0;
+  }
+  if (name === '--version') {
+    print(JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version);
+    return 0;
   }
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (!command) throw new ConfigError('command', `one of ${Object.keys(COMMANDS).join(', ')}`, name);
@@ -59,14 +67,22 @@ function told(error: unknown): error is Error {
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0); // the reader has seen enough, as with head
-  throw error;
+  tell(`pagewalk: standard output: ${error.message}`);
+  process.exit(2);
 });
+
+for (const [signal, number] of [['SIGINT', 2], ['SIGTERM', 15], ['SIGHUP', 1]] as const) {
+  process.once(signal, () => {
+    discardTargets();
+    process.exit(128 + number);
+  });
+}
 
 main(process.argv.slice(2)).then(
   status => { process.exitCode = status; },
   (error: unknown) => {
     if (!told(error)) throw error;
-    process.stderr.write(`pagewalk: ${error.message}\n`);
+    tell(`pagewalk: ${error.message}`);
     process.exitCode = 2;
     process.stdin.unref?.();
   },

@@ -12,6 +12,12 @@ export function listOf<T extends string>(text: string, option: string, known: re
   return [...new Set(parts as T[])];
 }
 
+/** One of `known`. @throws ConfigError */
+export function oneOf<T extends string>(text: string, option: string, known: readonly T[]): T {
+  if (!known.includes(text as T)) throw new ConfigError(option, `one of ${known.join(', ')}`, text);
+  return text as T;
+}
+
 /** A whole number in a range. @throws ConfigError */
 export function integerOf(text: string, option: string, least: number, most: number): number {
   const value = /^\d+$/.test(text) ? Number(text) : NaN;

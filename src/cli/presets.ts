@@ -7,6 +7,10 @@ import { textTable } from '../report/table.ts';
 /** @returns exit status */
 export function presetsCommand(argv: readonly string[], print: (text: string) => void): number {
   const { values, positionals } = parseArgs({ args: [...argv], allowPositionals: true, options: { json: { type: 'boolean', default: false } } });
+  if (positionals.length === 0 && values.json) {
+    print(JSON.stringify(Object.values(presets), undefined, 2));
+    return 0;
+  }
   if (positionals.length === 0) {
     const rows = Object.values(presets).map(p => [p.name, p.title, p.tlb.map(level => level.structures.filter(t => t.serves.includes('load') && t.holds.includes('4k'))
       .map(t => figure(t.sets) * figure(t.ways)).join('+')).join(' / ')]);

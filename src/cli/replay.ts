@@ -1,5 +1,5 @@
 /** `pagewalk replay FILE`: a trace through TLB models, as tables, JSON, CSV and a page. */
-import { rename, rm, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { Readable } from 'node:stream';
 import { parseArgs } from 'node:util';
@@ -10,8 +10,9 @@ import { replayTables } from '../report/table.ts';
 import { openTrace } from '../trace/open.ts';
 import type { NumaPolicy, PagePolicy } from '../trace/placement.ts';
 import { replay } from '../trace/replay.ts';
+import { targetFile } from '../trace/target-file.ts';
 import { TRACE_FORMATS, type TraceFormat } from '../trace/trace-format.ts';
-import { cpusOf, integerOf, listOf } from './options.ts';
+import { cpusOf, integerOf, listOf, oneOf } from './options.ts';
 import { Progress } from './progress.ts';
 
 export const REPLAY_HELP = `pagewalk replay FILE [options]      FILE: a trace, gzipped or not; - for standard input
@@ -43,8 +44,8 @@ export async function replayCommand(argv: readonly string[], input: Readable, pr
   const cpus = cpusOf(values.cpu);
   const pages = listOf<PagePolicy>(values.pages, '--pages', ['4k', '2m', '1g', 'thp']);
   const nodes = integerOf(values.nodes, '--nodes', 1, 8);
-  const [numa] = listOf<NumaPolicy>(values.numa, '--numa', ['first-touch', 'interleave']);
-  const format = values.format === undefined ? undefined : listOf<TraceFormat>(values.format, '--format', TRACE_FORMATS)[0];
+  const numa = oneOf<NumaPolicy>(values.numa, '--numa', ['first-touch', 'interleave']);
+  const format = values.format === undefined ? undefined : oneOf<TraceFormat>(values.format, '--format', TRACE_FORMATS);
   const limit = values.limit === undefined ? undefined : integerOf(values.limit, '--limit', 1, Number.MAX_SAFE_INTEGER);
   const file = positionals[0], name = file === '-' ? 'standard input' : file;
   const reader = await openTrace(file === '-' ? input : file, { name, skipBad: values['skip-bad'], ...(format ? { format } : {}) });
@@ -58,7 +59,7 @@ export async function replayCommand(argv: readonly string[], input: Readable, pr
   } finally {
     progress.clear();
   }
-  if (values.html !== undefined) await writeWhole(values.html, reportHtml(result));
+  if (values.html !== undefined) await writeReport(values.html, reportHtml(result));
   print(values.json ? JSON.stringify(result, undefined, 2) : values.csv ? replayCsv(result).trimEnd() : replayTables(result).trimEnd());
   if (!values.json && !values.csv) {
     const { runs, seconds, rate } = result;
@@ -68,14 +69,19 @@ export async function replayCommand(argv: readonly string[], input: Readable, pr
   return 0;
 }
 
-/** The file appears whole or not at all. @throws ConfigError - it cannot be written */
-async function writeWhole(path: string, text: string): Promise<void> {
-  const temporary = `${path}.${process.pid}.tmp`;
+/** @throws ConfigError - the file cannot be written; it is then as it was */
+async function writeReport(name: string, text: string): Promise<void> {
+  if (name === '-') throw new ConfigError('--html', 'the name of a file', name);
   try {
-    await writeFile(temporary, text);
-    await rename(temporary, path);
+    const file = await targetFile(name);
+    try {
+      await writeFile(file.path, text);
+      await file.commit();
+    } catch (error) {
+      await file.discard();
+      throw error;
+    }
   } catch (error) {
-    await rm(temporary, { force: true });
-    throw new ConfigError('--html', 'a file that can be written', `${path} (${(error as NodeJS.ErrnoException).code ?? String(error)})`);
+    throw new ConfigError('--html', 'a file that can be written', `${name} (${(error as NodeJS.ErrnoException).code ?? String(error)})`);
   }
 }

@@ -63,7 +63,7 @@ function readCase(file: string, line: number, row: Row): Case {
     const value = row[field];
     return Array.isArray(value) ? value.map(x => hex(x, field)) : bad(field, 'a list of hexadecimal numbers');
   };
-  const kind = ACCESS[String(row['access'])] ?? bad('access', 'r, w or x');
+  const kind = (Object.hasOwn(ACCESS, String(row['access'])) ? ACCESS[String(row['access'])] : undefined) ?? bad('access', 'r, w or x');
   const cpl = row['cpl'] === 0 || row['cpl'] === 3 ? row['cpl'] : bad('cpl', '0 or 3');
   const entries = list('entries'), tables = list('table_pa').map(Number);
   if (tables.length !== entries.length) bad('table_pa', 'as many addresses as entries');

@@ -42,6 +42,7 @@ export function readRecording(file: string): Recording {
   const parsed = lines.map((line, k) => ({ line: k + 1, row: parse(file, line, k + 1) }));
   const header = parsed.shift()?.row;
   if (!header || typeof header['format'] !== 'string') throw new InputError(file, 'line 1', 'a header with a format');
+  if (parsed.length === 0) throw new InputError(file, 'line 2', 'at least one case');
   if (typeof header['cases'] === 'number' && header['cases'] !== parsed.length) {
     throw new InputError(file, `line ${parsed.length + 1}`, `${header['cases']} cases as the header says`, `${parsed.length}`);
   }

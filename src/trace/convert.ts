@@ -1,7 +1,6 @@
 /** Writes a trace to a file in another format, whole or not at all. */
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import type { Writable } from 'node:stream';
 import { PassThrough } from 'node:stream';
@@ -12,6 +11,7 @@ import type { TraceReader } from './batch.ts';
 import { DinWriter } from './din-writer.ts';
 import { LackeyWriter } from './lackey-writer.ts';
 import { PwtWriter } from './pwt-writer.ts';
+import { targetFile, type TargetFile } from './target-file.ts';
 import type { ByteSink, TraceWriter } from './trace-writer.ts';
 
 /** Formats that can be written. `din` loses sizes and system calls. */
@@ -29,9 +29,6 @@ const WRITERS: Readonly<Record<WritableFormat, new (sink: ByteSink) => TraceWrit
 interface Failure {
   readonly error: unknown;
 }
-
-/** Numbers temporary files, so that conversions to one target do not meet in them. */
-let conversions = 0;
 
 /** How to convert a trace; all optional. */
 export interface ConvertOptions {
@@ -51,9 +48,8 @@ export interface ConvertResult {
 }
 
 /**
- * Writes all that the reader still has to the file `target`, gzipped if its name ends in `.gz`, and closes the reader.
- * The file appears under its name only when it is whole: until then it is `<target>.<pid>-<n>.tmp` beside it, removed
- * on error.
+ * Writes all that the reader still has to the file `target` (`-`: standard output), gzipped if its name ends in `.gz`, and closes the reader.
+ * The file appears under its name only when it is whole; see `targetFile()`.
  *
  * @throws ConfigError - no format given and none in the target's name, a format or file that cannot be written
  * @throws InputError - from the reader
@@ -66,13 +62,13 @@ export async function convertTrace(
     if (!WRITABLE_FORMATS.includes(format)) throw new ConfigError('format', WRITABLE_FORMATS.join(', '), format);
     const { limit = Infinity } = options;
     if (!(limit > 0)) throw new ConfigError('limit', 'at least one access', limit);
-    const temporary = `${target}.${process.pid}-${++conversions}.tmp`;
+    const file = await targetFile(target).catch((error: unknown) => { throw unwritable(target, error); });
     try {
-      const result = await copy(reader, format, temporary, target.endsWith('.gz'), limit);
-      await rename(temporary, target);
+      const result = await copy(reader, format, file, target.endsWith('.gz'), limit);
+      await file.commit();
       return result;
     } catch (error) {
-      await rm(temporary, { force: true }).catch(() => undefined);
+      await file.discard();
       throw unwritable(target, error);
     }
   } finally {
@@ -93,11 +89,11 @@ export function formatOfName(name: string): WritableFormat {
 }
 
 async function copy(
-  reader: TraceReader, format: WritableFormat, path: string, gzip: boolean, limit: number,
+  reader: TraceReader, format: WritableFormat, file: TargetFile, gzip: boolean, limit: number,
 ): Promise<ConvertResult> {
   const front = gzip ? createGzip({ level: 9 }) : new PassThrough();
   // Attached before anything is written, so that no error goes unheard.
-  const written = pipeline(front, createWriteStream(path, { flags: 'wx' }));
+  const written = pipeline(front, createWriteStream(file.path, file.open));
   const failed = written.then(() => undefined, (error: unknown) => ({ error }));
   let accesses = 0;
   let events = 0;

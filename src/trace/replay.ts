@@ -75,5 +75,7 @@ function makeRuns(options: ReplayOptions): Run[] {
   if (pages.length === 0) throw new ConfigError('pages', 'at least one page size', 'none');
   if (!Number.isInteger(nodes) || nodes < 1 || nodes > 8) throw new ConfigError('nodes', 'an integer from 1 to 8', nodes);
   if (limit !== undefined && (!Number.isSafeInteger(limit) || limit < 1)) throw new ConfigError('limit', 'an integer from 1', limit);
+  const without = pages.includes('1g') ? cpus.find(cpu => !cpu.pages1g) : undefined;
+  if (without) throw new ConfigError('pages', `sizes that ${without.name} has (it has no 1-GByte pages)`, '1g');
   return cpus.flatMap(cpu => pages.map(p => new Run({ cpu, pages: p, data, nodes, numa })));
 }
