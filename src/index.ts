@@ -1,11 +1,13 @@
 /** pagewalk: x86 paging, TLBs and their cost. The public names of the engine; traces are in `pagewalk/trace`. */
 export {
   ACCESS_FETCH, ACCESS_IMPLICIT, ACCESS_READ, ACCESS_SHADOW_STACK, ACCESS_STACK, ACCESS_USER, ACCESS_WRITE, FAULT_GP, FAULT_NONE, FAULT_PF,
-  FAULT_SS, faultCode, faultVector, PFEC_I, PFEC_P, PFEC_PK, PFEC_RSVD, PFEC_SS, PFEC_U, PFEC_W,
+  FAULT_SS, FAULT_UD, faultCode, faultVector, PFEC_I, PFEC_P, PFEC_PK, PFEC_RSVD, PFEC_SS, PFEC_U, PFEC_W,
 } from './arch/fault.ts';
 export * from './arch/registers.ts';
 export { ConfigError, InputError, InvariantError } from './errors.ts';
-export * as layout from './layout/fast-table.ts';
+export * as fastTable from './layout/fast-table.ts';
+export * as vcpuBlock from './layout/vcpu.ts';
+export { MODE_4LEVEL, MODE_5LEVEL, MODE_LEGACY, MODE_NONE, MODE_PAE } from './layout/vcpu.ts';
 export type { CpuModel, Figure, Geometry, PageSize, Sourced, TlbLevel, TlbStructure } from './cost/cpu-model.ts';
 export { checkCpuModel } from './cost/preset-check.ts';
 export type { HostModel } from './cost/host-model.ts';
@@ -13,7 +15,7 @@ export { zen3Chase } from './cost/measured/zen3-chase.ts';
 export { findPreset, presets } from './cost/presets/all.ts';
 export { AddressSpace, type Attributes } from './machine/address-space.ts';
 export type { Explanation, Probe, Reference, Root } from './machine/explain.ts';
-export { Machine } from './machine/machine.ts';
+export { Machine, type MapOptions } from './machine/machine.ts';
 export type { ExtentOptions, Features, MachineOptions, Paging } from './machine/options.ts';
 export type { Counters, Registers, Translation, Vcpu } from './machine/vcpu.ts';
 export type { Extent } from './memory/extents.ts';

@@ -27,9 +27,12 @@ export const ACCESS_STACK = 1 << 8; //           through SS, or by PUSH, CALL, .
 export const ACCESS_CODE = PFEC_W | PFEC_U | PFEC_I | PFEC_SS;
 /** Bits that choose the rights of an access; `(access & ACCESS_RIGHTS) >>> 1` is the row of the vCPU's rights table. */
 export const ACCESS_RIGHTS = ACCESS_CODE | ACCESS_IMPLICIT;
+/** All bits that describe an access. */
+export const ACCESS_ALL = ACCESS_RIGHTS | ACCESS_STACK;
 
 /** A fault as one number: `vector << 16 | error code`; 0 is no fault. */
 export const FAULT_NONE = 0;
+export const FAULT_UD = 6 << 16;
 export const FAULT_SS = 12 << 16;
 export const FAULT_GP = 13 << 16;
 export const FAULT_PF = 14 << 16;

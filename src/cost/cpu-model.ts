@@ -57,6 +57,7 @@ export interface CacheLevel extends Geometry {
   readonly cycles: Figure;
 }
 
+/** A processor: geometry and cost of everything between an access and its data. */
 export interface CpuModel {
   /** Name as on the command line: lower case letters, digits, dashes. */
   readonly name: string;

@@ -23,6 +23,7 @@ export interface Attributes {
 
 const FRAMES_OF_SIZE = [1, 512, 262144];
 
+/** Tables of one address space, and mapping in them. Addresses are two 32-bit words, frames are numbers. */
 export class AddressSpace {
   /** Physical address of the root table (PAE: of the four PDPTEs), bytes. */
   readonly root: number;
@@ -83,6 +84,12 @@ export class AddressSpace {
     if (at < 0 || !(this.s.w[at] & PTE_P)) return false;
     this.store(at, 0, 0);
     return true;
+  }
+
+  /** Can the mode translate this linear address at all: canonical, or of 32 bits? */
+  reaches(va: bigint): boolean {
+    if (this.mode < MODE_4LEVEL) return va >> 32n === 0n;
+    return BigInt.asUintN(64, BigInt.asIntN(this.mode === MODE_4LEVEL ? 48 : 57, va)) === va;
   }
 
   /** Frames of a page of a size code in this mode. */

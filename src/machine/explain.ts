@@ -1,7 +1,7 @@
 /**
  * Every reference that a translation makes, without making it: no bit of the state changes.
  *
- * Works on a copy of the vCPU block, which is cleared afterwards.
+ * Works on a copy of the vCPU block, which is cleared afterwards. Devices are not asked: a table in a device's hole reads as the open bus.
  */
 import { FAULT_NONE, faultCode, faultVector } from '../arch/fault.ts';
 import { ConfigError, InvariantError } from '../errors.ts';
@@ -32,10 +32,12 @@ export interface Reference {
   readonly where: string;
 }
 
+/** What the tables say of one access, and how many entries it took to find out. */
 export type Probe =
   | { readonly ok: true; readonly paddr: bigint; readonly pageBytes: number; readonly references: number }
   | { readonly ok: false; readonly vector: number; readonly errorCode: number; readonly references: number };
 
+/** A translation with every reference that it makes. */
 export interface Explanation {
   /** What the tables say, whatever is cached. */
   readonly outcome: Probe;
@@ -60,9 +62,11 @@ const NAMES = ['PTE', 'PDE', 'PDPTE', 'PML4E', 'PML5E'];
 function withCopy<T>(s: Views, v: number, scratch: number, look: (copy: number) => T): T {
   const words = VCPU_BYTES >>> 2;
   s.w.copyWithin(scratch, v, v + words);
+  s.quiet = true;
   try {
     return look(scratch);
   } finally {
+    s.quiet = false;
     s.w.fill(0, scratch, scratch + words);
   }
 }

@@ -2,7 +2,7 @@
 import { CR0_ET, CR0_NE, CR0_PE, CR0_PG, CR0_WP, CR4_LA57, CR4_PAE, CR4_PGE, CR4_PSE, EFER_LME, EFER_NXE } from '../arch/registers.ts';
 import { ConfigError } from '../errors.ts';
 import { HDR_BYTES_USED } from '../layout/header.ts';
-import { FEAT_NX, FEAT_PGE } from '../layout/vcpu.ts';
+import { FEAT_NX, FEAT_PGE, FEAT_PSE } from '../layout/vcpu.ts';
 import type { CpuModel } from '../cost/cpu-model.ts';
 import { readBytes, writeBytes } from '../memory/bytes.ts';
 import { checkFree, extents, FRAME_BYTES, insertExtent, type Extent } from '../memory/extents.ts';
@@ -16,6 +16,27 @@ import { Vcpu } from './vcpu.ts';
 
 const FIRST_USABLE_FRAME = 1; // frame 0 is never handed out: a root of 0 is a common mistake
 
+const SIZES = ['4k', '2m', '1g'];
+const MAP_OPTIONS = ['write', 'user', 'noExecute', 'global', 'key', 'frames', 'size', 'cpu'];
+
+/** What `Machine.map()` takes. */
+export interface MapOptions extends Attributes {
+  readonly frames?: number;
+  readonly size?: '4k' | '2m' | '1g';
+  readonly cpu?: Vcpu;
+}
+
+function checkMapOptions(options: MapOptions): MapOptions {
+  if (typeof options !== 'object' || options === null) throw new ConfigError('options', 'an object', options);
+  for (const key of Object.keys(options)) if (!MAP_OPTIONS.includes(key)) throw new ConfigError(key, `one of ${MAP_OPTIONS.join(', ')}`, key);
+  const { size = '4k', frames = 1, key = 0 } = options;
+  if (!SIZES.includes(size)) throw new ConfigError('size', '4k, 2m or 1g', size);
+  if (!Number.isInteger(frames) || frames < 1) throw new ConfigError('frames', 'an integer from 1', frames);
+  if (!Number.isInteger(key) || key < 0 || key > 15) throw new ConfigError('key', 'an integer from 0 to 15', key);
+  return options;
+}
+
+/** Physical memory and the vCPUs that translate for it. See `Machine.create()`. */
 export class Machine {
   readonly vcpus: readonly Vcpu[];
   readonly cpu: CpuModel;
@@ -103,28 +124,37 @@ export class Machine {
   }
 
   /**
-   * Map pages at a linear address of a vCPU's current tables, on fresh frames.
+   * Map pages at a linear address of a vCPU's current tables, on fresh frames: all of them, or none.
    *
-   * @param va - multiple of the page size
-   * @param options - `frames`: pages of 4K (default 1), or of `size`; and attributes
+   * Invalidates nothing, but in PAE paging loads CR3 again, because a page-directory-pointer-table entry is not seen before.
+   *
+   * @param va - multiple of the page size, canonical in the vCPU's paging mode, as are all the pages
+   * @param options - `frames`: pages of 4K (default 1), or of `size`; `cpu`: default the first; and attributes
    * @returns physical address of the first page
-   * @throws ConfigError
+   * @throws ConfigError - an option, or no memory left; nothing is mapped then (tables may have been added)
    */
-  map(va: bigint, options: Attributes & { readonly frames?: number; readonly size?: '4k' | '2m' | '1g'; readonly cpu?: Vcpu } = {}): bigint {
+  map(va: bigint, options: MapOptions = {}): bigint {
     check64(va, 'va');
-    const space = this.addressSpace(options.cpu);
-    const size = ['4k', '2m', '1g'].indexOf(options.size ?? '4k'), count = options.frames ?? 1;
-    if (size < 0) throw new ConfigError('size', '4k, 2m or 1g', options.size);
-    if (!Number.isInteger(count) || count < 1) throw new ConfigError('frames', 'an integer from 1', options.frames);
+    const { cpu = this.vcpus[0] } = checkMapOptions(options);
+    const space = this.addressSpace(cpu);
+    const size = SIZES.indexOf(options.size ?? '4k'), count = options.frames ?? 1;
     const run = space.framesOf(size), bytes = BigInt(run * FRAME_BYTES);
     if (va % bytes !== 0n) throw new ConfigError('va', `a multiple of 0x${bytes.toString(16)}`, va);
-    let first = -1;
-    for (let k = 0; k < count; k++) {
-      const at = va + BigInt(k) * bytes, frame = this.frames.allocate(run, 'data');
-      space.map(hiWord(at), loWord(at), size, frame, options);
-      if (first < 0) first = frame;
+    const last = va + BigInt(count) * bytes - 1n;
+    if (!space.reaches(va) || !space.reaches(last) || (va ^ last) >> 63n !== 0n) throw new ConfigError('va', 'pages that the paging mode can reach', va);
+    const frames: number[] = [];
+    try {
+      while (frames.length < count) frames.push(this.frames.allocate(run, 'data'));
+    } catch (error) {
+      for (const first of frames) for (let f = 0; f < run; f++) this.frames.release(first + f);
+      throw error;
     }
-    return BigInt(first) * BigInt(FRAME_BYTES);
+    frames.forEach((frame, k) => {
+      const at = va + BigInt(k) * bytes;
+      space.map(hiWord(at), loWord(at), size, frame, options);
+    });
+    if (space.mode === MODE_OF.pae) cpu.writeCr3(cpu.registers.cr3);
+    return BigInt(frames[0]) * BigInt(FRAME_BYTES);
   }
 
   /** Bring a vCPU from reset to the given paging mode, with an empty root, by the register writes that a kernel would make. */
@@ -134,12 +164,12 @@ export class Machine {
     const nx = this.config.plan.features & FEAT_NX ? EFER_NXE : 0;
     const long = mode >= MODE_OF['4-level'];
     const steps = [
-      cpu.writeCr4(BigInt((mode === MODE_OF.legacy ? CR4_PSE : CR4_PAE) | (this.config.plan.features & FEAT_PGE ? CR4_PGE : 0) | (mode === MODE_OF['5-level'] ? CR4_LA57 : 0))),
+      cpu.writeCr4(BigInt((mode !== MODE_OF.legacy ? CR4_PAE : this.config.plan.features & FEAT_PSE ? CR4_PSE : 0) | (this.config.plan.features & FEAT_PGE ? CR4_PGE : 0) | (mode === MODE_OF['5-level'] ? CR4_LA57 : 0))),
       cpu.writeEfer(BigInt((long ? EFER_LME : 0) | (mode === MODE_OF.legacy ? 0 : nx))),
       cpu.writeCr3(BigInt(space.root)),
       cpu.writeCr0(BigInt((CR0_PE | CR0_ET | CR0_NE | CR0_WP | CR0_PG) >>> 0)),
     ];
-    if (steps.some(fault => fault !== 0)) throw new ConfigError('features', `what ${paging} paging needs (pse, pae, pge, long, la57)`, this.config.plan.features);
+    if (steps.some(fault => fault !== 0)) throw new ConfigError('features', `what ${paging} paging needs (pae, long, la57)`, this.config.plan.features);
     cpu.setCode64(long);
     this.spaces.set(BigInt(space.root), space);
   }

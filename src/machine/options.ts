@@ -34,6 +34,7 @@ export type Features = { readonly [name in keyof typeof FEATURE_BITS]: boolean }
 
 export type Paging = '5-level' | '4-level' | 'pae' | 'legacy' | 'none';
 
+/** What `Machine.create()` takes; everything has a default. */
 export interface MachineOptions {
   /** RAM from address 0: bytes, or like `'64M'`. Default `'64M'`; not with `extents`. */
   readonly memory?: number | string;
@@ -109,7 +110,7 @@ function oneOf<T extends string>(value: unknown, field: string, names: readonly 
 
 /** Check options and work out the plan. @throws ConfigError naming the field */
 export function configure(options: MachineOptions): MachineConfig {
-  if (typeof options !== 'object' || options === null) throw new ConfigError('options', 'an object', options);
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) throw new ConfigError('options', 'an object', options);
   for (const key of Object.keys(options)) if (!KNOWN.includes(key)) throw new ConfigError(key, `an option of a machine (${KNOWN.join(', ')})`, key);
   const cpu = options.cpu === undefined ? skylake : checkCpuModel(options.cpu);
   const distances = checkDistances(options.distances ?? [[10]]);

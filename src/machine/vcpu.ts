@@ -1,5 +1,5 @@
 /** One virtual CPU: its registers, its translations, its cached translations. The friendly door, and the fast one. */
-import { ACCESS_WRITE, FAULT_NONE, FAULT_PF, faultCode, faultVector } from '../arch/fault.ts';
+import { ACCESS_ALL, ACCESS_WRITE, FAULT_NONE, FAULT_PF, faultCode, faultVector } from '../arch/fault.ts';
 import { CR0_CD, CR0_ET, CR0_NW } from '../arch/registers.ts';
 import { ConfigError } from '../errors.ts';
 import {
@@ -7,7 +7,7 @@ import {
   CNT_REMOTE, CNT_SLOW, CNT_WALKS, CNT_WALK_CYCLES,
 } from '../layout/counter.ts';
 import {
-  MODE_NONE, VCPU_AC, VCPU_CR0, VCPU_CR2_HI, VCPU_CR2_LO, VCPU_CR3_HI, VCPU_CR3_LO, VCPU_CR4, VCPU_CS64, VCPU_EFER, VCPU_MODE,
+  MODE_NONE, VCPU_AC, VCPU_CR0, VCPU_CR2_HI, VCPU_CR2_LO, VCPU_CR3_HI, VCPU_CR3_LO, VCPU_CR4, VCPU_CS64, VCPU_EFER, VCPU_FAST, VCPU_MODE,
   VCPU_OUT_CYCLES, VCPU_OUT_HI, VCPU_OUT_HIT, VCPU_OUT_LO, VCPU_OUT_REFS, VCPU_OUT_SIZE, VCPU_PDPTE, VCPU_PKRS, VCPU_PKRU,
   VCPU_TLB_CYCLES, VCPU_TLB_LEVELS,
 } from '../layout/vcpu.ts';
@@ -65,8 +65,9 @@ export interface Counters {
   readonly remoteLoads: number;
 }
 
+/** One virtual CPU of a machine. Made by `Machine.create()`. */
 export class Vcpu {
-  /** Byte offset of the vCPU block in machine memory, for callers that read VCPU_* words themselves. */
+  /** Byte offset of the vCPU block in machine memory, for callers that read its words (`vcpuBlock`) themselves. */
   readonly block: number;
   private readonly s: Views;
   private readonly v: number;
@@ -107,6 +108,7 @@ export class Vcpu {
    */
   translate(va: bigint, kind: number): Translation {
     check64(va, 'va');
+    checkAccess(kind);
     const fault = this.access(hiWord(va), loWord(va), kind);
     const cycles = this.word(VCPU_OUT_CYCLES);
     if (fault !== FAULT_NONE) return this.refusal(fault, cycles);
@@ -114,12 +116,13 @@ export class Vcpu {
   }
 
   /**
-   * The fast door: numbers in, code out, nothing allocated. Results are in `paddrLo`, `paddrHi`, `cycles`.
+   * The fast door: numbers in, code out, nothing allocated or checked. Results are in `paddrLo`, `paddrHi`, `cycles`.
    *
+   * @param vaHi, vaLo - the address as two 32-bit words, signed or not @param kind - sum of ACCESS_* bits
    * @returns FAULT_NONE, or `vector << 16 | error code`
    */
   access(vaHi: number, vaLo: number, kind: number): number {
-    return access(this.s, this.v, vaHi, vaLo, kind);
+    return access(this.s, this.v, vaHi | 0, vaLo | 0, kind);
   }
 
   /**
@@ -129,6 +132,7 @@ export class Vcpu {
    */
   accessBytes(va: bigint, bytes: number, kind: number): { readonly fault: number; readonly cycles: number; readonly pieces: readonly { readonly pa: number; readonly bytes: number }[] } {
     check64(va, 'va');
+    checkAccess(kind);
     if (!Number.isInteger(bytes) || bytes < 1 || bytes > 65536) throw new ConfigError('bytes', 'an integer from 1 to 65536', bytes);
     return accessSpan(this.s, this.v, va, bytes, kind);
   }
@@ -159,13 +163,18 @@ export class Vcpu {
   /** List every reference of a translation, with no effect on anything. @throws ConfigError - `va` */
   explain(va: bigint, kind: number): Explanation {
     check64(va, 'va');
+    checkAccess(kind);
     return explain(this.s, this.v, this.scratch, hiWord(va), loWord(va), kind, this.cacheNames);
   }
 
-  /** MOV to CR0, CR3, CR4, WRMSR IA32_EFER. @returns FAULT_NONE, or FAULT_GP with nothing changed. @throws ConfigError - not 64 bits */
+  // Each returns FAULT_NONE, or FAULT_GP with nothing changed, and throws ConfigError for what is no 64-bit value.
+  /** MOV to CR0. */
   writeCr0(value: bigint): number { return writeCr0(this.s, this.v, hiWord(check64(value, 'cr0')), loWord(value)); }
+  /** MOV to CR3; bit 63 is obeyed when CR4.PCIDE = 1. PAE paging loads its PDPTE registers. */
   writeCr3(value: bigint): number { return writeCr3(this.s, this.v, hiWord(check64(value, 'cr3')), loWord(value)); }
+  /** MOV to CR4. */
   writeCr4(value: bigint): number { return writeCr4(this.s, this.v, hiWord(check64(value, 'cr4')), loWord(value)); }
+  /** WRMSR to IA32_EFER. */
   writeEfer(value: bigint): number { return writeEfer(this.s, this.v, hiWord(check64(value, 'efer')), loWord(value)); }
 
   /** WRPKRU: two bits (AD, WD) for each of 16 keys. */
@@ -177,6 +186,7 @@ export class Vcpu {
   /** CS.L: whether code runs in 64-bit mode, which some control-register writes ask. */
   setCode64(on: boolean): void { this.s.w[this.v + (VCPU_CS64 >>> 2)] = on ? 1 : 0; }
 
+  /** The registers as they are now. */
   get registers(): Registers {
     const pair = (lo: number, hi: number) => joinWords(this.word(hi), this.word(lo));
     return {
@@ -190,22 +200,32 @@ export class Vcpu {
   /** INVLPG. */
   invlpg(va: bigint): void { invlpg(this.s.w, this.v, hiWord(check64(va, 'va')), loWord(va)); }
 
-  /** INVPCID with both halves of its descriptor. @param type - 0 address, 1 one PCID, 2 everything, 3 everything but global. @returns FAULT_NONE or FAULT_GP */
+  /** INVPCID with both halves of its descriptor. @param type - 0 address, 1 one PCID, 2 everything, 3 everything but global. @returns FAULT_NONE, FAULT_GP or FAULT_UD. @throws ConfigError - not 64 bits, or no integer */
   invpcid(type: number, pcid: bigint, va: bigint): number {
     check64(pcid, 'pcid');
+    if (!Number.isInteger(type)) throw new ConfigError('type', 'an integer', type);
     return invpcid(this.s.w, this.v, type, loWord(pcid), hiWord(pcid), hiWord(check64(va, 'va')), loWord(va));
   }
+
+  /**
+   * Byte offset of this vCPU's fast table in machine memory, 0 in timed mode. How to probe it: the export `fastTable`. The offset is for
+   * life; the typed arrays over `machine.views` are replaced when memory is hot-plugged.
+   */
+  get fastTable(): number { return this.word(VCPU_FAST); }
 
   /** Forget every cached translation. */
   flush(): void { dropEverything(this.s.w, this.v); }
 
-  /** Physical address of the last `access()`, low and high word. */
+  /** Physical address of the last `access()`: its low word. */
   get paddrLo(): number { return this.s.w[this.v + (VCPU_OUT_LO >>> 2)]; }
+  /** ... its high word. */
   get paddrHi(): number { return this.s.w[this.v + (VCPU_OUT_HI >>> 2)]; }
+  /** ... and both. */
   get paddr(): bigint { return joinWords(this.paddrHi, this.paddrLo); }
   /** Cycles of the last `access()`; 0 in functional mode. */
   get cycles(): number { return this.word(VCPU_OUT_CYCLES); }
 
+  /** What was counted since creation or `resetCounters()`. Allocates. */
   counters(): Counters {
     const at = (n: number) => readCounter(this.s.w, this.v, n);
     const by = <K extends string>(names: readonly K[], first: number) => Object.fromEntries(names.map((name, k) => [name, at(first + k)])) as Record<K, number>;
@@ -228,6 +248,7 @@ export class Vcpu {
     };
   }
 
+  /** Set all counts to 0. */
   resetCounters(): void { resetCounters(this.s.w, this.v); }
 
   private word(field: number): number {
@@ -250,4 +271,9 @@ export class Vcpu {
     const cr2 = fault >>> 16 === FAULT_PF >>> 16 ? joinWords(this.word(VCPU_CR2_HI), this.word(VCPU_CR2_LO)) : undefined;
     return { ok: false, vector: faultVector(fault), errorCode: faultCode(fault), cr2, cycles };
   }
+}
+
+/** @throws ConfigError - not a sum of ACCESS_* bits */
+function checkAccess(kind: unknown): void {
+  if (typeof kind !== 'number' || (kind & ACCESS_ALL) !== kind) throw new ConfigError('kind', 'a sum of ACCESS_* bits', kind);
 }

@@ -1,5 +1,5 @@
 /**
- * The only module that reads and writes paging-structure entries.
+ * The only module that writes paging-structure entries, and where others than the walker read them.
  *
  * An entry is found by `wordOf()`; `at` below is its word index, or -1 for an entry that has no bytes (a table in a device's hole, in
  * unbacked RAM or nowhere), which is then reached through the bus by its physical address.

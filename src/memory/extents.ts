@@ -64,7 +64,7 @@ export function readBus(s: Views, hi: number, lo: number, bytes: number): void {
   const frame = hi * 0x100000 + (lo >>> 12);
   const row = rowOf(s, frame);
   if (row >= 0 && s.w[row + (EXT_KIND >>> 2)] === EXTK_MMIO) {
-    const handler = s.mmio.get(s.w[row + (EXT_ID >>> 2)]);
+    const handler = s.quiet ? undefined : s.mmio.get(s.w[row + (EXT_ID >>> 2)]);
     if (handler) {
       const value = BigInt.asUintN(bytes * 8, handler.read(offsetIn(s, row, frame, lo), bytes));
       s.busLo = Number(value & 0xffffffffn) | 0;

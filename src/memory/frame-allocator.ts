@@ -41,6 +41,11 @@ export class FrameAllocator {
     throw new ConfigError('memory', `room for ${frames * FRAME_BYTES} more bytes of ${use === 'table' ? 'paging structures' : 'data'}`, 'a full machine');
   }
 
+  /** Single frames with bytes that are left. */
+  get tableFramesLeft(): number {
+    return this.pools.reduce((sum, p) => sum + (p.extent.kind === 'ram' ? p.extent.frames - p.next + p.free.length : 0), 0);
+  }
+
   private take(pool: Pool, frames: number): number {
     this.used += frames;
     if (frames === 1 && pool.free.length > 0) return pool.free.pop()!;

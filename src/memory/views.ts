@@ -34,6 +34,8 @@ export class Views {
   lowWord = 0;
   /** Entries change by compare-and-swap (several vCPUs), else by plain stores. */
   atomic = false;
+  /** While true, devices are not asked: they read as the open bus. For probes, which must have no effect on anything. */
+  quiet = false;
   /** Answer of the last `readBus()`. */
   busLo = 0;
   busHi = 0;

@@ -6,14 +6,14 @@
  * Source: Intel SDM vol. 3A, "Invalidation of TLBs and Paging-Structure Caches" ("Operations that Invalidate TLBs and
  *         Paging-Structure Caches"); vol. 2, "INVLPG", "INVPCID".
  */
-import { FAULT_GP, FAULT_NONE } from '../arch/fault.ts';
+import { FAULT_GP, FAULT_NONE, FAULT_UD } from '../arch/fault.ts';
 import { CR4_PCIDE } from '../arch/registers.ts';
 import { ARR_FRAGMENTS, ARR_TAGS, ARR_DATA } from '../layout/array.ts';
 import {
   TAG_GLOBAL, TAG_PCID, TAG_PCID_SHIFT, TAG_SIZE, TAG_SIZE_SHIFT, TAG_VALID, TAG_VPN_HI, TLBD_HI_4M, TLBD_HI_LEVEL_SHIFT,
 } from '../layout/tlb.ts';
 import {
-  MODE_5LEVEL, MODE_4LEVEL, VCPU_ARRAYS, VCPU_ARRAY_LIST, VCPU_CR4, VCPU_MODE, VCPU_TAG_PCID,
+  FEAT_INVPCID, MODE_5LEVEL, MODE_4LEVEL, VCPU_ARRAYS, VCPU_ARRAY_LIST, VCPU_CR4, VCPU_FEATURES, VCPU_MODE, VCPU_TAG_PCID,
 } from '../layout/vcpu.ts';
 import { capacity, drop, dropAll, find, setOf } from '../cache/array.ts';
 import { fastDropAll, fastDropPage } from './fast-table.ts';
@@ -86,10 +86,11 @@ export const INVPCID_ALL_NONGLOBAL = 3;
 /**
  * INVPCID with its descriptor: PCID in bits 11:0 of the first 8 bytes (the others must be 0), linear address in the second 8.
  *
- * @returns FAULT_NONE or FAULT_GP
+ * @returns FAULT_NONE, FAULT_GP, or FAULT_UD where the processor has no INVPCID
  */
 export function invpcid(w: Int32Array, v: number, type: number, d0Lo: number, d0Hi: number, vaHi: number, vaLo: number): number {
   const pcid = d0Lo & 0xfff;
+  if (!(w[v + (VCPU_FEATURES >>> 2)] & FEAT_INVPCID)) return FAULT_UD;
   if (type < 0 || type > 3 || d0Hi !== 0 || (d0Lo & ~0xfff) !== 0) return FAULT_GP;
   const named = type === INVPCID_ADDRESS || type === INVPCID_CONTEXT;
   if (named && pcid !== 0 && !(w[v + (VCPU_CR4 >>> 2)] & CR4_PCIDE)) return FAULT_GP;

@@ -30,6 +30,7 @@ export interface TraceEvent {
   readonly child: number | undefined;
 }
 
+/** Accesses as columns, and the system calls among them. Reused by its reader. */
 export class AccessBatch {
   /** Accesses in use, 0 to `BATCH_CAPACITY`. */
   count = 0;

@@ -35,7 +35,7 @@ DATA_KIND[0x53] = KIND_STORE;
 DATA_KIND[0x4d] = KIND_MODIFY;
 
 const COMMENTARY = /^(==|--|\*\*)[0-9]+\1/;
-const EXPECTED = '"I  ADDR,SIZE", " L ADDR,SIZE" (or S, M), a SYSCALL line or Valgrind\'s commentary';
+const EXPECTED = '"I  ADDR,SIZE", " L ADDR,SIZE" (or S, M), a SYSCALL line or Valgrind\'s commentary (--skip-bad passes over a program\'s own output)';
 
 /** Decodes Lackey's text. */
 export class LackeyDecoder extends LineDecoder {

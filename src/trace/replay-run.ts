@@ -1,6 +1,6 @@
 /** One processor, one page size, one trace: a machine fed with batches, and what it counted. */
 import { ACCESS_USER } from '../arch/fault.ts';
-import { InvariantError } from '../errors.ts';
+import { ConfigError, InvariantError } from '../errors.ts';
 import { figure, type CpuModel } from '../cost/cpu-model.ts';
 import { runBatch } from '../machine/batch.ts';
 import { Machine } from '../machine/machine.ts';
@@ -19,7 +19,9 @@ export interface RunOptions {
   readonly numa: NumaPolicy;
 }
 
-const TABLE_BYTES = 256 * 2 ** 20; // room for tables; committed as they are built
+const TABLE_BYTES = 64 * 2 ** 20; // room for tables, plugged in piece by piece
+const MAX_TABLES = 48; // pieces, 3 GiB: machine memory ends at 4 GiB, its extents at 64
+const TABLES_PER_PAGE = 3; // at most, for a page in a part of the address space without any
 const DATA_BYTES = 2 ** 44; // unbacked: data frames need no bytes
 const FIRST_BUCKET = 1024;
 const MAX_POINTS = 512;
@@ -34,6 +36,7 @@ export class Run {
   private done = 0;
   private last = { l1Misses: 0, walks: 0, cycles: 0 };
   private newPages = 0;
+  private pieces = 1;
 
   constructor(options: RunOptions) {
     this.options = options;
@@ -50,7 +53,10 @@ export class Run {
 
   /** Replay a batch, after mapping what it touches for the first time. */
   feed(batch: AccessBatch, fresh: readonly NewPage[]): void {
-    for (const { page } of fresh) this.placement.touch(page);
+    for (const { page } of fresh) {
+      this.makeRoom();
+      this.placement.touch(page);
+    }
     const v = this.machine.vcpus[0].block >>> 2;
     let mapped = 0;
     for (let at = 0; at < batch.count;) {
@@ -62,6 +68,14 @@ export class Run {
       at = to;
       if (this.done % this.bucket === 0) this.point();
     }
+  }
+
+  private makeRoom(): void {
+    if (this.machine.frames.tableFramesLeft >= TABLES_PER_PAGE) return;
+    if (this.pieces === MAX_TABLES) {
+      throw new ConfigError('trace', `fewer pages far apart: their tables end at ${(MAX_TABLES * TABLE_BYTES) / 2 ** 20} MiB (larger --pages need fewer)`, 'more');
+    }
+    this.machine.addExtent({ base: this.pieces++ * TABLE_BYTES, bytes: TABLE_BYTES });
   }
 
   private point(): void {

@@ -8,6 +8,7 @@ import { isCanonical, type NumaPolicy, type PagePolicy } from './placement.ts';
 import type { ReplayResult } from './replay-result.ts';
 import { Run } from './replay-run.ts';
 
+/** What to replay a trace on. */
 export interface ReplayOptions {
   /** Name of the trace in the result. */
   readonly name: string;

@@ -1,11 +1,12 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { existsSync, lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, it } from 'vitest';
 import { skylake } from '../../src/cost/presets/skylake.ts';
 import type { ReplayResult } from '../../src/trace/replay-result.ts';
-import { fixture, pagewalk } from './pagewalk.ts';
+import { fixture, pagewalk, project } from './pagewalk.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'pagewalk-cli-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -81,7 +82,7 @@ describe('bad input ends with status 2, one line that says why, and nothing half
     ['nodes out of range', ['replay', '-', '--nodes', '9'], /--nodes: expected a whole number from 1 to 8, got "9"/],
     ['a limit of nothing', ['replay', '-', '--limit', '0'], /--limit/],
     ['a limit of words', ['replay', '-', '--limit', '1e3'], /--limit/],
-    ['an unknown format', ['replay', '-', '--format', 'vcd'], /--format: expected one or more of lackey/],
+    ['an unknown format', ['replay', '-', '--format', 'vcd'], /--format: expected one of lackey/],
     ['the wrong format', ['replay', fixture('gcc.pwt.gz'), '--format', 'din'], /expected/],
     ['JSON and CSV at once', ['replay', '-', '--json', '--csv'], /--csv/],
     ['a preset with a hole', ['replay', '-', '--cpu', file('holed.json', JSON.stringify(hole))], /holed\.json\.tlb\[0\]\.structures\[0\]\.ways: expected/],
@@ -120,5 +121,41 @@ describe('pagewalk convert', () => {
     expect(pagewalk(['convert', fixture('gcc.pwt.gz'), there, '--limit', '20000']).status).toBe(0);
     const a = json([there, '--cpu', 'zen3']), b = json([fixture('gcc.pwt.gz'), '--cpu', 'zen3', '--limit', '20000']);
     expect(a.runs).toEqual(b.runs);
+  });
+});
+
+describe('files that are no plain files', () => {
+  it('writes through a link and a device, and to standard output', () => {
+    const real = file('real.lackey', 'old'), link = join(folder, 'link.lackey');
+    symlinkSync(real, link);
+    expect(pagewalk(['convert', '-', link], LACKEY).status).toBe(0);
+    expect(lstatSync(link).isSymbolicLink()).toBe(true);
+    expect(readFileSync(real, 'utf8')).toBe(LACKEY);
+    const { status, out } = pagewalk(['convert', '-', '-', '--to', 'lackey'], LACKEY);
+    expect({ status, out }).toEqual({ status: 0, out: LACKEY });
+    expect(pagewalk(['convert', '-', '/dev/null', '--to', 'din'], LACKEY).status).toBe(0);
+    expect(lstatSync('/dev/null').isCharacterDevice()).toBe(true);
+  });
+
+  it('an interrupted conversion leaves nothing behind', async () => {
+    const target = join(folder, 'interrupted.pwt.gz');
+    const child = spawn(process.execPath, [`${project}dist/cli/main.js`, 'convert', '-', target], { stdio: ['pipe', 'ignore', 'ignore'] });
+    child.stdin.on('error', () => {});
+    const ended = new Promise<number | null>(done => child.on('close', done));
+    child.stdin.write(LACKEY.repeat(1000));
+    while (!readdirSync(folder).some(name => name.startsWith('interrupted'))) await new Promise(go => setTimeout(go, 20));
+    child.kill('SIGINT');
+    expect(await ended).toBe(130);
+    expect(readdirSync(folder).filter(name => name.startsWith('interrupted'))).toEqual([]);
+  });
+
+  it('refuses pages that a processor does not have', () => {
+    expect(pagewalk(['replay', '-', '--cpu', 'nehalem-e5520', '--pages', '1g'], LACKEY)).toMatchObject({ status: 2, err: expect.stringMatching(/pages: expected sizes that nehalem-e5520 has/) });
+  });
+
+  it('finds room for the tables of pages far apart', () => {
+    const far = Array.from({ length: 9000 }, (_, k) => ` L ${(BigInt(k) * 0x3_9abc_d000n).toString(16)},8\n`).join('');
+    const { runs: [run] } = json(['-', '--cpu', 'zen3'], far);
+    expect(run.tableBytes).toBeGreaterThan(64 << 20);
   });
 });

@@ -82,7 +82,7 @@ it('has a row of mistakes for every option', () => {
 });
 
 it.each([
-  ['5-level', 'la57'], ['5-level', 'pae'], ['4-level', 'long'], ['pae', 'pae'], ['legacy', 'pse'],
+  ['5-level', 'la57'], ['5-level', 'pae'], ['4-level', 'long'], ['pae', 'pae'],
 ] as const)('refuses %s paging without %s', (paging, feature) => {
   expect(() => Machine.create({ memory: '64K', mode: 'functional', paging, features: { [feature]: false } })).toThrow(new RegExp(`features: expected what ${paging} paging needs`));
 });
