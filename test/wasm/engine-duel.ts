@@ -120,8 +120,8 @@ export class Duel {
   private putEntry(pa: number): void {
     const r = this.random;
     const large = r.chance(0.08);
-    const page = r.below(2 ** 10) * 2 ** 30 + (large && r.chance(0.9) ? 0 : r.below(2 ** 18) * 4096);
-    const at = !large && r.chance(0.7) ? r.of(this.tables) : page;
+    const page = r.below(2 ** 6) * 2 ** 30 + (large && r.chance(0.9) ? 0 : r.below(2 ** 18) * 4096);
+    const at = !large && r.chance(0.95) ? r.of(r.chance(0.98) ? this.tables.slice(0, 28) : this.tables) : page;
     let flags = (r.word() & 0x160) | (large ? PTE_PS : 0); // A, D, G
     if (r.chance(0.98)) flags |= 1;
     if (r.chance(0.92)) flags |= 2;
