@@ -1,59 +1,88 @@
 // The set-associative array of src/cache/array.ts again, on the same bytes: lookup and fill, with every replacement policy.
-// `a` is the byte offset of an array's header; entries are numbered set * ways + way, as there.
+// `a` is the byte offset of an array's header; entries are numbered set * ways + way, as there. A tag is one 64-bit word: hi << 32 | lo.
 import {
-  ARRP_LRU, ARRP_NRU, ARRP_TREE_PLRU, ARR_CLOCK, ARR_HINTS, ARR_HINT_MASK, ARR_LIVE, ARR_MASK, ARR_POLICY, ARR_REPL, ARR_REPL_WORDS, ARR_SETS, ARR_TAGS, ARR_WAYS,
+  ARRP_LRU, ARRP_NRU, ARRP_TREE_PLRU, ARR_CLOCK, ARR_FRAGMENTS, ARR_HINTS, ARR_HINT_MASK, ARR_LIVE, ARR_MASK, ARR_POLICY, ARR_REPL, ARR_REPL_WORDS, ARR_SETS, ARR_TAGS,
+  ARR_WAYS,
 } from "../src/layout/array";
 
 const LRU_CLOCK_LIMIT = 0x7fffffff;
 const SIZE_SHIFT = 25;
+const NUMBER_BITS: u64 = 0x1fff_ffff_ffff; // of a tag: the number that chooses the set
 
-export function setOf(a: i32, lo: i32, hi: i32): i32 {
-  const mask = load<i32>(a, ARR_MASK);
-  if (mask >= 0) return lo & mask;
-  return <i32>(((<u64>(hi & 0x1fff) << 32) | <u64>(<u32>lo)) % <u64>load<u32>(a, ARR_SETS));
+/** Two words as one. Unsigned, and so must be the loads given to it: the optimizer takes a signed load as extended with its sign. */
+@inline export function joined(hi: u32, lo: u32): u64 {
+  return (<u64>hi << 32) | <u64>lo;
 }
 
-export function find(a: i32, set: i32, lo: i32, hi: i32, altHi: i32): i32 {
-  const ways = load<i32>(a, ARR_WAYS);
-  const first = set * ways;
-  const key = (<u64>(<u32>hi) << 32) | <u64>(<u32>lo), alt = (<u64>(<u32>altHi) << 32) | <u64>(<u32>lo);
-  let t = load<i32>(a, ARR_TAGS) + (first << 3);
-  for (let i = first, end = first + ways; i < end; i++, t += 8) {
-    const tag = load<u64>(t);
-    if (tag == key || tag == alt) return i;
+/** Set of a tag, or of the number in it. */
+@inline export function setOf(a: i32, tag: u64): i32 {
+  const mask = load<i32>(a, ARR_MASK);
+  if (mask >= 0) return <i32>tag & mask;
+  return <i32>((tag & NUMBER_BITS) % <u64>load<u32>(a, ARR_SETS));
+}
+
+/** Bit k set: tag k of the four at `t` is one of the two. */
+@inline export function match4(t: i32, own: v128, alt: v128): i32 {
+  const x = v128.load(t), y = v128.load(t, 16);
+  const inX = v128.or(i64x2.eq(x, own), i64x2.eq(x, alt)), inY = v128.or(i64x2.eq(y, own), i64x2.eq(y, alt));
+  return i32x4.bitmask(v128.shuffle<i32>(inX, inY, 0, 2, 4, 6));
+}
+
+/** Way of the row of tags at `row` that holds `key` or `alt`, -1 if none. */
+@inline export function wayOf(row: i32, ways: i32, key: u64, alt: u64): i32 {
+  let k = 0;
+  if (ways >= 4) {
+    const own = i64x2.splat(key), other = i64x2.splat(alt);
+    for (; k + 4 <= ways; k += 4) {
+      const bits = match4(row + (k << 3), own, other);
+      if (bits != 0) return k + ctz(bits);
+    }
+  }
+  for (; k < ways; k++) {
+    const tag = load<u64>(row + (k << 3));
+    if (tag == key || tag == alt) return k;
   }
   return -1;
 }
 
+export function find(a: i32, set: i32, key: u64, alt: u64): i32 {
+  const ways = load<i32>(a, ARR_WAYS), first = set * ways;
+  const k = wayOf(load<i32>(a, ARR_TAGS) + (first << 3), ways, key, alt);
+  return k < 0 ? k : first + k;
+}
+
 /** find() with the hint asked first, as in src/cache/array.ts. */
-export function locate(a: i32, lo: i32, hi: i32, altHi: i32): i32 {
+export function locate(a: i32, key: u64, alt: u64): i32 {
   const hints = load<i32>(a, ARR_HINTS);
-  if (hints == 0) return find(a, setOf(a, lo, hi), lo, hi, altHi);
-  const hint = hints + ((lo & load<i32>(a, ARR_HINT_MASK)) << 2);
+  if (hints == 0) return find(a, setOf(a, key), key, alt);
+  const hint = hints + ((<i32>key & load<i32>(a, ARR_HINT_MASK)) << 2);
   const i = load<i32>(hint), tag = load<u64>(load<i32>(a, ARR_TAGS) + (i << 3));
-  if (tag == ((<u64>(<u32>hi) << 32) | <u64>(<u32>lo)) || tag == ((<u64>(<u32>altHi) << 32) | <u64>(<u32>lo))) return i;
-  const found = find(a, setOf(a, lo, hi), lo, hi, altHi);
+  if (tag == key || tag == alt) return i;
+  const found = find(a, setOf(a, key), key, alt);
   if (found >= 0) store<i32>(hint, found);
   return found;
 }
 
-export function touch(a: i32, i: i32): void {
+@inline export function touch(a: i32, i: i32): void {
   const policy = load<i32>(a, ARR_POLICY);
-  if (policy == ARRP_LRU) {
-    const stamp = load<i32>(a, ARR_REPL) + (i << 2), clock = load<i32>(a, ARR_CLOCK);
-    if (load<i32>(stamp) == clock && clock != 0) return;
-    if (clock == LRU_CLOCK_LIMIT) renumber(a);
-    const now = load<i32>(a, ARR_CLOCK) + 1;
-    store<i32>(a, now, ARR_CLOCK);
-    store<i32>(stamp, now);
-  } else if (policy == ARRP_TREE_PLRU) touchTree(a, i);
+  if (policy == ARRP_LRU) touchStamp(a, i);
+  else if (policy == ARRP_TREE_PLRU) touchTree(a, i);
   else if (policy == ARRP_NRU) touchReferenced(a, i);
+}
+
+@inline function touchStamp(a: i32, i: i32): void {
+  const stamp = load<i32>(a, ARR_REPL) + (i << 2), clock = load<i32>(a, ARR_CLOCK);
+  if (load<i32>(stamp) == clock && clock != 0) return;
+  if (clock == LRU_CLOCK_LIMIT) renumber(a);
+  const now = load<i32>(a, ARR_CLOCK) + 1;
+  store<i32>(a, now, ARR_CLOCK);
+  store<i32>(stamp, now);
 }
 
 export function victim(a: i32, set: i32): i32 {
   const policy = load<i32>(a, ARR_POLICY), ways = load<i32>(a, ARR_WAYS);
   const first = set * ways;
-  if (policy == ARRP_LRU) return oldest(a, first, ways);
+  if (policy == ARRP_LRU) return first + oldest(load<i32>(a, ARR_REPL) + (first << 2), ways);
   const tags = load<i32>(a, ARR_TAGS) + (first << 3);
   for (let k = 0; k < ways; k++) if (load<i32>(tags + (k << 3), 4) == 0) return first + k;
   if (policy == ARRP_TREE_PLRU) return first + treeVictim(a, set, ways);
@@ -61,15 +90,14 @@ export function victim(a: i32, set: i32): i32 {
   return first + <i32>(<u32>xorshift(a) % <u32>ways);
 }
 
-export function place(a: i32, i: i32, lo: i32, hi: i32): void {
+export function place(a: i32, i: i32, tag: u64): void {
   const t = load<i32>(a, ARR_TAGS) + (i << 3);
-  const old = load<i32>(t, 4);
-  if (old != 0) addLive(a, old, -1);
-  store<i32>(t, lo);
-  store<i32>(t, hi, 4);
-  addLive(a, hi, 1);
+  const old = load<u64>(t);
+  store<u64>(t, tag);
+  addLive(a, <i32>(tag >> 32), 1);
+  if (old != 0) addLive(a, <i32>(old >> 32), -1);
   const hints = load<i32>(a, ARR_HINTS);
-  if (hints != 0) store<i32>(hints + ((lo & load<i32>(a, ARR_HINT_MASK)) << 2), i);
+  if (hints != 0) store<i32>(hints + ((<i32>tag & load<i32>(a, ARR_HINT_MASK)) << 2), i);
 }
 
 export function drop(a: i32, i: i32): void {
@@ -81,22 +109,43 @@ export function drop(a: i32, i: i32): void {
   if (load<i32>(a, ARR_POLICY) == ARRP_LRU) store<i32>(load<i32>(a, ARR_REPL) + (i << 2), 0);
 }
 
+export function capacity(a: i32): i32 {
+  return load<i32>(a, ARR_SETS) * load<i32>(a, ARR_WAYS);
+}
+
+export function dropAll(a: i32): void {
+  store<i32>(a, 0, ARR_FRAGMENTS);
+  if ((load<i32>(a, ARR_LIVE) | load<i32>(a, ARR_LIVE + 4) | load<i32>(a, ARR_LIVE + 8)) == 0) return;
+  const n = capacity(a);
+  memory.fill(load<i32>(a, ARR_TAGS), 0, n << 3);
+  memory.fill(a + ARR_LIVE, 0, 12);
+  if (load<i32>(a, ARR_POLICY) == ARRP_LRU) memory.fill(load<i32>(a, ARR_REPL), 0, n << 2);
+}
+
 @inline function addLive(a: i32, tagHi: i32, by: i32): void {
   const at = a + (((tagHi >>> SIZE_SHIFT) & 3) << 2);
   store<i32>(at, load<i32>(at, ARR_LIVE) + by, ARR_LIVE);
 }
 
-@inline function oldest(a: i32, first: i32, ways: i32): i32 {
-  let s = load<i32>(a, ARR_REPL) + (first << 2);
-  let best = first, least = load<i32>(s);
-  for (let i = first + 1, end = first + ways; i < end; i++) {
-    s += 4;
-    const stamp = load<i32>(s);
-    if (stamp < least) { least = stamp; best = i; }
+/** Way of the least of the stamps at `s`, the first of equal ones (empty ways have 0). */
+@inline export function oldest(s: i32, ways: i32): i32 {
+  let k = 0, best = 0, least = i32.MAX_VALUE;
+  for (; k + 4 <= ways; k += 4) {
+    const four = v128.load(s + (k << 2));
+    let m = i32x4.min_s(four, v128.shuffle<i32>(four, four, 2, 3, 0, 1));
+    m = i32x4.min_s(m, v128.shuffle<i32>(m, m, 1, 0, 3, 2));
+    const stamp = i32x4.extract_lane(m, 0);
+    const at = k + ctz(i32x4.bitmask(i32x4.eq(four, m)));
+    best = select(at, best, stamp < least);
+    least = min(stamp, least);
+  }
+  for (; k < ways; k++) {
+    const stamp = load<i32>(s + (k << 2));
+    best = select(k, best, stamp < least);
+    least = min(stamp, least);
   }
   return best;
 }
-
 /** Stamps of each set anew from 1 in their order. Quadratic in ways, once in two billion touches; ranks are made from the high end of
  *  the clock so that no copy is needed: a stamp already renumbered is below `ways`, an old one keeps its order among the old. */
 function renumber(a: i32): void {

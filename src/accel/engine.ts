@@ -1,0 +1,83 @@
+/**
+ * The wasm engine, attached to a machine's memory: the hot path of mmu and cost again, on the same bytes.
+ *
+ * After any operation it leaves the state as the TypeScript engine would, byte for byte, so that both can be used in turn. Its source is in
+ * wasm/; it holds no state of its own.
+ */
+import { HDR_VERSION } from '../layout/header.ts';
+import { readBus, writeBus } from '../memory/extents.ts';
+import type { Views } from '../memory/views.ts';
+
+/** Functions of the wasm engine. `v` is the byte offset of a vCPU block (`Vcpu.block`); addresses are high and low words. */
+export interface Accelerator {
+  layoutVersion(): number;
+  /** Like `translate()` of mmu. */
+  translate(v: number, vaHi: number, vaLo: number, access: number): number;
+  /** Translate, and price the access in timed mode, like `Vcpu.access()`. */
+  access(v: number, vaHi: number, vaLo: number, kind: number): number;
+  /**
+   * Make accesses `from` up to but not including `to` of columns in machine memory, see `layColumns()`.
+   *
+   * @param va - byte offset of the addresses; `kind`, `size` likewise @param extra - ACCESS_* bits added to each
+   * @returns `to`, or the index of the first access that faulted
+   */
+  runBatch(v: number, va: number, kind: number, size: number, from: number, to: number, extra: number): number;
+  invlpg(v: number, vaHi: number, vaLo: number): void;
+  /** @returns FAULT_NONE or FAULT_GP */
+  invpcid(v: number, type: number, d0Lo: number, d0Hi: number, vaHi: number, vaLo: number): number;
+  dropEverything(v: number): void;
+  dropPcid(v: number, pcid: number): void;
+  dropPcidAndGlobal(v: number, tagPcid: number): void;
+  dropNonGlobal(v: number): void;
+}
+
+let compiled: WebAssembly.Module | undefined;
+
+/** The module that comes with the package, where files can be read; undefined elsewhere. */
+function packaged(): WebAssembly.Module | undefined {
+  if (compiled !== undefined || typeof process === 'undefined' || typeof process.getBuiltinModule !== 'function') return compiled;
+  try {
+    compiled = new WebAssembly.Module(process.getBuiltinModule('node:fs').readFileSync(new URL('../../wasm/pagewalk.wasm', import.meta.url)));
+  } catch {
+    return undefined; // not installed, or this host has no SIMD or no threads
+  }
+  return compiled;
+}
+
+/**
+ * Attach the wasm engine to a machine's memory.
+ *
+ * Entries in a device's hole are read and written through the handlers of `views`; everything else stays inside wasm.
+ *
+ * @param module - compiled wasm/pagewalk.wasm, for hosts without files (browsers)
+ * @returns undefined where the memory is not shared, the module is missing, or it was made for another layout
+ */
+export function attach(views: Views, module: WebAssembly.Module | undefined = packaged()): Accelerator | undefined {
+  if (!views.shared || module === undefined) return undefined;
+  const busRead = (hi: number, lo: number, bytes: number): bigint => {
+    readBus(views, hi, lo, bytes);
+    return (BigInt(views.busHi) << 32n) | BigInt(views.busLo >>> 0);
+  };
+  const busWrite = (hi: number, lo: number, value: number): void => writeBus(views, hi, lo, 4, BigInt(value >>> 0));
+  const { exports } = new WebAssembly.Instance(module, { env: { memory: views.memory, busRead, busWrite } });
+  const engine = exports as unknown as Accelerator;
+  return engine.layoutVersion() === views.w[HDR_VERSION >>> 2] ? engine : undefined;
+}
+
+/** Columns of a batch in machine memory, as typed arrays and as byte offsets for `Accelerator.runBatch()`. */
+export interface BatchColumns {
+  readonly va: Int32Array;
+  readonly kind: Uint8Array;
+  readonly size: Uint16Array;
+  readonly offsets: { readonly va: number; readonly kind: number; readonly size: number };
+}
+
+/** Add room for a batch of at most `accesses` at the end of machine memory. Not part of the state: a snapshot need not keep it. */
+export function layColumns(views: Views, accesses: number): BatchColumns {
+  const va = views.grow(accesses * 11), size = va + accesses * 8, kind = size + accesses * 2;
+  const buffer = views.memory.buffer;
+  return {
+    va: new Int32Array(buffer, va, accesses * 2), size: new Uint16Array(buffer, size, accesses), kind: new Uint8Array(buffer, kind, accesses),
+    offsets: { va, kind, size },
+  };
+}

@@ -1,0 +1,285 @@
+/** Two equal machines under the same random operations: one by the TypeScript engine, one by the wasm engine. */
+import { attach, layColumns, type Accelerator, type BatchColumns } from '../../src/accel/engine.ts';
+import { ACCESS_FETCH, ACCESS_IMPLICIT, ACCESS_READ, ACCESS_SHADOW_STACK, ACCESS_STACK, ACCESS_USER, ACCESS_WRITE } from '../../src/arch/fault.ts';
+import { PTE_HI_XD, PTE_PS } from '../../src/arch/pte.ts';
+import {
+  CR0_CD, CR0_PG, CR0_WP, CR3_HI_NOFLUSH, CR4_LA57, CR4_PAE, CR4_PCIDE, CR4_PGE, CR4_PKE, CR4_PKS, CR4_PSE, CR4_SMAP, CR4_SMEP, EFER_LME, EFER_NXE, EFER_SCE,
+} from '../../src/arch/registers.ts';
+import { runBatch } from '../../src/machine/batch.ts';
+import { Machine } from '../../src/machine/machine.ts';
+import type { MachineOptions } from '../../src/machine/options.ts';
+import { access } from '../../src/machine/span.ts';
+import type { Vcpu } from '../../src/machine/vcpu.ts';
+import { wordOf } from '../../src/memory/extents.ts';
+import { dropEverything, dropNonGlobal, dropPcid, dropPcidAndGlobal, invlpg, invpcid } from '../../src/mmu/invalidate.ts';
+import { translate } from '../../src/mmu/translate.ts';
+
+const RAM = 2 ** 20, HOLE = 2 ** 28, FAR = 2 ** 33, UNBACKED = 2 ** 36, BATCH = 64;
+const KINDS = [
+  ACCESS_READ, ACCESS_READ, ACCESS_READ, ACCESS_READ, ACCESS_READ, ACCESS_WRITE, ACCESS_WRITE, ACCESS_WRITE, ACCESS_FETCH, ACCESS_READ | ACCESS_SHADOW_STACK, ACCESS_WRITE | ACCESS_SHADOW_STACK,
+];
+
+export interface DuelOptions extends MachineOptions {
+  /** Linear pages in play: few make hits, many make walks. */
+  readonly pages: number;
+  /** Share of operations that are not accesses. */
+  readonly unrest: number;
+}
+
+/** Random numbers, the same for the same seed. */
+export class Random {
+  private state: number;
+
+  constructor(seed: number) {
+    this.state = seed | 1;
+  }
+
+  word(): number {
+    let x = this.state;
+    x ^= x << 13;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    return (this.state = x);
+  }
+
+  below(n: number): number {
+    return (this.word() >>> 0) % n;
+  }
+
+  chance(p: number): boolean {
+    return this.below(100_000) < p * 100_000;
+  }
+
+  of<T>(list: readonly T[]): T {
+    return list[this.below(list.length)]!;
+  }
+}
+
+interface Side {
+  readonly machine: Machine;
+  readonly columns: BatchColumns;
+  readonly heard: string[];
+}
+
+export class Duel {
+  readonly ts: Side;
+  readonly wasm: Side;
+  readonly engine: Accelerator;
+  /** How often each result code came back. */
+  readonly outcomes = new Map<number, number>();
+  private readonly random: Random;
+  private readonly options: DuelOptions;
+  private readonly tables: readonly number[];
+  private readonly vas: [number, number][] = [];
+  private readonly nodes: number;
+
+  constructor(options: DuelOptions, seed: number) {
+    this.random = new Random(seed);
+    this.options = options;
+    this.nodes = options.distances?.length ?? 1;
+    this.ts = this.side();
+    this.wasm = this.side();
+    const engine = attach(this.wasm.machine.views);
+    if (engine === undefined) throw new Error('the wasm engine is missing');
+    this.engine = engine;
+    const near = Array.from({ length: 20 }, (_, k) => 0x40000 + k * 0x1000), far = Array.from({ length: 8 }, (_, k) => FAR + k * 0x1000);
+    this.tables = [...near, ...far, HOLE, UNBACKED, 2 ** 40];
+    for (const table of this.tables.slice(0, 28)) for (let k = 0; k < 1024; k += 2) this.putEntry(table + k * 4);
+    for (let k = 0; k < options.pages; k++) this.vas.push(this.randomVa());
+    for (const vcpu of this.ts.machine.vcpus.keys()) this.enter(vcpu);
+  }
+
+  private side(): Side {
+    const { pages: _, unrest: __, ...options } = this.options;
+    const heard: string[] = [];
+    const handler = {
+      // A device whose reads are entries that point at RAM now and then.
+      read: (offset: number, bytes: number) => {
+        heard.push(`read ${offset} ${bytes}`);
+        return offset % 24 === 0 ? 0n : 0x40067n + BigInt((offset % 19) * 0x1000);
+      },
+      write: (offset: number, bytes: number, value: bigint) => void heard.push(`write ${offset} ${bytes} ${value}`),
+    };
+    const last = this.nodes - 1;
+    const machine = Machine.create({
+      ...options,
+      extents: [
+        { base: 0, bytes: RAM }, { base: HOLE, bytes: 0x10000, kind: 'mmio', handler },
+        { base: FAR, bytes: '64K', node: last }, { base: UNBACKED, bytes: '1G', kind: 'unbacked', node: last },
+      ],
+    });
+    return { machine, columns: layColumns(machine.views, BATCH), heard };
+  }
+
+  private both(make: (machine: Machine, side: Side) => number): void {
+    const a = make(this.ts.machine, this.ts), b = make(this.wasm.machine, this.wasm);
+    if (a !== b) throw new Error(`TypeScript ${a}, wasm ${b}`);
+  }
+
+  /** A new entry in both machines at `pa`, 8 bytes: often a table, often a page, sometimes nonsense. */
+  private putEntry(pa: number): void {
+    const r = this.random;
+    const large = r.chance(0.08);
+    const page = r.below(2 ** 6) * 2 ** 30 + (large && r.chance(0.9) ? 0 : r.below(2 ** 18) * 4096);
+    const at = !large && r.chance(0.95) ? r.of(r.chance(0.98) ? this.tables.slice(0, 28) : this.tables) : page;
+    let flags = (r.word() & 0x160) | (large ? PTE_PS : 0); // A, D, G
+    if (r.chance(0.98)) flags |= 1;
+    if (r.chance(0.92)) flags |= 2;
+    if (r.chance(0.92)) flags |= 4;
+    if (r.chance(0.01)) flags |= r.word() & 0xfff;
+    let hi = Math.floor(at / 2 ** 32);
+    if (r.chance(0.04)) hi |= PTE_HI_XD;
+    if (r.chance(0.15)) hi |= r.below(16) << 27;
+    if (r.chance(0.01)) hi |= r.word();
+    for (const { machine } of [this.ts, this.wasm]) {
+      const word = wordOf(machine.views, Math.floor(pa / 2 ** 32), pa | 0);
+      machine.views.w[word] = at | flags;
+      machine.views.w[word + 1] = this.options.paging === 'legacy' ? (at ^ 0x3000) | (flags ^ 0x22) : hi;
+    }
+  }
+
+  private randomVa(): [number, number] {
+    const r = this.random;
+    const index = () => r.of([0, 1, 2, 3, 7, 300, 511]);
+    const lo = (index() << 30) | (index() << 21) | (index() << 12);
+    let hi = (index() >>> 2) | (index() << 7) | (this.options.paging === '5-level' ? index() << 16 : 0);
+    hi = this.options.paging === '5-level' ? (hi << 7) >> 7 : (hi << 16) >> 16;
+    if (r.chance(0.02)) hi ^= 1 << (15 + r.below(16));
+    return [hi, lo];
+  }
+
+  private cpus(k: number): [Vcpu, Vcpu] {
+    return [this.ts.machine.vcpus[k]!, this.wasm.machine.vcpus[k]!];
+  }
+
+  /** Bring a vCPU of both machines to the paging mode of the options, with one of the tables as its root. */
+  private enter(k: number): void {
+    const paging = this.options.paging ?? '4-level', long = paging === '4-level' || paging === '5-level';
+    const extra = this.random.word() & this.random.word() & (CR4_PGE | CR4_SMEP | CR4_SMAP | CR4_PKE | CR4_PKS);
+    const base = paging === 'legacy' ? CR4_PSE : CR4_PAE | (paging === '5-level' ? CR4_LA57 : 0);
+    const root = this.random.of(this.tables.slice(0, 4));
+    for (const cpu of this.cpus(k)) {
+      cpu.reset();
+      if (paging === 'none') continue;
+      cpu.writeEfer(BigInt(EFER_SCE | (paging === 'legacy' ? 0 : EFER_NXE) | (long ? EFER_LME : 0)));
+      cpu.writeCr4(BigInt(base | extra));
+      cpu.writeCr3(BigInt(paging === 'pae' ? this.pdptes(root) : root));
+      cpu.writeCr0(BigInt((CR0_PG | CR0_WP | 1) >>> 0));
+    }
+  }
+
+  /** Four page-directory-pointer-table entries without reserved bits. */
+  private pdptes(root: number): number {
+    for (const { machine: { views } } of [this.ts, this.wasm]) {
+      for (let k = 0; k < 4; k++) {
+        views.w[(wordOf(views, 0, root)) + k * 2] = (this.tables[k + 4]!) | (k === 3 ? 0 : 1);
+        views.w[(wordOf(views, 0, root)) + k * 2 + 1] = 0;
+      }
+    }
+    return root;
+  }
+
+  private kind(): number {
+    const r = this.random;
+    return r.of(KINDS) | (r.chance(0.7) ? ACCESS_USER : 0) | (r.chance(0.05) ? ACCESS_IMPLICIT : 0) | (r.chance(0.05) ? ACCESS_STACK : 0);
+  }
+
+  private address(): [number, number] {
+    const r = this.random, [hi, lo] = r.of(this.vas);
+    return [hi, lo | r.below(4096)];
+  }
+
+  private access(k: number): void {
+    const [hi, lo] = this.address(), kind = this.kind(), block = this.ts.machine.vcpus[k]!.block;
+    const whole = this.random.chance(0.8);
+    const a = whole ? access(this.ts.machine.views, block >>> 2, hi, lo, kind) : translate(this.ts.machine.views, block >>> 2, hi, lo, kind);
+    const b = whole ? this.engine.access(block, hi, lo, kind) : this.engine.translate(block, hi, lo, kind);
+    if (a !== b) throw new Error(`access ${hi}:${lo} kind ${kind}: TypeScript ${a.toString(16)}, wasm ${b.toString(16)}`);
+    this.outcomes.set(a, (this.outcomes.get(a) ?? 0) + 1);
+  }
+
+  private batch(k: number): number {
+    const r = this.random, n = 1 + r.below(BATCH), extra = r.chance(0.5) ? ACCESS_USER : 0, near = r.chance(0.5);
+    let [hi, lo] = this.address();
+    for (let i = 0; i < n; i++) {
+      if (!near || r.chance(0.1)) [hi, lo] = this.address();
+      else lo = (lo & ~0xfff) | r.below(4096);
+      const kind = r.of([0, 0, 0, 1, 2, 3]), size = r.chance(0.95) ? 1 + r.below(8) : 1 + r.below(20000);
+      for (const { columns } of [this.ts, this.wasm]) {
+        columns.va[i * 2] = lo;
+        columns.va[i * 2 + 1] = hi;
+        columns.kind[i] = kind;
+        columns.size[i] = size;
+      }
+    }
+    const block = this.ts.machine.vcpus[k]!.block, { offsets } = this.wasm.columns;
+    // A batch goes on after each fault, as a caller that handles faults would.
+    for (let from = 0; from < n; from++) {
+      const a = runBatch(this.ts.machine.views, block >>> 2, this.ts.columns, from, n, extra);
+      const b = this.engine.runBatch(block, offsets.va, offsets.kind, offsets.size, from, n, extra);
+      if (a !== b) throw new Error(`batch: TypeScript stops at ${a}, wasm at ${b}`);
+      from = a;
+    }
+    return n;
+  }
+
+  private invalidate(k: number): void {
+    const r = this.random, block = this.ts.machine.vcpus[k]!.block, v = block >>> 2, w = this.ts.machine.views.w, e = this.engine;
+    const [hi, lo] = this.address(), pcid = r.below(4);
+    switch (r.below(10)) {
+      case 0: dropEverything(w, v); e.dropEverything(block); break;
+      case 1: dropNonGlobal(w, v); e.dropNonGlobal(block); break;
+      case 2: dropPcid(w, v, pcid); e.dropPcid(block, pcid); break;
+      case 3: dropPcidAndGlobal(w, v, pcid << 13); e.dropPcidAndGlobal(block, pcid << 13); break;
+      case 4: case 5: {
+        const type = r.below(6) - 1, high = r.chance(0.1) ? 1 : 0;
+        this.both(m => m === this.ts.machine ? invpcid(w, v, type, pcid, high, hi, lo) : e.invpcid(block, type, pcid, high, hi, lo));
+        break;
+      }
+      default: invlpg(w, v, hi, lo); e.invlpg(block, hi, lo);
+    }
+  }
+
+  private control(k: number): void {
+    const r = this.random, toggle = (value: bigint, bits: number): bigint => value ^ BigInt(bits >>> 0);
+    const what = r.below(12), bits4 = r.of([CR4_PGE, CR4_SMEP, CR4_SMAP, CR4_PKE, CR4_PKS, CR4_PCIDE, CR4_PCIDE, CR4_PSE]);
+    const bits0 = r.of([CR0_WP, CR0_WP, CR0_WP, CR0_CD, CR0_PG]), root = r.of(this.tables.slice(0, 4)), word = r.word();
+    const pcid = r.below(4), keep = r.chance(0.5) ? BigInt(CR3_HI_NOFLUSH >>> 0) << 32n : 0n;
+    if (what === 0) return this.enter(k);
+    const results = this.cpus(k).map((cpu): number => {
+      const { cr0, cr4, efer } = cpu.registers;
+      if (what < 5) return cpu.writeCr3(BigInt(root | (cr4 & BigInt(CR4_PCIDE) ? pcid : 0)) | keep);
+      if (what < 7) return cpu.writeCr4(toggle(cr4, bits4));
+      if (what === 7) return cpu.writeCr0(toggle(cr0, bits0));
+      if (what === 8) return cpu.writeEfer(toggle(efer, EFER_NXE));
+      if (what === 9) return cpu.writePkrs(BigInt(word >>> 0));
+      if (what === 10) cpu.writePkru(word);
+      else cpu.setAc((word & 1) !== 0);
+      return 0;
+    });
+    if (results[0] !== results[1]) throw new Error(`control register write: ${results.join(' and ')}`);
+  }
+
+  /** Make about `n` operations. @throws at the first difference in a result */
+  run(n: number): void {
+    const r = this.random, { unrest } = this.options;
+    for (let done = 0; done < n; done++) {
+      const k = r.below(this.ts.machine.vcpus.length);
+      if (!r.chance(unrest)) {
+        if (r.chance(0.05)) done += this.batch(k);
+        else this.access(k);
+      } else if (r.chance(0.4)) this.putEntry(r.of(this.tables.slice(0, 28)) + r.of([0, 1, 2, 3, 7, 300, 511]) * 8);
+      else if (r.chance(0.6)) this.invalidate(k);
+      else this.control(k);
+    }
+  }
+
+  /** Byte offsets at which the two states differ, the first few. */
+  differences(): number[] {
+    const a = this.ts.machine.views.u8, b = this.wasm.machine.views.u8;
+    if (Buffer.compare(Buffer.from(a.buffer), Buffer.from(b.buffer)) === 0) return [];
+    const found: number[] = [];
+    for (let i = 0; i < a.length && found.length < 8; i++) if (a[i] !== b[i]) found.push(i);
+    return found;
+  }
+}

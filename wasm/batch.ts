@@ -1,0 +1,39 @@
+// Many accesses a call: the loop over a batch of a trace. See src/machine/batch.ts. The columns are in machine memory, too.
+import { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE, FAULT_NONE } from "./fault";
+import { access } from "./translate";
+
+const FETCH = 2;
+const MODIFY = 3;
+
+/** What each KIND_* of a trace asks for. */
+@inline function accessOf(kind: i32): i32 {
+  return kind == 1 ? ACCESS_WRITE : kind == FETCH ? ACCESS_FETCH : ACCESS_READ;
+}
+
+/**
+ * Make accesses `from` up to but not including `to`.
+ *
+ * @param va, kind, size - byte offsets of the columns: 8, 1 and 2 bytes an access
+ * @returns `to`, or the index of the first access that faulted
+ */
+export function runBatch(v: i32, va: i32, kind: i32, size: i32, from: i32, to: i32, extra: i32): i32 {
+  for (let i = from; i < to; i++) {
+    if (one(v, load<u64>(va + (i << 3)), load<u8>(kind + i), load<u16>(size + (i << 1)), extra) != FAULT_NONE) return i;
+  }
+  return to;
+}
+
+/** One access with all its pages; a modify loads, then stores. */
+function one(v: i32, va: u64, kind: i32, size: i32, extra: i32): i32 {
+  const fault = pages(v, va, size, accessOf(kind) | extra);
+  return kind == MODIFY && fault == FAULT_NONE ? pages(v, va, size, ACCESS_WRITE | extra) : fault;
+}
+
+function pages(v: i32, va: u64, size: i32, what: i32): i32 {
+  let fault = access(v, <i32>(va >> 32), <i32>va, what);
+  for (let left = (<i32>va & 0xfff) + size - 4096; left > 0 && fault == FAULT_NONE; left -= 4096) {
+    va = (va & ~0xfff) + 4096;
+    fault = access(v, <i32>(va >> 32), <i32>va, what);
+  }
+  return fault;
+}

@@ -1,0 +1,18 @@
+// The only module that writes paging-structure entries. `at` is the entry's byte offset in machine memory.
+import { HDR_ATOMIC } from "../src/layout/header";
+
+/** Replace an 8-byte entry if it still holds `old`; false if another vCPU changed it first. */
+export function casEntry(at: i32, old: u64, value: u64): bool {
+  if (load<i32>(0, HDR_ATOMIC)) return atomic.cmpxchg<u64>(at, old, value) == old;
+  if (load<u64>(at) != old) return false;
+  store<u64>(at, value);
+  return true;
+}
+
+/** The same for a 4-byte entry of 32-bit paging. */
+export function casEntry32(at: i32, old: u32, value: u32): bool {
+  if (load<i32>(0, HDR_ATOMIC)) return atomic.cmpxchg<u32>(at, old, value) == old;
+  if (load<u32>(at) != old) return false;
+  store<u32>(at, value);
+  return true;
+}

@@ -1,0 +1,157 @@
+// One access: look in the TLBs, else walk; remember what was found, or forget what was cached if it faults. See src/mmu/translate.ts.
+import { ACCESS_STACK, ACCESS_WRITE, FAULT_GP, FAULT_NONE, FAULT_PF, FAULT_SS } from "./fault";
+import { CNT_AD_SETS, CNT_DEPTH, CNT_FAULTS, CNT_HITS, CNT_MISS_SIZE, CNT_SLOW, CNT_WALKS } from "../src/layout/counter";
+import { FAST_PA, FAST_READ, FAST_WRITE } from "../src/layout/fast-table";
+import { HDR_HOST_LEVEL } from "../src/layout/header";
+import {
+  MODE_4LEVEL, MODE_LEGACY, MODE_NONE, VCPU_CR2_LO, VCPU_MODE, VCPU_OUT_DATA_LO, VCPU_OUT_HIT, VCPU_OUT_LEVEL, VCPU_OUT_LO, VCPU_OUT_REFS, VCPU_OUT_SIZE,
+  VCPU_OUT_START, VCPU_TIMED, VCPU_TLB_LEVELS,
+} from "../src/layout/vcpu";
+import { joined } from "./array";
+import { charge } from "./charge";
+import { count } from "./counters";
+import { fastClass, fastFill, fastHit, fastRow } from "./fast-table";
+import { canonical, dropFaulting } from "./invalidate";
+import { pscFill, pscStart } from "./psc";
+import { addressOf, firstLevel, fragmentLo, laterLevels, serviceOf, tlbFill } from "./tlb";
+import { checkLeaf, findLeaf, markEntries, pageFault, walkRoot } from "./walk";
+
+/** Translate and price one access inside a 4K page. @returns FAULT_NONE or a fault */
+export function access(v: i32, vaHi: i32, vaLo: i32, kind: i32): i32 {
+  const fault = translate(v, vaHi, vaLo, kind);
+  if (load<i32>(v, VCPU_TIMED)) charge(v, fault != FAULT_NONE);
+  return fault;
+}
+
+/** @param v - byte offset of the vCPU block */
+export function translate(v: i32, vaHi: i32, vaLo: i32, access: i32): i32 {
+  const mode = load<i32>(v, VCPU_MODE);
+  if (mode < MODE_4LEVEL) {
+    vaHi = 0; // outside 64-bit mode linear addresses have 32 bits
+    if (mode == MODE_NONE) return unpaged(v, vaLo, access);
+  } else if (!canonical(v, vaHi)) return notCanonical(v, access);
+  const va = joined(vaHi, vaLo);
+  if (!load<i32>(v, VCPU_TIMED)) return functional(v, va, access);
+  const service = serviceOf(access);
+  if (!firstLevel(v, service, va, access)) return beyondFirst(v, service, va, access);
+  store<i32>(v, 1, VCPU_OUT_HIT);
+  count(v, CNT_HITS + service, 1);
+  return FAULT_NONE;
+}
+
+function notCanonical(v: i32, access: i32): i32 {
+  store<i32>(v, 0, VCPU_OUT_HIT);
+  store<i32>(v, 0, VCPU_OUT_REFS);
+  count(v, CNT_SLOW + serviceOf(access), 1);
+  count(v, CNT_FAULTS, 1);
+  return access & ACCESS_STACK ? FAULT_SS : FAULT_GP;
+}
+
+function unpaged(v: i32, vaLo: i32, access: i32): i32 {
+  count(v, CNT_SLOW + serviceOf(access), 1);
+  store<u64>(v, <u64>(<u32>vaLo), VCPU_OUT_LO);
+  store<i32>(v, 0, VCPU_OUT_SIZE);
+  store<i32>(v, 0, VCPU_OUT_HIT);
+  store<i32>(v, 0, VCPU_OUT_REFS);
+  store<i32>(v, 0, VCPU_OUT_LEVEL);
+  store<i32>(v, 0, VCPU_OUT_START);
+  return FAULT_NONE;
+}
+
+function beyondFirst(v: i32, service: i32, va: u64, access: i32): i32 {
+  count(v, CNT_SLOW + service, 1);
+  const level = laterLevels(v, service, va, access);
+  store<i32>(v, level, VCPU_OUT_HIT);
+  if (level == 0) return walked(v, service, va, access);
+  const size = load<i32>(v, VCPU_OUT_SIZE);
+  setAddress(v, va, size);
+  count(v, CNT_HITS + (level - 1) * 3 + service, 1);
+  countMisses(v, level - 1, size);
+  return FAULT_NONE;
+}
+
+/** No TLB level has it: walk, and fill the structures on the way. */
+export function walked(v: i32, service: i32, va: u64, access: i32): i32 {
+  const fault = walk(v, va, access, true);
+  if (fault != FAULT_NONE) return fault;
+  pscFill(v, va);
+  const size = usableSize(v, <i32>va);
+  tlbFill(v, service, va, size);
+  setAddress(v, va, size);
+  countMisses(v, load<i32>(v, VCPU_TLB_LEVELS), size);
+  return FAULT_NONE;
+}
+
+@inline function countMisses(v: i32, levels: i32, size: i32): void {
+  for (let l = 0; l < levels; l++) count(v, CNT_MISS_SIZE + l * 3 + size, 1);
+}
+
+function functional(v: i32, va: u64, access: i32): i32 {
+  const table = fastClass(access);
+  if (table >= 0) {
+    const row = fastRow(v, table, va);
+    if (fastHit(row, va)) {
+      store<u64>(v, load<u64>(row, FAST_PA) | (va & 0xfff), VCPU_OUT_LO);
+      store<i32>(v, 0, VCPU_OUT_SIZE);
+      store<i32>(v, 1, VCPU_OUT_HIT);
+      count(v, CNT_HITS + serviceOf(access), 1);
+      return FAULT_NONE;
+    }
+  }
+  return functionalWalk(v, va, access, table);
+}
+
+function functionalWalk(v: i32, va: u64, access: i32, table: i32): i32 {
+  store<i32>(v, 0, VCPU_OUT_HIT);
+  count(v, CNT_SLOW + serviceOf(access), 1);
+  const fault = walk(v, va, access, false);
+  if (fault != FAULT_NONE) return fault;
+  setAddress(v, va, usableSize(v, <i32>va));
+  if (table < 0) return FAULT_NONE;
+  fastFill(v, table, va);
+  if (access & ACCESS_WRITE) fastFill(v, table - FAST_WRITE + FAST_READ, va); // who may write may read
+  return FAULT_NONE;
+}
+
+/** Walk, from the paging-structure caches if `cached`, until no other vCPU interferes. */
+function walk(v: i32, va: u64, access: i32, cached: bool): i32 {
+  count(v, CNT_WALKS, 1);
+  store<i32>(v, 0, VCPU_OUT_REFS);
+  let fault = FAULT_NONE, changed = 0;
+  do {
+    if (!walkRoot(v, va)) fault = pageFault(v, access, 0);
+    else {
+      if (cached) pscStart(v, va);
+      fault = findLeaf(v, va, access);
+      if (fault == FAULT_NONE) fault = checkLeaf(v, access);
+    }
+    if (fault == FAULT_NONE) changed = markEntries(v, access);
+  } while (changed < 0 && fault == FAULT_NONE);
+  count(v, CNT_DEPTH + load<i32>(v, VCPU_OUT_REFS), 1);
+  if (fault != FAULT_NONE) return faulted(v, va, fault);
+  if (changed > 0) count(v, CNT_AD_SETS, changed);
+  return FAULT_NONE;
+}
+
+function faulted(v: i32, va: u64, fault: i32): i32 {
+  count(v, CNT_FAULTS, 1);
+  if (fault >>> 16 == FAULT_PF >>> 16) store<u64>(v, va, VCPU_CR2_LO);
+  dropFaulting(v, va);
+  return fault;
+}
+
+/** Size code the translation may be cached at; VCPU_OUT_DATA_LO is narrowed to that piece. */
+@inline function usableSize(v: i32, vaLo: i32): i32 {
+  const level = load<i32>(v, VCPU_OUT_LEVEL), size = min(level, load<i32>(0, HDR_HOST_LEVEL)) - 1;
+  const data = load<i32>(v, VCPU_OUT_DATA_LO);
+  if (level == 2 && load<i32>(v, VCPU_MODE) == MODE_LEGACY) {
+    const half = data | (vaLo & 0x200000);
+    store<i32>(v, size == 1 ? half : fragmentLo(half, vaLo, 1, 0), VCPU_OUT_DATA_LO);
+  } else if (size + 1 < level) store<i32>(v, fragmentLo(data, vaLo, level - 1, size), VCPU_OUT_DATA_LO);
+  store<i32>(v, size, VCPU_OUT_SIZE);
+  return size;
+}
+
+@inline function setAddress(v: i32, va: u64, size: i32): void {
+  store<u64>(v, addressOf(load<u64>(v, VCPU_OUT_DATA_LO), va, size), VCPU_OUT_LO);
+}
