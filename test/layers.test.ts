@@ -9,6 +9,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   cache: ['layout', 'arch'],
   mmu: ['layout', 'arch', 'memory', 'cache'],
   cost: ['layout', 'arch', 'memory', 'cache'],
+  accel: ['layout', 'arch', 'memory'],
   machine: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost'],
   conformance: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'machine'],
   trace: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'machine'],
@@ -16,7 +17,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   cli: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'machine', 'conformance', 'trace', 'report'],
 };
 /** Folders that must run in browsers. */
-const NO_NODE = ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'machine'];
+const NO_NODE = ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'machine', 'accel'];
 const MAX_LINES = 400;
 const MAX_FUNCTION = 60;
 const MAX_WALKER = 80;

@@ -19,6 +19,7 @@ export const ACCESS_CODE = PFEC_W | PFEC_U | PFEC_I | PFEC_SS;
 export const ACCESS_RIGHTS = ACCESS_CODE | ACCESS_IMPLICIT;
 
 export const FAULT_NONE = 0;
+export const FAULT_UD = 6 << 16;
 export const FAULT_SS = 12 << 16;
 export const FAULT_GP = 13 << 16;
 export const FAULT_PF = 14 << 16;

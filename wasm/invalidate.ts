@@ -1,9 +1,9 @@
 // Removing cached translations of one vCPU. See src/mmu/invalidate.ts.
-import { FAULT_GP, FAULT_NONE } from "./fault";
+import { FAULT_GP, FAULT_NONE, FAULT_UD } from "./fault";
 import { CR4_PCIDE } from "../src/arch/registers";
 import { ARR_DATA, ARR_FRAGMENTS, ARR_TAGS } from "../src/layout/array";
 import { TAG_GLOBAL, TAG_PCID, TAG_PCID_SHIFT, TAG_SIZE, TAG_SIZE_SHIFT, TLBD_HI_4M, TLBD_HI_LEVEL_SHIFT } from "../src/layout/tlb";
-import { MODE_4LEVEL, MODE_5LEVEL, VCPU_ARRAYS, VCPU_ARRAY_LIST, VCPU_CR4, VCPU_MODE, VCPU_TAG_PCID } from "../src/layout/vcpu";
+import { FEAT_INVPCID, MODE_4LEVEL, MODE_5LEVEL, VCPU_ARRAYS, VCPU_ARRAY_LIST, VCPU_CR4, VCPU_FEATURES, VCPU_MODE, VCPU_TAG_PCID } from "../src/layout/vcpu";
 import { capacity, drop, dropAll, find, joined, setOf } from "./array";
 import { fastDropAll, fastDropPage } from "./fast-table";
 import { pscDropAddress, pscDropAll, pscDropPcid } from "./psc";
@@ -69,6 +69,7 @@ const INVPCID_ALL = 2;
 
 export function invpcid(v: i32, type: i32, d0Lo: i32, d0Hi: i32, vaHi: i32, vaLo: i32): i32 {
   const pcid = d0Lo & 0xfff, tagPcid = pcid << TAG_PCID_SHIFT;
+  if (!(load<i32>(v, VCPU_FEATURES) & FEAT_INVPCID)) return FAULT_UD;
   if (type < 0 || type > 3 || d0Hi != 0 || (d0Lo & ~0xfff) != 0) return FAULT_GP;
   const named = type == INVPCID_ADDRESS || type == INVPCID_CONTEXT;
   if (named && pcid != 0 && !(load<i32>(v, VCPU_CR4) & CR4_PCIDE)) return FAULT_GP;

@@ -23,7 +23,7 @@ export interface Accelerator {
    */
   runBatch(v: number, va: number, kind: number, size: number, from: number, to: number, extra: number): number;
   invlpg(v: number, vaHi: number, vaLo: number): void;
-  /** @returns FAULT_NONE or FAULT_GP */
+  /** @returns FAULT_NONE, FAULT_GP or FAULT_UD */
   invpcid(v: number, type: number, d0Lo: number, d0Hi: number, vaHi: number, vaLo: number): number;
   dropEverything(v: number): void;
   dropPcid(v: number, pcid: number): void;
