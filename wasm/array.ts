@@ -1,8 +1,8 @@
 // The set-associative array of src/cache/array.ts again, on the same bytes: lookup and fill, with every replacement policy.
 // `a` is the byte offset of an array's header; entries are numbered set * ways + way, as there. A tag is one 64-bit word: hi << 32 | lo.
 import {
-  ARRP_LRU, ARRP_NRU, ARRP_TREE_PLRU, ARR_CLOCK, ARR_FRAGMENTS, ARR_HINTS, ARR_HINT_MASK, ARR_LIVE, ARR_MASK, ARR_POLICY, ARR_REPL, ARR_REPL_WORDS, ARR_SETS, ARR_TAGS,
-  ARR_WAYS,
+  ARRP_LRU, ARRP_NRU, ARRP_TREE_PLRU, ARR_CAPACITY, ARR_CLOCK, ARR_FRAGMENTS, ARR_HINTS, ARR_HINT_MASK, ARR_LIVE, ARR_MASK, ARR_POLICY, ARR_REPL, ARR_REPL_WORDS, ARR_SETS, ARR_TAGS,
+  ARR_TOUCH, ARR_WAYS,
 } from "../src/layout/array";
 
 const LRU_CLOCK_LIMIT = 0x7fffffff;
@@ -83,11 +83,17 @@ export function victim(a: i32, set: i32): i32 {
   const policy = load<i32>(a, ARR_POLICY), ways = load<i32>(a, ARR_WAYS);
   const first = set * ways;
   if (policy == ARRP_LRU) return first + oldest(load<i32>(a, ARR_REPL) + (first << 2), ways);
-  const tags = load<i32>(a, ARR_TAGS) + (first << 3);
-  for (let k = 0; k < ways; k++) if (load<i32>(tags + (k << 3), 4) == 0) return first + k;
+  if (!full(a)) {
+    const tags = load<i32>(a, ARR_TAGS) + (first << 3);
+    for (let k = 0; k < ways; k++) if (load<i32>(tags + (k << 3), 4) == 0) return first + k;
+  }
   if (policy == ARRP_TREE_PLRU) return first + treeVictim(a, set, ways);
   if (policy == ARRP_NRU) return first + unreferenced(a, set, ways);
   return first + <i32>(<u32>xorshift(a) % <u32>ways);
+}
+
+@inline function full(a: i32): bool {
+  return load<i32>(a, ARR_LIVE) + load<i32>(a, ARR_LIVE + 4) + load<i32>(a, ARR_LIVE + 8) == load<i32>(a, ARR_CAPACITY);
 }
 
 export function place(a: i32, i: i32, tag: u64): void {
@@ -110,7 +116,7 @@ export function drop(a: i32, i: i32): void {
 }
 
 export function capacity(a: i32): i32 {
-  return load<i32>(a, ARR_SETS) * load<i32>(a, ARR_WAYS);
+  return load<i32>(a, ARR_CAPACITY);
 }
 
 export function dropAll(a: i32): void {
@@ -179,6 +185,12 @@ function renumber(a: i32): void {
 function touchTree(a: i32, i: i32): void {
   const ways = load<i32>(a, ARR_WAYS), set = i / ways;
   const bits = load<i32>(a, ARR_REPL) + ((set * load<i32>(a, ARR_REPL_WORDS)) << 2);
+  const masks = load<i32>(a, ARR_TOUCH);
+  if (masks != 0) {
+    const m = masks + ((i - set * ways) << 3);
+    store<i32>(bits, (load<i32>(bits) & load<i32>(m)) | load<i32>(m, 4));
+    return;
+  }
   for (let node = leaves(ways) + i - set * ways; node > 1; node >>>= 1) {
     const bit = (node >>> 1) - 1, word = bits + ((bit >>> 5) << 2), mask = 1 << (bit & 31);
     const old = load<i32>(word);

@@ -1,5 +1,6 @@
 // Many accesses a call: the loop over a batch of a trace. See src/machine/batch.ts. The columns are in machine memory, too.
 import { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE, FAULT_NONE } from "./fault";
+import { VCPU_OUT_LO } from "../src/layout/vcpu";
 import { access } from "./translate";
 
 const FETCH = 2;
@@ -13,24 +14,25 @@ const MODIFY = 3;
 /**
  * Make accesses `from` up to but not including `to`.
  *
- * @param va, kind, size - byte offsets of the columns: 8, 1 and 2 bytes an access
+ * @param va, kind, size - byte offsets of the columns: 8, 1 and 2 bytes an access @param pa - of the results, 8 bytes an access; 0 = not wanted
  * @returns `to`, or the index of the first access that faulted
  */
-export function runBatch(v: i32, va: i32, kind: i32, size: i32, from: i32, to: i32, extra: i32): i32 {
+export function runBatch(v: i32, va: i32, kind: i32, size: i32, pa: i32, from: i32, to: i32, extra: i32): i32 {
   for (let i = from; i < to; i++) {
-    if (one(v, load<u64>(va + (i << 3)), load<u8>(kind + i), load<u16>(size + (i << 1)), extra) != FAULT_NONE) return i;
+    if (one(v, load<u64>(va + (i << 3)), load<u8>(kind + i), load<u16>(size + (i << 1)), pa == 0 ? 0 : pa + (i << 3), extra) != FAULT_NONE) return i;
   }
   return to;
 }
 
 /** One access with all its pages; a modify loads, then stores. */
-function one(v: i32, va: u64, kind: i32, size: i32, extra: i32): i32 {
-  const fault = pages(v, va, size, accessOf(kind) | extra);
-  return kind == MODIFY && fault == FAULT_NONE ? pages(v, va, size, ACCESS_WRITE | extra) : fault;
+function one(v: i32, va: u64, kind: i32, size: i32, pa: i32, extra: i32): i32 {
+  const fault = pages(v, va, size, pa, accessOf(kind) | extra);
+  return kind == MODIFY && fault == FAULT_NONE ? pages(v, va, size, 0, ACCESS_WRITE | extra) : fault;
 }
 
-function pages(v: i32, va: u64, size: i32, what: i32): i32 {
+function pages(v: i32, va: u64, size: i32, pa: i32, what: i32): i32 {
   let fault = access(v, <i32>(va >> 32), <i32>va, what);
+  if (pa != 0 && fault == FAULT_NONE) store<u64>(pa, load<u64>(v, VCPU_OUT_LO));
   for (let left = (<i32>va & 0xfff) + size - 4096; left > 0 && fault == FAULT_NONE; left -= 4096) {
     va = (va & ~0xfff) + 4096;
     fault = access(v, <i32>(va >> 32), <i32>va, what);

@@ -18,10 +18,10 @@ export interface Accelerator {
   /**
    * Make accesses `from` up to but not including `to` of columns in machine memory, see `layColumns()`.
    *
-   * @param va - byte offset of the addresses; `kind`, `size` likewise @param extra - ACCESS_* bits added to each
+   * @param va - byte offset of the addresses; `kind`, `size` likewise @param pa - of the results, 0 = not wanted @param extra - ACCESS_* bits added to each
    * @returns `to`, or the index of the first access that faulted
    */
-  runBatch(v: number, va: number, kind: number, size: number, from: number, to: number, extra: number): number;
+  runBatch(v: number, va: number, kind: number, size: number, pa: number, from: number, to: number, extra: number): number;
   invlpg(v: number, vaHi: number, vaLo: number): void;
   /** @returns FAULT_NONE, FAULT_GP or FAULT_UD */
   invpcid(v: number, type: number, d0Lo: number, d0Hi: number, vaHi: number, vaLo: number): number;
@@ -69,15 +69,17 @@ export interface BatchColumns {
   readonly va: Int32Array;
   readonly kind: Uint8Array;
   readonly size: Uint16Array;
-  readonly offsets: { readonly va: number; readonly kind: number; readonly size: number };
+  readonly pa: Int32Array;
+  readonly offsets: { readonly va: number; readonly kind: number; readonly size: number; readonly pa: number };
 }
 
 /** Add room for a batch of at most `accesses` at the end of machine memory. Not part of the state: a snapshot need not keep it. */
 export function layColumns(views: Views, accesses: number): BatchColumns {
-  const va = views.grow(accesses * 11), size = va + accesses * 8, kind = size + accesses * 2;
+  const va = views.grow(accesses * 19), pa = va + accesses * 8, size = pa + accesses * 8, kind = size + accesses * 2;
   const buffer = views.memory.buffer;
   return {
     va: new Int32Array(buffer, va, accesses * 2), size: new Uint16Array(buffer, size, accesses), kind: new Uint8Array(buffer, kind, accesses),
-    offsets: { va, kind, size },
+    pa: new Int32Array(buffer, pa, accesses * 2),
+    offsets: { va, kind, size, pa },
   };
 }

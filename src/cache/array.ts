@@ -11,8 +11,8 @@
  */
 import { invariant } from '../errors.ts';
 import {
-  ARRP_LRU, ARRP_NRU, ARRP_RANDOM, ARRP_TREE_PLRU, ARR_CLOCK, ARR_FRAGMENTS, ARR_HINTS, ARR_HINT_MASK, ARR_LIVE, ARR_MASK, ARR_POLICY, ARR_REPL, ARR_REPL_WORDS,
-  ARR_SETS, ARR_TAGS, ARR_TAG_VALID, ARR_WAYS,
+  ARRP_LRU, ARRP_NRU, ARRP_RANDOM, ARRP_TREE_PLRU, ARR_CAPACITY, ARR_CLOCK, ARR_FRAGMENTS, ARR_HINTS, ARR_HINT_MASK, ARR_LIVE, ARR_MASK, ARR_POLICY, ARR_REPL, ARR_REPL_WORDS,
+  ARR_SETS, ARR_TAGS, ARR_TAG_VALID, ARR_TOUCH, ARR_WAYS,
 } from '../layout/array.ts';
 
 const LRU_CLOCK_LIMIT = 0x7fffffff;
@@ -75,11 +75,18 @@ export function victim(w: Int32Array, a: number, set: number): number {
   const policy = w[a + (ARR_POLICY >>> 2)], ways = w[a + (ARR_WAYS >>> 2)];
   const first = set * ways;
   if (policy === ARRP_LRU) return oldest(w, a, first, ways);
-  const tags = (w[a + (ARR_TAGS >>> 2)] >>> 2) + first * 2;
-  for (let k = 0; k < ways; k++) if (w[tags + k * 2 + 1] === 0) return first + k;
+  if (!full(w, a)) {
+    const tags = (w[a + (ARR_TAGS >>> 2)] >>> 2) + first * 2;
+    for (let k = 0; k < ways; k++) if (w[tags + k * 2 + 1] === 0) return first + k;
+  }
   if (policy === ARRP_TREE_PLRU) return first + treeVictim(w, a, set, ways);
   if (policy === ARRP_NRU) return first + unreferenced(w, a, set, ways);
   return first + (xorshift(w, a) >>> 0) % ways;
+}
+
+function full(w: Int32Array, a: number): boolean {
+  const live = a + (ARR_LIVE >>> 2);
+  return w[live] + w[live + 1] + w[live + 2] === w[a + (ARR_CAPACITY >>> 2)];
 }
 
 /** Put a tag into entry `i`, keeping the live counts. The caller writes the data. */
@@ -106,7 +113,7 @@ export function drop(w: Int32Array, a: number, i: number): void {
 
 /** Entries in all sets. */
 export function capacity(w: Int32Array, a: number): number {
-  return w[a + (ARR_SETS >>> 2)] * w[a + (ARR_WAYS >>> 2)];
+  return w[a + (ARR_CAPACITY >>> 2)];
 }
 
 /** Empty every entry. Replacement state other than stamps stays, as in hardware. */
@@ -151,6 +158,12 @@ function renumber(w: Int32Array, a: number): void {
 function touchTree(w: Int32Array, a: number, i: number): void {
   const ways = w[a + (ARR_WAYS >>> 2)], set = (i / ways) | 0;
   const bits = (w[a + (ARR_REPL >>> 2)] >>> 2) + set * w[a + (ARR_REPL_WORDS >>> 2)];
+  const masks = w[a + (ARR_TOUCH >>> 2)];
+  if (masks !== 0) {
+    const m = (masks >>> 2) + (i - set * ways) * 2;
+    w[bits] = w[bits] & w[m] | w[m + 1];
+    return;
+  }
   for (let node = leaves(ways) + i - set * ways; node > 1; node >>>= 1) {
     const bit = (node >>> 1) - 1, word = bits + (bit >>> 5), mask = 1 << (bit & 31);
     if (node & 1) w[word] &= ~mask;
@@ -203,6 +216,20 @@ export function replacementWords(policy: number, ways: number): number {
   if (policy === ARRP_LRU) return ways;
   if (policy === ARRP_RANDOM) return 0;
   return (policy === ARRP_TREE_PLRU ? Math.max(1, leaves(ways) - 1) : ways) + 31 >>> 5;
+}
+
+/** ARR_TOUCH of a tree with at most 32 leaves. */
+export function treeMasks(ways: number): number[] {
+  const masks: number[] = [];
+  for (let k = 0; k < ways; k++) {
+    let keep = -1, set = 0;
+    for (let node = leaves(ways) + k; node > 1; node >>>= 1) {
+      keep &= ~(1 << ((node >>> 1) - 1));
+      if (!(node & 1)) set |= 1 << ((node >>> 1) - 1);
+    }
+    masks.push(keep, set);
+  }
+  return masks;
 }
 
 /** Check AR1 to AR4. @throws InvariantError */

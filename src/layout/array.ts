@@ -18,7 +18,9 @@ export const ARR_REPL_WORDS = 48; //words of replacement state a set
 export const ARR_HOLDS = 52; //    TLB: bit s set = holds pages of size code s
 export const ARR_HINTS = 56; //    byte offset of the hints, 0 = none: where a tag was seen last, by its low bits; verified at every use
 export const ARR_HINT_MASK = 60; //number of hints - 1
-export const ARR_BYTES = 64;
+export const ARR_TOUCH = 64; //    tree-PLRU of up to 32 ways: byte offset of two words a way, bits of the set's word to keep and to set; else 0
+export const ARR_CAPACITY = 68; // sets * ways
+export const ARR_BYTES = 80;
 
 export const ARRP_LRU = 0; //      state: a stamp per way
 export const ARRP_TREE_PLRU = 1; //state: heap-ordered bits, node n at bit n - 1

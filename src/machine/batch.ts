@@ -1,5 +1,6 @@
 /** Many accesses a call: the loop over a batch of a trace, with everything that a single access does. */
 import { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE, FAULT_NONE } from '../arch/fault.ts';
+import { VCPU_OUT_HI, VCPU_OUT_LO } from '../layout/vcpu.ts';
 import type { Views } from '../memory/views.ts';
 import { access } from './span.ts';
 
@@ -12,6 +13,8 @@ export interface Columns {
   readonly va: Int32Array;
   readonly kind: Uint8Array;
   readonly size: Uint16Array;
+  /** Results, if wanted: the physical address of the first byte, as low and high words. The row of an access whose first page faults is left alone. */
+  readonly pa?: Int32Array | undefined;
 }
 
 /**
@@ -21,11 +24,15 @@ export interface Columns {
  * @returns `to`, or the index of the first access that faulted (it can be made again)
  */
 export function runBatch(s: Views, v: number, columns: Columns, from: number, to: number, extra: number): number {
-  const { va, kind, size } = columns;
+  const { va, kind, size, pa } = columns, w = s.w;
   for (let i = from; i < to; i++) {
     const lo = va[2 * i], hi = va[2 * i + 1], k = kind[i];
     const what = ACCESS_OF_KIND[k] | extra;
     let fault = access(s, v, hi, lo, what);
+    if (pa !== undefined && fault === FAULT_NONE) {
+      pa[2 * i] = w[v + (VCPU_OUT_LO >>> 2)];
+      pa[2 * i + 1] = w[v + (VCPU_OUT_HI >>> 2)];
+    }
     if ((lo & 0xfff) + size[i] > 4096 && fault === FAULT_NONE) fault = rest(s, v, hi, lo, size[i], what);
     if (k === MODIFY && fault === FAULT_NONE) {
       fault = access(s, v, hi, lo, ACCESS_WRITE | extra);

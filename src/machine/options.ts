@@ -5,7 +5,7 @@ import {
   FEAT_AMD, FEAT_CET, FEAT_INVPCID, FEAT_LA57, FEAT_LONG, FEAT_NX, FEAT_PAE, FEAT_PAGE1G, FEAT_PCID, FEAT_PGE, FEAT_PKS, FEAT_PKU,
   FEAT_PSE, FEAT_PSE36, FEAT_SMAP, FEAT_SMEP,
 } from '../layout/vcpu.ts';
-import { replacementWords } from '../cache/array.ts';
+import { replacementWords, treeMasks } from '../cache/array.ts';
 import { figure, type CpuModel, type Geometry, type PageSize, type Replacement } from '../cost/cpu-model.ts';
 import { checkHostModel, type HostModel } from '../cost/host-model.ts';
 import { checkCpuModel } from '../cost/preset-check.ts';
@@ -133,6 +133,7 @@ export function configure(options: MachineOptions): MachineConfig {
     ramBytes: extents.filter(e => e.kind === 'ram').map(e => e.frames * FRAME_BYTES),
     buffer: oneOf(options.buffer ?? 'auto', 'buffer', ['auto', 'shared', 'plain']),
     replacementWords,
+    treeMasks,
   };
   return { cpu, paging, extents, plan };
 }

@@ -6,7 +6,8 @@
  */
 import { ConfigError } from '../errors.ts';
 import {
-  ARRP_RANDOM, ARR_BYTES, ARR_CLOCK, ARR_DATA, ARR_HINTS, ARR_HINT_MASK, ARR_HOLDS, ARR_MASK, ARR_POLICY, ARR_REPL, ARR_REPL_WORDS, ARR_SETS, ARR_TAGS, ARR_WAYS,
+  ARRP_RANDOM, ARRP_TREE_PLRU, ARR_BYTES, ARR_CAPACITY, ARR_CLOCK, ARR_DATA, ARR_HINTS, ARR_HINT_MASK, ARR_HOLDS, ARR_MASK, ARR_POLICY, ARR_REPL, ARR_REPL_WORDS, ARR_SETS, ARR_TAGS, ARR_TOUCH,
+  ARR_WAYS,
 } from '../layout/array.ts';
 import { EXT_MAX, EXT_STRIDE } from '../layout/extent.ts';
 import { FAST_BYTES, FAST_EMPTY, FAST_STRIDE } from '../layout/fast-table.ts';
@@ -63,6 +64,8 @@ export interface StatePlan {
   readonly buffer: BufferKind;
   /** Words of replacement state a set, by policy and ways: the cache layer's business. */
   readonly replacementWords: (policy: number, ways: number) => number;
+  /** Tree-PLRU in one word: for each way, the bits to keep and the bits to set when it is used. */
+  readonly treeMasks: (ways: number) => readonly number[];
 }
 
 const align = (n: number, to: number): number => Math.ceil(n / to) * to;
@@ -195,6 +198,12 @@ function layArray(r: Ruler, a: ArrayPlan, withData: boolean, plan: StatePlan): n
   r.put(header + ARR_DATA, withData ? r.region(entries * 8) : 0);
   r.put(header + ARR_REPL, r.region(a.sets * words * 4));
   r.put(header + ARR_REPL_WORDS, words);
+  r.put(header + ARR_CAPACITY, entries);
+  if (a.policy === ARRP_TREE_PLRU && words === 1) {
+    const masks = r.region(a.ways * 8);
+    r.put(header + ARR_TOUCH, masks);
+    r.put(masks, ...plan.treeMasks(a.ways));
+  }
   if (withData && a.ways >= HINTED_WAYS) {
     const hints = 2 ** Math.ceil(Math.log2(entries * 4));
     r.put(header + ARR_HINTS, r.region(hints * 4));

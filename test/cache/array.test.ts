@@ -5,7 +5,7 @@ import {
 } from '../../src/cache/array.ts';
 import { InvariantError } from '../../src/errors.ts';
 import {
-  ARRP_LRU, ARRP_NRU, ARRP_RANDOM, ARRP_TREE_PLRU, ARR_BYTES, ARR_CLOCK, ARR_FRAGMENTS, ARR_LIVE, ARR_MASK, ARR_POLICY, ARR_REPL,
+  ARRP_LRU, ARRP_NRU, ARRP_RANDOM, ARRP_TREE_PLRU, ARR_BYTES, ARR_CAPACITY, ARR_CLOCK, ARR_FRAGMENTS, ARR_LIVE, ARR_MASK, ARR_POLICY, ARR_REPL,
   ARR_REPL_WORDS, ARR_SETS, ARR_TAGS, ARR_TAG_VALID, ARR_WAYS,
 } from '../../src/layout/array.ts';
 import { makeOrder, POLICIES, Xorshift, type Order, type Policy } from '../mmu/tlb-oracle-array.ts';
@@ -23,6 +23,7 @@ function make(sets: number, ways: number, policy: Policy, seed = 1): Int32Array 
   const put = (field: number, value: number) => { w[A + (field >>> 2)] = value; };
   put(ARR_SETS, sets);
   put(ARR_WAYS, ways);
+  put(ARR_CAPACITY, sets * ways);
   put(ARR_MASK, Number.isInteger(Math.log2(sets)) ? sets - 1 : -1);
   put(ARR_POLICY, CODE[policy]);
   put(ARR_TAGS, tags * 4);

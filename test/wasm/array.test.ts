@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import * as ts from '../../src/cache/array.ts';
 import {
-  ARRP_LRU, ARRP_NRU, ARRP_RANDOM, ARRP_TREE_PLRU, ARR_BYTES, ARR_CLOCK, ARR_HINTS, ARR_HINT_MASK, ARR_MASK, ARR_POLICY, ARR_REPL, ARR_REPL_WORDS, ARR_SETS, ARR_TAGS,
+  ARRP_LRU, ARRP_NRU, ARRP_RANDOM, ARRP_TREE_PLRU, ARR_BYTES, ARR_CAPACITY, ARR_CLOCK, ARR_HINTS, ARR_HINT_MASK, ARR_MASK, ARR_POLICY, ARR_REPL, ARR_REPL_WORDS, ARR_SETS, ARR_TAGS,
   ARR_WAYS,
 } from '../../src/layout/array.ts';
 import { LAYOUT_VERSION } from '../../src/layout/header.ts';
@@ -39,6 +39,7 @@ function lay(w: Int32Array, sets: number, ways: number, policy: number, clock: n
   const put = (field: number, value: number) => { w[(a + field) >>> 2] = value; };
   put(ARR_SETS, sets);
   put(ARR_WAYS, ways);
+  put(ARR_CAPACITY, sets * ways);
   put(ARR_MASK, (sets & (sets - 1)) === 0 ? sets - 1 : -1);
   put(ARR_POLICY, policy);
   put(ARR_TAGS, tags);

@@ -216,7 +216,7 @@ export class Duel {
     // A batch goes on after each fault, as a caller that handles faults would.
     for (let from = 0; from < n; from++) {
       const a = runBatch(this.ts.machine.views, block >>> 2, this.ts.columns, from, n, extra);
-      const b = this.engine.runBatch(block, offsets.va, offsets.kind, offsets.size, from, n, extra);
+      const b = this.engine.runBatch(block, offsets.va, offsets.kind, offsets.size, offsets.pa, from, n, extra);
       if (a !== b) throw new Error(`batch: TypeScript stops at ${a}, wasm at ${b}`);
       from = a;
     }
