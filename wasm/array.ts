@@ -7,6 +7,7 @@ import {
 
 const LRU_CLOCK_LIMIT = 0x7fffffff;
 const SIZE_SHIFT = 25;
+const KEPT: u64 = <u64>0x86000000 << 32; // valid, and the size code
 const NUMBER_BITS: u64 = 0x1fff_ffff_ffff; // of a tag: the number that chooses the set
 
 /** Two words as one. Unsigned, and so must be the loads given to it: the optimizer takes a signed load as extended with its sign. */
@@ -28,15 +29,22 @@ const NUMBER_BITS: u64 = 0x1fff_ffff_ffff; // of a tag: the number that chooses 
   return i32x4.bitmask(v128.shuffle<i32>(inX, inY, 0, 2, 4, 6));
 }
 
-/** Way of the row of tags at `row` that holds `key` or `alt`, -1 if none. */
-@inline export function wayOf(row: i32, ways: i32, key: u64, alt: u64): i32 {
-  let k = 0;
-  if (ways >= 4) {
-    const own = i64x2.splat(key), other = i64x2.splat(alt);
-    for (; k + 4 <= ways; k += 4) {
-      const bits = match4(row + (k << 3), own, other);
-      if (bits != 0) return k + ctz(bits);
-    }
+/** Way of the row of tags at `row` that holds `key` or `alt`, -1 if none. No branch depends on where it is: that is not predictable. */
+export function wayOf(row: i32, ways: i32, key: u64, alt: u64): i32 {
+  if (ways < 4) return wayAfter(row, 0, ways, key, alt);
+  const own = i64x2.splat(key), other = i64x2.splat(alt);
+  let bits = match4(row, own, other);
+  if (ways >= 8) bits |= match4(row + 32, own, other) << 4;
+  if (ways >= 12) bits |= match4(row + 64, own, other) << 8;
+  if (bits != 0) return ctz(bits);
+  return ways == 4 || ways == 8 || ways == 12 ? -1 : wayAfter(row, min(ways & ~3, 12), ways, key, alt);
+}
+
+function wayAfter(row: i32, k: i32, ways: i32, key: u64, alt: u64): i32 {
+  const own = i64x2.splat(key), other = i64x2.splat(alt);
+  for (; k + 4 <= ways; k += 4) {
+    const bits = match4(row + (k << 3), own, other);
+    if (bits != 0) return k + ctz(bits);
   }
   for (; k < ways; k++) {
     const tag = load<u64>(row + (k << 3));
@@ -63,11 +71,23 @@ export function locate(a: i32, key: u64, alt: u64): i32 {
   return found;
 }
 
-@inline export function touch(a: i32, i: i32): void {
+/** Note a use of entry `i`. */
+export function touch(a: i32, i: i32): void {
+  const ways = load<i32>(a, ARR_WAYS), set = i / ways;
+  touchAt(a, set, i - set * ways, i);
+}
+
+/** The same where set and way are known; `i` is set * ways + way. */
+@inline export function touchAt(a: i32, set: i32, way: i32, i: i32): void {
   const policy = load<i32>(a, ARR_POLICY);
   if (policy == ARRP_LRU) touchStamp(a, i);
-  else if (policy == ARRP_TREE_PLRU) touchTree(a, i);
-  else if (policy == ARRP_NRU) touchReferenced(a, i);
+  else if (policy == ARRP_TREE_PLRU) {
+    const masks = load<i32>(a, ARR_TOUCH);
+    if (masks != 0) {
+      const bits = load<i32>(a, ARR_REPL) + (set << 2), m = masks + (way << 3);
+      store<i32>(bits, (load<i32>(bits) & load<i32>(m)) | load<i32>(m, 4));
+    } else touchTree(a, set, way);
+  } else if (policy == ARRP_NRU) touchReferenced(a, set, way);
 }
 
 @inline function touchStamp(a: i32, i: i32): void {
@@ -80,16 +100,26 @@ export function locate(a: i32, key: u64, alt: u64): i32 {
 }
 
 export function victim(a: i32, set: i32): i32 {
-  const policy = load<i32>(a, ARR_POLICY), ways = load<i32>(a, ARR_WAYS);
-  const first = set * ways;
-  if (policy == ARRP_LRU) return first + oldest(load<i32>(a, ARR_REPL) + (first << 2), ways);
+  const ways = load<i32>(a, ARR_WAYS);
+  return set * ways + victimWay(a, set, ways);
+}
+
+/** Way of `set` to be replaced next. */
+@inline export function victimWay(a: i32, set: i32, ways: i32): i32 {
+  const policy = load<i32>(a, ARR_POLICY);
+  if (policy == ARRP_LRU) return oldest(load<i32>(a, ARR_REPL) + ((set * ways) << 2), ways);
   if (!full(a)) {
-    const tags = load<i32>(a, ARR_TAGS) + (first << 3);
-    for (let k = 0; k < ways; k++) if (load<i32>(tags + (k << 3), 4) == 0) return first + k;
+    const k = emptyWay(load<i32>(a, ARR_TAGS) + ((set * ways) << 3), ways);
+    if (k >= 0) return k;
   }
-  if (policy == ARRP_TREE_PLRU) return first + treeVictim(a, set, ways);
-  if (policy == ARRP_NRU) return first + unreferenced(a, set, ways);
-  return first + <i32>(<u32>xorshift(a) % <u32>ways);
+  if (policy == ARRP_TREE_PLRU) return treeVictim(a, set, ways);
+  if (policy == ARRP_NRU) return unreferenced(a, set, ways);
+  return <i32>(<u32>xorshift(a) % <u32>ways);
+}
+
+function emptyWay(tags: i32, ways: i32): i32 {
+  for (let k = 0; k < ways; k++) if (load<i32>(tags + (k << 3), 4) == 0) return k;
+  return -1;
 }
 
 @inline function full(a: i32): bool {
@@ -100,8 +130,10 @@ export function place(a: i32, i: i32, tag: u64): void {
   const t = load<i32>(a, ARR_TAGS) + (i << 3);
   const old = load<u64>(t);
   store<u64>(t, tag);
-  addLive(a, <i32>(tag >> 32), 1);
-  if (old != 0) addLive(a, <i32>(old >> 32), -1);
+  if (((old ^ tag) & KEPT) != 0) { // most often a page makes room for one of its size
+    addLive(a, <i32>(tag >> 32), 1);
+    if (old != 0) addLive(a, <i32>(old >> 32), -1);
+  }
   const hints = load<i32>(a, ARR_HINTS);
   if (hints != 0) store<i32>(hints + ((<i32>tag & load<i32>(a, ARR_HINT_MASK)) << 2), i);
 }
@@ -135,14 +167,33 @@ export function dropAll(a: i32): void {
 
 /** Way of the least of the stamps at `s`, the first of equal ones (empty ways have 0). */
 @inline export function oldest(s: i32, ways: i32): i32 {
+  return ways == 12 ? oldest12(s) : ways == 4 ? oldest4(s) : oldestOf(s, ways);
+}
+
+@inline function least4(four: v128): v128 {
+  const m = i32x4.min_s(four, v128.shuffle<i32>(four, four, 2, 3, 0, 1));
+  return i32x4.min_s(m, v128.shuffle<i32>(m, m, 1, 0, 3, 2));
+}
+
+@inline function equal4(four: v128, m: v128): i32 {
+  return i32x4.bitmask(i32x4.eq(four, m));
+}
+
+@inline function oldest4(s: i32): i32 {
+  const four = v128.load(s);
+  return ctz(equal4(four, least4(four)));
+}
+
+@inline function oldest12(s: i32): i32 {
+  const x = v128.load(s), y = v128.load(s, 16), z = v128.load(s, 32), m = least4(i32x4.min_s(i32x4.min_s(x, y), z));
+  return ctz(equal4(x, m) | (equal4(y, m) << 4) | (equal4(z, m) << 8));
+}
+
+function oldestOf(s: i32, ways: i32): i32 {
   let k = 0, best = 0, least = i32.MAX_VALUE;
   for (; k + 4 <= ways; k += 4) {
-    const four = v128.load(s + (k << 2));
-    let m = i32x4.min_s(four, v128.shuffle<i32>(four, four, 2, 3, 0, 1));
-    m = i32x4.min_s(m, v128.shuffle<i32>(m, m, 1, 0, 3, 2));
-    const stamp = i32x4.extract_lane(m, 0);
-    const at = k + ctz(i32x4.bitmask(i32x4.eq(four, m)));
-    best = select(at, best, stamp < least);
+    const four = v128.load(s + (k << 2)), m = least4(four), stamp = i32x4.extract_lane(m, 0);
+    best = select(k + ctz(equal4(four, m)), best, stamp < least);
     least = min(stamp, least);
   }
   for (; k < ways; k++) {
@@ -152,6 +203,7 @@ export function dropAll(a: i32): void {
   }
   return best;
 }
+
 /** Stamps of each set anew from 1 in their order. Quadratic in ways, once in two billion touches; ranks are made from the high end of
  *  the clock so that no copy is needed: a stamp already renumbered is below `ways`, an old one keeps its order among the old. */
 function renumber(a: i32): void {
@@ -182,16 +234,9 @@ function renumber(a: i32): void {
   return ways <= 1 ? 1 : 1 << (32 - clz(ways - 1));
 }
 
-function touchTree(a: i32, i: i32): void {
-  const ways = load<i32>(a, ARR_WAYS), set = i / ways;
+function touchTree(a: i32, set: i32, way: i32): void {
   const bits = load<i32>(a, ARR_REPL) + ((set * load<i32>(a, ARR_REPL_WORDS)) << 2);
-  const masks = load<i32>(a, ARR_TOUCH);
-  if (masks != 0) {
-    const m = masks + ((i - set * ways) << 3);
-    store<i32>(bits, (load<i32>(bits) & load<i32>(m)) | load<i32>(m, 4));
-    return;
-  }
-  for (let node = leaves(ways) + i - set * ways; node > 1; node >>>= 1) {
+  for (let node = leaves(load<i32>(a, ARR_WAYS)) + way; node > 1; node >>>= 1) {
     const bit = (node >>> 1) - 1, word = bits + ((bit >>> 5) << 2), mask = 1 << (bit & 31);
     const old = load<i32>(word);
     store<i32>(word, node & 1 ? old & ~mask : old | mask);
@@ -210,9 +255,9 @@ function treeVictim(a: i32, set: i32, ways: i32): i32 {
   return node - n;
 }
 
-function touchReferenced(a: i32, i: i32): void {
-  const ways = load<i32>(a, ARR_WAYS), set = i / ways, words = load<i32>(a, ARR_REPL_WORDS);
-  const bits = load<i32>(a, ARR_REPL) + ((set * words) << 2), k = i - set * ways;
+function touchReferenced(a: i32, set: i32, k: i32): void {
+  const ways = load<i32>(a, ARR_WAYS), words = load<i32>(a, ARR_REPL_WORDS);
+  const bits = load<i32>(a, ARR_REPL) + ((set * words) << 2);
   const own = bits + ((k >>> 5) << 2);
   store<i32>(own, load<i32>(own) | (1 << (k & 31)));
   for (let n = 0; n < ways; n++) if (!((load<i32>(bits + ((n >>> 5) << 2)) >>> (n & 31)) & 1)) return;

@@ -61,6 +61,16 @@ export const VCPU_TRAIL_VALUE_LO = 348;
 export const VCPU_TRAIL_VALUE_HI = 368;
 export const VCPU_TRAIL_ACC = 388; // rights accumulated down to and including the entry
 
+// Memos: the entry of the first TLB level touched last, so that repeating the hit need not search. Three slots of 16 bytes: the linear address
+// with bits 11:0 set (0 = none), then the entry: TLB data narrowed to the 4K frame of that address, without the bits of TLBD_HI_* above the
+// address, and its size code at MEMO_SIZE_SHIFT of the high word.
+export const VCPU_MEMO = 416;
+export const VCPU_MEMO_OF = 464; //  for load, store, fetch: offset in the block of the slot they use. 0 = none: CR0 has no address's bits 11:0
+export const VCPU_MEMO_ON = 476; //  0 = memos stay empty: protection keys are in force
+export const MEMO_BYTES = 16;
+export const MEMO_ENTRY = 8; //      offset of the entry in a slot
+export const MEMO_SIZE_SHIFT = 28;
+
 // Counters: 64-bit, low word first. See counter.ts.
 export const VCPU_COUNTERS = 512;
 

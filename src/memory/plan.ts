@@ -18,8 +18,8 @@ import {
   HDR_ATOMIC, LAYOUT_VERSION, MAGIC_VALUE,
 } from '../layout/header.ts';
 import {
-  PROBE_BYTES, PROBE_FILL, PROBE_LEVEL_BYTES, PROBE_SERVICE_BYTES, PROBE_SIZE, VCPU_ARRAYS, VCPU_ARRAY_LIST, VCPU_BYTES, VCPU_CACHES,
-  VCPU_FAST, VCPU_FEATURES, VCPU_NODE, VCPU_PABITS, VCPU_PROBES, VCPU_PSC, VCPU_TIMED, VCPU_TLB_CYCLES, VCPU_TLB_LEVELS,
+  PROBE_BYTES, PROBE_FILL, PROBE_LEVEL_BYTES, PROBE_SERVICE_BYTES, PROBE_SIZE, MEMO_BYTES, VCPU_ARRAYS, VCPU_ARRAY_LIST, VCPU_BYTES, VCPU_CACHES,
+  VCPU_FAST, VCPU_FEATURES, VCPU_MEMO, VCPU_MEMO_OF, VCPU_NODE, VCPU_PABITS, VCPU_PROBES, VCPU_PSC, VCPU_TIMED, VCPU_TLB_CYCLES, VCPU_TLB_LEVELS,
 } from '../layout/vcpu.ts';
 import { Views, WASM_PAGE_BYTES, type BufferKind } from './views.ts';
 
@@ -175,7 +175,23 @@ function layTlbs(r: Ruler, plan: StatePlan, v: number): void {
   r.put(v + VCPU_TLB_LEVELS, plan.tlb.length);
   r.put(v + VCPU_ARRAYS, list.length);
   r.put(v + VCPU_ARRAY_LIST, ...list);
+  r.put(v + VCPU_MEMO_OF, ...memoSlots(plan));
   r.put(v + VCPU_TLB_CYCLES, ...plan.tlb.map(level => level.cycles));
+}
+
+/**
+ * Slot of the memo of each service. A slot serves services that use the very same first-level structures: then the entry touched last is the
+ * same for all of them. Services that share some structures but not all have no memo, nor has anyone if accesses are priced after the hit.
+ */
+function memoSlots(plan: StatePlan): number[] {
+  const arrays = plan.tlb[0]?.arrays ?? [];
+  const used = SIZES.map(service => arrays.map(t => (t.serves >>> service) & 1));
+  const same = (s: number, t: number) => used[s].every((uses, k) => uses === used[t][k]);
+  const apart = (s: number, t: number) => used[s].every((uses, k) => !(uses && used[t][k]));
+  return used.map((_, s) => {
+    const sound = !plan.data && used.every((_, t) => same(s, t) || apart(s, t));
+    return sound ? VCPU_MEMO + used.findIndex((_, t) => same(s, t)) * MEMO_BYTES : 0;
+  });
 }
 
 /** Size code a page of size code `size` is held as among these structures, -1 for not at all. */

@@ -1,0 +1,41 @@
+// The batch loop of timed mode in 64-bit paging where data accesses are not priced: nearly every access repeats one of the memos.
+import { ACCESS_FETCH, ACCESS_RIGHTS, ACCESS_WRITE, FAULT_NONE } from "./fault";
+import { HDR_DATA } from "../src/layout/header";
+import { MODE_4LEVEL, MODE_5LEVEL, VCPU_MODE, VCPU_OUT_CYCLES, VCPU_OUT_LO, VCPU_RIGHTS, VCPU_TIMED, VCPU_TLB_CYCLES } from "../src/layout/vcpu";
+import { accessOf, FETCH, one } from "./batch";
+import { memoAddress, memoEntry, memoMatches, memoSlot } from "./memo";
+import { permits } from "./rights";
+import { anew, repeated } from "./translate";
+
+/** May a batch of a vCPU take this loop? */
+export function swift(v: i32, extra: i32): bool {
+  return load<i32>(v, VCPU_TIMED) && load<i32>(v, VCPU_MODE) >= MODE_4LEVEL && !load<i32>(0, HDR_DATA) && !(extra & (ACCESS_WRITE | ACCESS_FETCH));
+}
+
+/** runBatch() where swift() says so. */
+export function runSwift(v: i32, va: i32, kind: i32, size: i32, pa: i32, from: i32, to: i32, extra: i32): i32 {
+  const rights = v + VCPU_RIGHTS + ((extra & ACCESS_RIGHTS) << 3);
+  for (let i = from; i < to; i++) {
+    const x = load<u64>(va + (i << 3)), k = <i32>load<u8>(kind + i), bytes = <i32>load<u16>(size + (i << 1));
+    const within = i32((<i32>x & 0xfff) + bytes <= 4096) & i32(k <= FETCH);
+    const slot = memoSlot(v, k), row = rights + (accessOf(k) << 3), entry = memoEntry(slot);
+    if (within & i32(memoMatches(slot, x)) & i32(permits(row, <i32>entry))) {
+      repeated(v, k, x, entry);
+      store<i32>(v, load<i32>(v, VCPU_TLB_CYCLES), VCPU_OUT_CYCLES);
+      if (pa != 0) store<u64>(pa + (i << 3), memoAddress(entry, x));
+      continue;
+    }
+    let fault = FAULT_NONE;
+    if (within & i32(canonical64(v, x))) {
+      fault = anew(v, k, x, accessOf(k) | extra, row);
+      if (pa != 0 && fault == FAULT_NONE) store<u64>(pa + (i << 3), load<u64>(v, VCPU_OUT_LO));
+    } else fault = one(v, x, k, bytes, pa == 0 ? 0 : pa + (i << 3), extra);
+    if (fault != FAULT_NONE) return i;
+  }
+  return to;
+}
+
+@inline function canonical64(v: i32, va: u64): bool {
+  const unused: u64 = load<i32>(v, VCPU_MODE) == MODE_5LEVEL ? 7 : 16;
+  return <u64>((<i64>(va << unused)) >> unused) == va;
+}
