@@ -29,13 +29,19 @@ const NUMBER_BITS: u64 = 0x1fff_ffff_ffff; // of a tag: the number that chooses 
   return i32x4.bitmask(v128.shuffle<i32>(inX, inY, 0, 2, 4, 6));
 }
 
-/** Way of the row of tags at `row` that holds `key` or `alt`, -1 if none. No branch depends on where it is: that is not predictable. */
-export function wayOf(row: i32, ways: i32, key: u64, alt: u64): i32 {
-  if (ways < 4) return wayAfter(row, 0, ways, key, alt);
+/** Bit k set: way k of the first 4, 8 or 12 of at least 4 `ways` holds `key` or `alt`. */
+@inline export function matches(row: i32, ways: i32, key: u64, alt: u64): i32 {
   const own = i64x2.splat(key), other = i64x2.splat(alt);
   let bits = match4(row, own, other);
   if (ways >= 8) bits |= match4(row + 32, own, other) << 4;
   if (ways >= 12) bits |= match4(row + 64, own, other) << 8;
+  return bits;
+}
+
+/** Way of the row of tags at `row` that holds `key` or `alt`, -1 if none. No branch depends on where it is: that is not predictable. */
+export function wayOf(row: i32, ways: i32, key: u64, alt: u64): i32 {
+  if (ways < 4) return wayAfter(row, 0, ways, key, alt);
+  const bits = matches(row, ways, key, alt);
   if (bits != 0) return ctz(bits);
   return ways == 4 || ways == 8 || ways == 12 ? -1 : wayAfter(row, min(ways & ~3, 12), ways, key, alt);
 }
@@ -80,7 +86,7 @@ export function touch(a: i32, i: i32): void {
 /** The same where set and way are known; `i` is set * ways + way. */
 @inline export function touchAt(a: i32, set: i32, way: i32, i: i32): void {
   const policy = load<i32>(a, ARR_POLICY);
-  if (policy == ARRP_LRU) touchStamp(a, i);
+  if (policy == ARRP_LRU) touchStamp(a, load<i32>(a, ARR_REPL) + (i << 2));
   else if (policy == ARRP_TREE_PLRU) {
     const masks = load<i32>(a, ARR_TOUCH);
     if (masks != 0) {
@@ -90,11 +96,15 @@ export function touch(a: i32, i: i32): void {
   } else if (policy == ARRP_NRU) touchReferenced(a, set, way);
 }
 
-@inline function touchStamp(a: i32, i: i32): void {
-  const stamp = load<i32>(a, ARR_REPL) + (i << 2), clock = load<i32>(a, ARR_CLOCK);
-  if (load<i32>(stamp) == clock && clock != 0) return;
-  if (clock == LRU_CLOCK_LIMIT) renumber(a);
-  const now = load<i32>(a, ARR_CLOCK) + 1;
+/** @param stamp - byte offset of the entry's */
+@inline export function touchStamp(a: i32, stamp: i32): void {
+  let now = load<i32>(a, ARR_CLOCK);
+  if (load<i32>(stamp) == now && now != 0) return;
+  if (now == LRU_CLOCK_LIMIT) {
+    renumber(a);
+    now = load<i32>(a, ARR_CLOCK);
+  }
+  now++;
   store<i32>(a, now, ARR_CLOCK);
   store<i32>(stamp, now);
 }
@@ -112,12 +122,13 @@ export function victim(a: i32, set: i32): i32 {
     const k = emptyWay(load<i32>(a, ARR_TAGS) + ((set * ways) << 3), ways);
     if (k >= 0) return k;
   }
-  if (policy == ARRP_TREE_PLRU) return treeVictim(a, set, ways);
+  if (policy == ARRP_TREE_PLRU) return treeVictim(load<i32>(a, ARR_REPL) + ((set * load<i32>(a, ARR_REPL_WORDS)) << 2), ways);
   if (policy == ARRP_NRU) return unreferenced(a, set, ways);
   return <i32>(<u32>xorshift(a) % <u32>ways);
 }
 
-function emptyWay(tags: i32, ways: i32): i32 {
+/** First empty way of a row of tags, -1 if none. */
+export function emptyWay(tags: i32, ways: i32): i32 {
   for (let k = 0; k < ways; k++) if (load<i32>(tags + (k << 3), 4) == 0) return k;
   return -1;
 }
@@ -243,8 +254,14 @@ function touchTree(a: i32, set: i32, way: i32): void {
   }
 }
 
-function treeVictim(a: i32, set: i32, ways: i32): i32 {
-  const bits = load<i32>(a, ARR_REPL) + ((set * load<i32>(a, ARR_REPL_WORDS)) << 2);
+/** @param bits - byte offset of the tree of the set */
+@inline export function treeVictim(bits: i32, ways: i32): i32 {
+  if (ways != 4) return treeVictimOf(bits, ways);
+  const b = load<i32>(bits), right = b & 1; // node 1; then node 2 or 3
+  return (right << 1) | ((b >>> (1 + right)) & 1);
+}
+
+function treeVictimOf(bits: i32, ways: i32): i32 {
   const n = leaves(ways);
   let node = 1;
   for (let below = n >>> 1; node < n; below >>>= 1) {

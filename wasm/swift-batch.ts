@@ -4,6 +4,7 @@ import { HDR_DATA } from "../src/layout/header";
 import { MODE_4LEVEL, MODE_5LEVEL, VCPU_MODE, VCPU_OUT_CYCLES, VCPU_OUT_LO, VCPU_RIGHTS, VCPU_TIMED, VCPU_TLB_CYCLES } from "../src/layout/vcpu";
 import { accessOf, FETCH, one } from "./batch";
 import { memoAddress, memoEntry, memoMatches, memoSlot } from "./memo";
+import { plainAnew, plainOf } from "./plain";
 import { permits } from "./rights";
 import { anew, repeated } from "./translate";
 
@@ -27,7 +28,8 @@ export function runSwift(v: i32, va: i32, kind: i32, size: i32, pa: i32, from: i
     }
     let fault = FAULT_NONE;
     if (within & i32(canonical64(v, x))) {
-      fault = anew(v, k, x, accessOf(k) | extra, row);
+      const d = plainOf(v, k);
+      fault = d != 0 ? plainAnew(v, d, k, x, accessOf(k) | extra, row) : anew(v, k, x, accessOf(k) | extra, row);
       if (pa != 0 && fault == FAULT_NONE) store<u64>(pa + (i << 3), load<u64>(v, VCPU_OUT_LO));
     } else fault = one(v, x, k, bytes, pa == 0 ? 0 : pa + (i << 3), extra);
     if (fault != FAULT_NONE) return i;

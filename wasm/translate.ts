@@ -4,7 +4,7 @@ import { CNT_AD_SETS, CNT_DEPTH, CNT_FAULTS, CNT_HITS, CNT_MISS_SIZE, CNT_SLOW, 
 import { FAST_PA, FAST_READ, FAST_WRITE } from "../src/layout/fast-table";
 import { HDR_HOST_LEVEL } from "../src/layout/header";
 import {
-  MODE_4LEVEL, MODE_LEGACY, MODE_NONE, VCPU_CR2_LO, VCPU_MODE, VCPU_OUT_CYCLES, VCPU_OUT_DATA_LO, VCPU_OUT_GLOBAL, VCPU_OUT_HIT, VCPU_OUT_LEVEL, VCPU_OUT_LO, VCPU_OUT_REFS, VCPU_OUT_SIZE,
+  MODE_4LEVEL, MODE_LEGACY, MODE_NONE, PLAIN_NEXT, VCPU_CR2_LO, VCPU_MODE, VCPU_OUT_CYCLES, VCPU_OUT_DATA_LO, VCPU_OUT_GLOBAL, VCPU_OUT_HIT, VCPU_OUT_LEVEL, VCPU_OUT_LO, VCPU_OUT_REFS, VCPU_OUT_SIZE,
   VCPU_OUT_START, VCPU_TAG_PCID, VCPU_TIMED, VCPU_TLB_CYCLES, VCPU_TLB_LEVELS,
 } from "../src/layout/vcpu";
 import { joined } from "./array";
@@ -14,6 +14,7 @@ import { fastClass, fastFill, fastHit, fastRow } from "./fast-table";
 import { canonical, dropFaulting } from "./invalidate";
 import { pscFill, pscStart } from "./psc";
 import { memoAddress, memoClear, memoEntry, memoMatches, memoPut, memoSize, memoSlot } from "./memo";
+import { plainFill } from "./plain";
 import { permits, rightsRow } from "./rights";
 import { addressOf, DATA_BITS, fillLevel, fragmentLo, globalIn, look, NO_ENTRY, probeList, REFUSED_ENTRY, serviceOf, sizeIn } from "./tlb";
 import { checkLeaf, findLeaf, markEntries, pageFault, walkRoot } from "./walk";
@@ -72,6 +73,26 @@ function searched(v: i32, service: i32, va: u64, access: i32, row: i32): i32 {
   store<i32>(v, 1, VCPU_OUT_HIT);
   count(v, CNT_HITS + service, 1);
   return FAULT_NONE;
+}
+
+/** The walk of an access through a plain TLB (plain.ts) that has no entry for the page, with its price. @param own - tag of the page */
+export function missedPlain(v: i32, d: i32, service: i32, va: u64, access: i32, own: u64): i32 {
+  memoClear(v, memoSlot(v, service));
+  count(v, CNT_SLOW + service, 1);
+  store<i32>(v, 0, VCPU_OUT_HIT);
+  const fault = walk(v, va, access, true);
+  if (fault == FAULT_NONE) {
+    pscFill(v, va);
+    const size = usableSize(v, <i32>va), data = load<u64>(v, VCPU_OUT_DATA_LO), isGlobal = load<i32>(v, VCPU_OUT_GLOBAL) != 0;
+    if (size == 0 && !isGlobal) {
+      plainFill(d, own, data);
+      plainFill(d + PLAIN_NEXT, own, data);
+    } else for (let l = 1; l <= 2; l++) fillLevel(v, probeList(v, service, l), va, size, data, isGlobal, true);
+    setAddress(v, va, size);
+    countMisses(v, 2, size);
+  }
+  charge(v, fault != FAULT_NONE);
+  return fault;
 }
 
 /** An access to a canonical address in 64-bit paging and timed mode, with its price, where the memo did not answer. */

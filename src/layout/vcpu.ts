@@ -74,6 +74,20 @@ export const MEMO_SIZE_SHIFT = 28;
 // Counters: 64-bit, low word first. See counter.ts.
 export const VCPU_COUNTERS = 512;
 
+// What a service needs of a TLB of the most usual shape, gathered from the arrays' headers: two levels, each of which holds 4K pages in one
+// set-associative array of 4, 8 or 12 ways and a power of two sets, replaced by LRU or by a tree in one word. Written once; 3 services.
+export const VCPU_PLAIN = 1024;
+export const PLAIN_BYTES = 64;
+export const PLAIN_A = 0; //         byte offset of the first level's array, 0 = another shape
+export const PLAIN_TAGS = 4; //      ... of its tags, data, replacement state, touch masks (0 = LRU); its sets - 1 and ways
+export const PLAIN_DATA = 8;
+export const PLAIN_REPL = 12;
+export const PLAIN_TOUCH = 16;
+export const PLAIN_MASK = 20;
+export const PLAIN_WAYS = 24;
+export const PLAIN_NEXT = 28; //     the same seven words for the second level: PLAIN_NEXT + PLAIN_*
+export const VCPU_LARGE = 1216; //   1 = an entry of a page larger than 4K may be held: set by fills, cleared when everything is dropped
+
 // Rights of an access, by (access & ACCESS_RIGHTS) >>> 1: 128 rows of 4 words.
 export const VCPU_RIGHTS = 2048;
 export const RIGHTS_NEED = 0; //     TLBD_* bits that must be set

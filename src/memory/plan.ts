@@ -6,7 +6,7 @@
  */
 import { ConfigError } from '../errors.ts';
 import {
-  ARRP_RANDOM, ARRP_TREE_PLRU, ARR_BYTES, ARR_CAPACITY, ARR_CLOCK, ARR_DATA, ARR_HINTS, ARR_HINT_MASK, ARR_HOLDS, ARR_MASK, ARR_POLICY, ARR_REPL, ARR_REPL_WORDS, ARR_SETS, ARR_TAGS, ARR_TOUCH,
+  ARRP_LRU, ARRP_RANDOM, ARRP_TREE_PLRU, ARR_BYTES, ARR_CAPACITY, ARR_CLOCK, ARR_DATA, ARR_HINTS, ARR_HINT_MASK, ARR_HOLDS, ARR_MASK, ARR_POLICY, ARR_REPL, ARR_REPL_WORDS, ARR_SETS, ARR_TAGS, ARR_TOUCH,
   ARR_WAYS,
 } from '../layout/array.ts';
 import { EXT_MAX, EXT_STRIDE } from '../layout/extent.ts';
@@ -19,7 +19,7 @@ import {
 } from '../layout/header.ts';
 import {
   PROBE_BYTES, PROBE_FILL, PROBE_LEVEL_BYTES, PROBE_SERVICE_BYTES, PROBE_SIZE, MEMO_BYTES, VCPU_ARRAYS, VCPU_ARRAY_LIST, VCPU_BYTES, VCPU_CACHES,
-  VCPU_FAST, VCPU_FEATURES, VCPU_MEMO, VCPU_MEMO_OF, VCPU_NODE, VCPU_PABITS, VCPU_PROBES, VCPU_PSC, VCPU_TIMED, VCPU_TLB_CYCLES, VCPU_TLB_LEVELS,
+  VCPU_FAST, VCPU_FEATURES, PLAIN_BYTES, PLAIN_NEXT, VCPU_MEMO, VCPU_MEMO_OF, VCPU_NODE, VCPU_PABITS, VCPU_PLAIN, VCPU_PROBES, VCPU_PSC, VCPU_TIMED, VCPU_TLB_CYCLES, VCPU_TLB_LEVELS,
 } from '../layout/vcpu.ts';
 import { Views, WASM_PAGE_BYTES, type BufferKind } from './views.ts';
 
@@ -171,12 +171,27 @@ function layTlbs(r: Ruler, plan: StatePlan, v: number): void {
       r.put(at + PROBE_FILL, ...SIZES.map(size => heldAs(serving.map(x => x.t), size, l === 0)));
     }
   });
+  for (let service = 0; service < 3; service++) {
+    const at = v + VCPU_PLAIN + service * PLAIN_BYTES, list = probes + service * PROBE_SERVICE_BYTES;
+    const levels = plan.tlb.map(level => level.arrays.filter(t => (t.serves >>> service) & 1 && t.holds & 1));
+    if (plan.tlb.length !== 2 || levels.some(arrays => arrays.length !== 1 || !isPlain(arrays[0]))) continue;
+    r.writes.push(w => [0, 1].forEach(l => {
+      const a = w[(list + l * PROBE_LEVEL_BYTES + PROBE_SIZE) >>> 2], of = [ARR_TAGS, ARR_DATA, ARR_REPL, ARR_TOUCH, ARR_MASK, ARR_WAYS];
+      [a, ...of.map(field => w[(a + field) >>> 2])].forEach((value, k) => { w[(at + l * PLAIN_NEXT >>> 2) + k] = value; });
+    }));
+  }
   r.put(v + VCPU_PROBES, probes);
   r.put(v + VCPU_TLB_LEVELS, plan.tlb.length);
   r.put(v + VCPU_ARRAYS, list.length);
   r.put(v + VCPU_ARRAY_LIST, ...list);
   r.put(v + VCPU_MEMO_OF, ...memoSlots(plan));
   r.put(v + VCPU_TLB_CYCLES, ...plan.tlb.map(level => level.cycles));
+}
+
+/** Has an array the shape that VCPU_PLAIN is about? */
+function isPlain(a: ArrayPlan): boolean {
+  const tree = a.policy === ARRP_TREE_PLRU;
+  return (a.sets & (a.sets - 1)) === 0 && a.ways % 4 === 0 && a.ways <= 12 && (tree || a.policy === ARRP_LRU);
 }
 
 /**

@@ -1,0 +1,99 @@
+// Accesses through a TLB of the most usual shape (VCPU_PLAIN in src/layout/vcpu.ts) that holds no large page: what searched(), beyondFirst(),
+// fillLevel() and charge() do, in a straight line. Whatever is out of the ordinary is left, untouched, to those.
+import { FAULT_NONE } from "./fault";
+import { ARR_CAPACITY, ARR_FRAGMENTS, ARR_LIVE } from "../src/layout/array";
+import { CNT_HITS, CNT_MISS_SIZE, CNT_SLOW } from "../src/layout/counter";
+import { TAG_GLOBAL, TAG_VALID, TLBD_HI_LEVEL_SHIFT } from "../src/layout/tlb";
+import {
+  PLAIN_A, PLAIN_BYTES, PLAIN_DATA, PLAIN_MASK, PLAIN_NEXT, PLAIN_REPL, PLAIN_TAGS, PLAIN_TOUCH, PLAIN_WAYS, VCPU_LARGE, VCPU_OUT_CYCLES,
+  VCPU_OUT_DATA_LO, VCPU_OUT_GLOBAL, VCPU_OUT_HIT, VCPU_OUT_LO, VCPU_OUT_SIZE, VCPU_PLAIN, VCPU_TAG_PCID, VCPU_TLB_CYCLES,
+} from "../src/layout/vcpu";
+import { emptyWay, matches, oldest, touchStamp, treeVictim } from "./array";
+import { count } from "./counters";
+import { memoClear, memoPut, memoSlot } from "./memo";
+import { refusedBy } from "./rights";
+import { NUMBER } from "./tlb";
+import { anew, missedPlain } from "./translate";
+
+const GLOBAL: u64 = <u64>TAG_GLOBAL << 32;
+const ADDRESS: u64 = 0xf_ffff_ffff_f000;
+const LEVEL_SHIFT: u64 = 32 + TLBD_HI_LEVEL_SHIFT;
+
+/** Byte offset of what the service needs, 0 if this module cannot serve it now. */
+@inline export function plainOf(v: i32, service: i32): i32 {
+  const d = v + VCPU_PLAIN + service * PLAIN_BYTES;
+  return select(0, d, load<i32>(v, VCPU_LARGE) | i32(load<i32>(d, PLAIN_A) == 0));
+}
+
+/**
+ * anew() for such a TLB: an access to a canonical address in timed mode that no memo answers, with its price. Data accesses have none.
+ *
+ * @param d - from plainOf() @param row - of the rights table
+ */
+export function plainAnew(v: i32, d: i32, service: i32, va: u64, access: i32, row: i32): i32 {
+  const number = (va >> 12) & NUMBER, global = number | (<u64>(<u32>(TAG_VALID | TAG_GLOBAL)) << 32);
+  const own = number | (<u64>(<u32>(TAG_VALID | load<i32>(v, VCPU_TAG_PCID))) << 32);
+  const ways = load<i32>(d, PLAIN_WAYS), set = <i32>number & load<i32>(d, PLAIN_MASK), first = set * ways;
+  const bits = matches(load<i32>(d, PLAIN_TAGS) + (first << 3), ways, own, global);
+  if (bits == 0) return plainMissed(v, d, service, va, access, row, own, global);
+  const k = ctz(bits), data = load<u64>(load<i32>(d, PLAIN_DATA) + ((first + k) << 3));
+  if (refusedBy(row, <i32>data)) return anew(v, service, va, access, row);
+  plainTouch(d, set, k, first + k);
+  const pa = (data & ADDRESS) | (va & 0xfff);
+  memoPut(v, memoSlot(v, service), va, 0, data, pa);
+  store<u64>(v, pa, VCPU_OUT_LO);
+  store<u64>(v, <u64>1 << 32, VCPU_OUT_SIZE); // and VCPU_OUT_HIT
+  store<i32>(v, load<i32>(v, VCPU_TLB_CYCLES), VCPU_OUT_CYCLES);
+  count(v, CNT_HITS + service, 1);
+  return FAULT_NONE;
+}
+
+/** The first level has no entry for the page. */
+function plainMissed(v: i32, d: i32, service: i32, va: u64, access: i32, row: i32, own: u64, global: u64): i32 {
+  const n = d + PLAIN_NEXT, ways = load<i32>(n, PLAIN_WAYS), set = <i32>own & load<i32>(n, PLAIN_MASK), first = set * ways;
+  const tags = load<i32>(n, PLAIN_TAGS) + (first << 3), bits = matches(tags, ways, own, global);
+  if (bits == 0) return missedPlain(v, d, service, va, access, own);
+  const k = ctz(bits), tag = load<u64>(tags + (k << 3)), data = load<u64>(load<i32>(n, PLAIN_DATA) + ((first + k) << 3));
+  if (i32((tag & GLOBAL) != 0) | refusedBy(row, <i32>data)) return anew(v, service, va, access, row);
+  memoClear(v, memoSlot(v, service));
+  plainTouch(n, set, k, first + k);
+  plainFill(d, own, data);
+  store<u64>(v, data, VCPU_OUT_DATA_LO);
+  store<u64>(v, <u64>2 << 32, VCPU_OUT_SIZE); // and VCPU_OUT_HIT
+  store<i32>(v, 0, VCPU_OUT_GLOBAL);
+  store<u64>(v, (data & ADDRESS) | (va & 0xfff), VCPU_OUT_LO);
+  store<i32>(v, load<i32>(v, VCPU_TLB_CYCLES + 4), VCPU_OUT_CYCLES);
+  count(v, CNT_SLOW + service, 1);
+  count(v, CNT_HITS + 3 + service, 1);
+  count(v, CNT_MISS_SIZE, 1);
+  return FAULT_NONE;
+}
+
+/** Put a 4K translation of one PCID into a level that has none for the page. */
+@inline export function plainFill(d: i32, tag: u64, data: u64): void {
+  const a = load<i32>(d, PLAIN_A), ways = load<i32>(d, PLAIN_WAYS), set = <i32>tag & load<i32>(d, PLAIN_MASK), first = set * ways;
+  const k = plainVictim(d, a, set, first, ways), i = first + k, t = load<i32>(d, PLAIN_TAGS) + (i << 3);
+  if (load<u64>(t) == 0) store<i32>(a, load<i32>(a, ARR_LIVE) + 1, ARR_LIVE);
+  store<u64>(t, tag);
+  store<u64>(load<i32>(d, PLAIN_DATA) + (i << 3), data);
+  if ((data >> LEVEL_SHIFT) != 1) store<i32>(a, 1, ARR_FRAGMENTS);
+  plainTouch(d, set, k, i);
+}
+
+@inline function plainVictim(d: i32, a: i32, set: i32, first: i32, ways: i32): i32 {
+  const touch = load<i32>(d, PLAIN_TOUCH), repl = load<i32>(d, PLAIN_REPL);
+  if (touch == 0) return oldest(repl + (first << 2), ways);
+  if (load<i32>(a, ARR_LIVE) != load<i32>(a, ARR_CAPACITY)) {
+    const k = emptyWay(load<i32>(d, PLAIN_TAGS) + (first << 3), ways);
+    if (k >= 0) return k;
+  }
+  return treeVictim(repl + (set << 2), ways);
+}
+
+@inline function plainTouch(d: i32, set: i32, k: i32, i: i32): void {
+  const touch = load<i32>(d, PLAIN_TOUCH), repl = load<i32>(d, PLAIN_REPL);
+  if (touch != 0) {
+    const bits = repl + (set << 2), m = touch + (k << 3);
+    store<i32>(bits, (load<i32>(bits) & load<i32>(m)) | load<i32>(m, 4));
+  } else touchStamp(load<i32>(d, PLAIN_A), repl + (i << 2));
+}
