@@ -33,7 +33,10 @@ export function charge(v: i32, faulted: bool): void {
 function chargeWalk(v: i32, refs: i32, faulted: bool): i32 {
   const host = load<i32>(0, HDR_HOST) != 0;
   let fixed = load<i32>(0, HDR_WALK_CYCLES), loads = 0;
-  for (let level = load<i32>(v, VCPU_OUT_START), n = refs; n > 0; level--, n--) {
+  if (load<i32>(0, HDR_DATA_CACHES) == 0 && !host && load<i32>(0, HDR_NODES) < 2) {
+    count(v, CNT_REF_HITS + IN_MEMORY, refs);
+    loads = refs * load<i32>(0, HDR_MEMORY_CYCLES);
+  } else for (let level = load<i32>(v, VCPU_OUT_START), n = refs; n > 0; level--, n--) {
     const t = v + (level << 2), pa = joined(load<u32>(t, VCPU_TRAIL_HI - 4), load<u32>(t, VCPU_TRAIL_LO - 4));
     if (host) loads += loadLine(v, hostEntry(pa), CNT_HOST_HITS);
     loads += loadLine(v, pa, CNT_REF_HITS);

@@ -17,6 +17,7 @@ import { memoAddress, memoClear, memoEntry, memoMatches, memoPut, memoSize, memo
 import { plainFill } from "./plain";
 import { permits, rightsRow } from "./rights";
 import { addressOf, DATA_BITS, fillLevel, fragmentLo, globalIn, look, NO_ENTRY, probeList, REFUSED_ENTRY, serviceOf, sizeIn } from "./tlb";
+import { findLeafLong } from "./walk-long";
 import { checkLeaf, findLeaf, markEntries, pageFault, walkRoot } from "./walk";
 
 /** Translate and price one access inside a 4K page. @returns FAULT_NONE or a fault */
@@ -202,7 +203,7 @@ function walk(v: i32, va: u64, access: i32, cached: bool): i32 {
     if (!walkRoot(v, va)) fault = pageFault(v, access, 0);
     else {
       if (cached) pscStart(v, va);
-      fault = findLeaf(v, va, access);
+      fault = load<i32>(v, VCPU_MODE) >= MODE_4LEVEL ? findLeafLong(v, va, access) : findLeaf(v, va, access);
       if (fault == FAULT_NONE) fault = checkLeaf(v, access);
     }
     if (fault == FAULT_NONE) changed = markEntries(v, access);
