@@ -190,7 +190,7 @@ export function dropAll(a: i32): void {
   return i32x4.bitmask(i32x4.eq(four, m));
 }
 
-@inline function oldest4(s: i32): i32 {
+@inline export function oldest4(s: i32): i32 {
   const four = v128.load(s);
   return ctz(equal4(four, least4(four)));
 }

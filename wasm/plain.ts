@@ -6,17 +6,20 @@ import { CNT_HITS, CNT_MISS_SIZE, CNT_SLOW } from "../src/layout/counter";
 import { TAG_GLOBAL, TAG_VALID, TLBD_HI_LEVEL_SHIFT } from "../src/layout/tlb";
 import {
   PLAIN_A, PLAIN_BYTES, PLAIN_DATA, PLAIN_MASK, PLAIN_NEXT, PLAIN_REPL, PLAIN_TAGS, PLAIN_TOUCH, PLAIN_WAYS, VCPU_LARGE, VCPU_OUT_CYCLES,
-  VCPU_OUT_DATA_LO, VCPU_OUT_GLOBAL, VCPU_OUT_HIT, VCPU_OUT_LO, VCPU_OUT_SIZE, VCPU_PLAIN, VCPU_TAG_PCID, VCPU_TLB_CYCLES,
+  VCPU_OUT_LO, VCPU_OUT_SIZE, VCPU_PLAIN, VCPU_TAG_PCID, VCPU_TLB_CYCLES,
 } from "../src/layout/vcpu";
 import { emptyWay, matches, oldest, touchStamp, treeVictim } from "./array";
 import { count } from "./counters";
 import { memoClear, memoPut, memoSlot } from "./memo";
 import { refusedBy } from "./rights";
 import { NUMBER } from "./tlb";
-import { anew, missedPlain } from "./translate";
+import { plainWalk } from "./plain-walk";
+import { anew } from "./translate";
 
 const GLOBAL: u64 = <u64>TAG_GLOBAL << 32;
 const ADDRESS: u64 = 0xf_ffff_ffff_f000;
+/** Marks a fault where a physical address could be. */
+export const FAULTED: u64 = 1 << 63;
 const LEVEL_SHIFT: u64 = 32 + TLBD_HI_LEVEL_SHIFT;
 
 /** Byte offset of what the service needs, 0 if this module cannot serve it now. */
@@ -28,45 +31,54 @@ const LEVEL_SHIFT: u64 = 32 + TLBD_HI_LEVEL_SHIFT;
 /**
  * anew() for such a TLB: an access to a canonical address in timed mode that no memo answers, with its price. Data accesses have none.
  *
- * @param d - from plainOf() @param row - of the rights table
+ * @param d - from plainOf() @param row - of the rights table @param single - leave the results in VCPU_OUT_*, too
+ * @returns the physical address, or FAULTED + the fault
  */
-export function plainAnew(v: i32, d: i32, service: i32, va: u64, access: i32, row: i32): i32 {
+export function plainAnew(v: i32, d: i32, service: i32, va: u64, access: i32, row: i32, single: bool): u64 {
   const number = (va >> 12) & NUMBER, global = number | (<u64>(<u32>(TAG_VALID | TAG_GLOBAL)) << 32);
   const own = number | (<u64>(<u32>(TAG_VALID | load<i32>(v, VCPU_TAG_PCID))) << 32);
   const ways = load<i32>(d, PLAIN_WAYS), set = <i32>number & load<i32>(d, PLAIN_MASK), first = set * ways;
   const bits = matches(load<i32>(d, PLAIN_TAGS) + (first << 3), ways, own, global);
-  if (bits == 0) return plainMissed(v, d, service, va, access, row, own, global);
+  if (bits == 0) return plainMissed(v, d, service, va, access, row, own, global, single);
   const k = ctz(bits), data = load<u64>(load<i32>(d, PLAIN_DATA) + ((first + k) << 3));
-  if (refusedBy(row, <i32>data)) return anew(v, service, va, access, row);
+  if (refusedBy(row, <i32>data)) return anewAddress(v, service, va, access, row);
   plainTouch(d, set, k, first + k);
   const pa = (data & ADDRESS) | (va & 0xfff);
   memoPut(v, memoSlot(v, service), va, 0, data, pa);
-  store<u64>(v, pa, VCPU_OUT_LO);
-  store<u64>(v, <u64>1 << 32, VCPU_OUT_SIZE); // and VCPU_OUT_HIT
-  store<i32>(v, load<i32>(v, VCPU_TLB_CYCLES), VCPU_OUT_CYCLES);
+  if (single) leave(v, pa, 1, load<i32>(v, VCPU_TLB_CYCLES));
   count(v, CNT_HITS + service, 1);
-  return FAULT_NONE;
+  return pa;
 }
 
 /** The first level has no entry for the page. */
-function plainMissed(v: i32, d: i32, service: i32, va: u64, access: i32, row: i32, own: u64, global: u64): i32 {
+function plainMissed(v: i32, d: i32, service: i32, va: u64, access: i32, row: i32, own: u64, global: u64, single: bool): u64 {
   const n = d + PLAIN_NEXT, ways = load<i32>(n, PLAIN_WAYS), set = <i32>own & load<i32>(n, PLAIN_MASK), first = set * ways;
   const tags = load<i32>(n, PLAIN_TAGS) + (first << 3), bits = matches(tags, ways, own, global);
-  if (bits == 0) return missedPlain(v, d, service, va, access, own);
+  if (bits == 0) return plainWalk(v, d, service, va, access, row, own, single);
   const k = ctz(bits), tag = load<u64>(tags + (k << 3)), data = load<u64>(load<i32>(n, PLAIN_DATA) + ((first + k) << 3));
-  if (i32((tag & GLOBAL) != 0) | refusedBy(row, <i32>data)) return anew(v, service, va, access, row);
+  if (i32((tag & GLOBAL) != 0) | refusedBy(row, <i32>data)) return anewAddress(v, service, va, access, row);
   memoClear(v, memoSlot(v, service));
   plainTouch(n, set, k, first + k);
   plainFill(d, own, data);
-  store<u64>(v, data, VCPU_OUT_DATA_LO);
-  store<u64>(v, <u64>2 << 32, VCPU_OUT_SIZE); // and VCPU_OUT_HIT
-  store<i32>(v, 0, VCPU_OUT_GLOBAL);
-  store<u64>(v, (data & ADDRESS) | (va & 0xfff), VCPU_OUT_LO);
-  store<i32>(v, load<i32>(v, VCPU_TLB_CYCLES + 4), VCPU_OUT_CYCLES);
   count(v, CNT_SLOW + service, 1);
   count(v, CNT_HITS + 3 + service, 1);
   count(v, CNT_MISS_SIZE, 1);
-  return FAULT_NONE;
+  const pa = (data & ADDRESS) | (va & 0xfff);
+  if (single) leave(v, pa, 2, load<i32>(v, VCPU_TLB_CYCLES + 4));
+  return pa;
+}
+
+/** Leave the results of a single access that a 4K entry answered. @param hit - its level, 0 for a walk */
+@inline export function leave(v: i32, pa: u64, hit: u64, cycles: i32): void {
+  store<u64>(v, pa, VCPU_OUT_LO);
+  store<u64>(v, hit << 32, VCPU_OUT_SIZE); // and VCPU_OUT_HIT
+  store<i32>(v, cycles, VCPU_OUT_CYCLES);
+}
+
+/** anew(), with its result as here. */
+export function anewAddress(v: i32, service: i32, va: u64, access: i32, row: i32): u64 {
+  const fault = anew(v, service, va, access, row);
+  return fault == FAULT_NONE ? load<u64>(v, VCPU_OUT_LO) : FAULTED | <u64>fault;
 }
 
 /** Put a 4K translation of one PCID into a level that has none for the page. */

@@ -1,12 +1,13 @@
 // The batch loop of timed mode in 64-bit paging where data accesses are not priced: nearly every access repeats one of the memos.
 import { ACCESS_FETCH, ACCESS_RIGHTS, ACCESS_WRITE, FAULT_NONE } from "./fault";
+import { CNT_HITS } from "../src/layout/counter";
 import { HDR_DATA } from "../src/layout/header";
-import { MODE_4LEVEL, MODE_5LEVEL, VCPU_MODE, VCPU_OUT_CYCLES, VCPU_OUT_LO, VCPU_RIGHTS, VCPU_TIMED, VCPU_TLB_CYCLES } from "../src/layout/vcpu";
+import { MODE_4LEVEL, MODE_5LEVEL, VCPU_MODE, VCPU_RIGHTS, VCPU_TIMED } from "../src/layout/vcpu";
 import { accessOf, FETCH, one } from "./batch";
+import { count } from "./counters";
 import { memoAddress, memoEntry, memoMatches, memoSlot } from "./memo";
-import { plainAnew, plainOf } from "./plain";
+import { anewAddress, FAULTED, plainAnew, plainOf } from "./plain";
 import { permits } from "./rights";
-import { anew, repeated } from "./translate";
 
 /** May a batch of a vCPU take this loop? */
 export function swift(v: i32, extra: i32): bool {
@@ -21,18 +22,15 @@ export function runSwift(v: i32, va: i32, kind: i32, size: i32, pa: i32, from: i
     const within = i32((<i32>x & 0xfff) + bytes <= 4096) & i32(k <= FETCH);
     const slot = memoSlot(v, k), row = rights + (accessOf(k) << 3), entry = memoEntry(slot);
     if (within & i32(memoMatches(slot, x)) & i32(permits(row, <i32>entry))) {
-      repeated(v, k, x, entry);
-      store<i32>(v, load<i32>(v, VCPU_TLB_CYCLES), VCPU_OUT_CYCLES);
+      count(v, CNT_HITS + k, 1);
       if (pa != 0) store<u64>(pa + (i << 3), memoAddress(entry, x));
       continue;
     }
-    let fault = FAULT_NONE;
     if (within & i32(canonical64(v, x))) {
-      const d = plainOf(v, k);
-      fault = d != 0 ? plainAnew(v, d, k, x, accessOf(k) | extra, row) : anew(v, k, x, accessOf(k) | extra, row);
-      if (pa != 0 && fault == FAULT_NONE) store<u64>(pa + (i << 3), load<u64>(v, VCPU_OUT_LO));
-    } else fault = one(v, x, k, bytes, pa == 0 ? 0 : pa + (i << 3), extra);
-    if (fault != FAULT_NONE) return i;
+      const d = plainOf(v, k), got = d != 0 ? plainAnew(v, d, k, x, accessOf(k) | extra, row, false) : anewAddress(v, k, x, accessOf(k) | extra, row);
+      if (got >= FAULTED) return i;
+      if (pa != 0) store<u64>(pa + (i << 3), got);
+    } else if (one(v, x, k, bytes, pa == 0 ? 0 : pa + (i << 3), extra) != FAULT_NONE) return i;
   }
   return to;
 }

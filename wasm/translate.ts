@@ -1,6 +1,6 @@
 // One access: look in the TLBs, else walk; remember what was found, or forget what was cached if it faults. See src/mmu/translate.ts.
 import { ACCESS_STACK, ACCESS_WRITE, FAULT_GP, FAULT_NONE, FAULT_PF, FAULT_SS } from "./fault";
-import { CNT_AD_SETS, CNT_DEPTH, CNT_FAULTS, CNT_HITS, CNT_MISS_SIZE, CNT_SLOW, CNT_WALKS } from "../src/layout/counter";
+import { CNT_AD_SETS, CNT_DEPTH, CNT_FAULTS, CNT_HITS, CNT_MISS_SIZE, CNT_SLOW } from "../src/layout/counter";
 import { FAST_PA, FAST_READ, FAST_WRITE } from "../src/layout/fast-table";
 import { HDR_HOST_LEVEL } from "../src/layout/header";
 import {
@@ -14,7 +14,7 @@ import { fastClass, fastFill, fastHit, fastRow } from "./fast-table";
 import { canonical, dropFaulting } from "./invalidate";
 import { pscFill, pscStart } from "./psc";
 import { memoAddress, memoClear, memoEntry, memoMatches, memoPut, memoSize, memoSlot } from "./memo";
-import { plainFill } from "./plain";
+import { FAULTED, plainAnew, plainFill, plainOf } from "./plain";
 import { permits, rightsRow } from "./rights";
 import { addressOf, DATA_BITS, fillLevel, fragmentLo, globalIn, look, NO_ENTRY, probeList, REFUSED_ENTRY, serviceOf, sizeIn } from "./tlb";
 import { findLeafLong } from "./walk-long";
@@ -32,6 +32,11 @@ export function access(v: i32, vaHi: i32, vaLo: i32, kind: i32): i32 {
 }
 
 function accessAnew(v: i32, vaHi: i32, vaLo: i32, kind: i32): i32 {
+  const service = serviceOf(kind), d = plainOf(v, service);
+  if (d != 0 && load<i32>(v, VCPU_MODE) >= MODE_4LEVEL && canonical(v, vaHi)) {
+    const got = plainAnew(v, d, service, joined(vaHi, vaLo), kind, rightsRow(v, kind), true);
+    return got < FAULTED ? FAULT_NONE : <i32>got;
+  }
   const fault = translate(v, vaHi, vaLo, kind);
   if (load<i32>(v, VCPU_TIMED)) charge(v, fault != FAULT_NONE);
   return fault;
@@ -196,7 +201,6 @@ function functionalWalk(v: i32, va: u64, access: i32, table: i32): i32 {
 
 /** Walk, from the paging-structure caches if `cached`, until no other vCPU interferes. */
 function walk(v: i32, va: u64, access: i32, cached: bool): i32 {
-  count(v, CNT_WALKS, 1);
   store<i32>(v, 0, VCPU_OUT_REFS);
   let fault = FAULT_NONE, changed = 0;
   do {

@@ -4,7 +4,7 @@ import { CR0_CD, CR0_ET, CR0_NW } from '../arch/registers.ts';
 import { ConfigError } from '../errors.ts';
 import {
   CNT_AD_SETS, CNT_DATA_CYCLES, CNT_DATA_HITS, CNT_DEPTH, CNT_FAULTS, CNT_HITS, CNT_HOST_HITS, CNT_LOAD_CYCLES, CNT_MISS_SIZE, CNT_REF_HITS,
-  CNT_REMOTE, CNT_SLOW, CNT_WALKS, CNT_WALK_CYCLES,
+  CNT_REMOTE, CNT_SLOW, CNT_WALK_CYCLES,
 } from '../layout/counter.ts';
 import {
   MODE_NONE, VCPU_AC, VCPU_CR0, VCPU_CR2_HI, VCPU_CR2_LO, VCPU_CR3_HI, VCPU_CR3_LO, VCPU_CR4, VCPU_CS64, VCPU_EFER, VCPU_FAST, VCPU_MODE,
@@ -238,7 +238,7 @@ export class Vcpu {
       translations: { load: first(0), store: first(1), fetch: first(2) },
       hits,
       missesBySize: levels.map(l => by(SIZES, CNT_MISS_SIZE + l * 3)),
-      walks: at(CNT_WALKS), walkDepth: list(6, CNT_DEPTH), faults: at(CNT_FAULTS),
+      walks: list(6, CNT_DEPTH).reduce((sum, n) => sum + n), walkDepth: list(6, CNT_DEPTH), faults: at(CNT_FAULTS),
       referenceHits: list(4, CNT_REF_HITS), dataHits: list(4, CNT_DATA_HITS), hostHits: list(4, CNT_HOST_HITS),
       cycles: {
         tlb: levels.reduce((sum, l) => sum + answered(l) * this.word(VCPU_TLB_CYCLES + l * 4), 0),

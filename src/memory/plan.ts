@@ -174,7 +174,7 @@ function layTlbs(r: Ruler, plan: StatePlan, v: number): void {
   for (let service = 0; service < 3; service++) {
     const at = v + VCPU_PLAIN + service * PLAIN_BYTES, list = probes + service * PROBE_SERVICE_BYTES;
     const levels = plan.tlb.map(level => level.arrays.filter(t => (t.serves >>> service) & 1 && t.holds & 1));
-    if (plan.tlb.length !== 2 || levels.some(arrays => arrays.length !== 1 || !isPlain(arrays[0]))) continue;
+    if (plan.data || plan.tlb.length !== 2 || levels.some(arrays => arrays.length !== 1 || !isPlain(arrays[0]))) continue;
     r.writes.push(w => [0, 1].forEach(l => {
       const a = w[(list + l * PROBE_LEVEL_BYTES + PROBE_SIZE) >>> 2], of = [ARR_TAGS, ARR_DATA, ARR_REPL, ARR_TOUCH, ARR_MASK, ARR_WAYS];
       [a, ...of.map(field => w[(a + field) >>> 2])].forEach((value, k) => { w[(at + l * PLAIN_NEXT >>> 2) + k] = value; });

@@ -7,7 +7,7 @@
  *         Paging-Structure Caches".
  */
 import { ACCESS_STACK, ACCESS_WRITE, FAULT_GP, FAULT_NONE, FAULT_PF, FAULT_SS, faultVector } from '../arch/fault.ts';
-import { CNT_AD_SETS, CNT_DEPTH, CNT_FAULTS, CNT_HITS, CNT_MISS_SIZE, CNT_SLOW, CNT_WALKS } from '../layout/counter.ts';
+import { CNT_AD_SETS, CNT_DEPTH, CNT_FAULTS, CNT_HITS, CNT_MISS_SIZE, CNT_SLOW } from '../layout/counter.ts';
 import { FAST_PA, FAST_READ, FAST_WRITE } from '../layout/fast-table.ts';
 import { HDR_HOST_LEVEL } from '../layout/header.ts';
 import { TLBD_HI_ADDR } from '../layout/tlb.ts';
@@ -132,7 +132,6 @@ function functional(s: Views, v: number, vaHi: number, vaLo: number, access: num
 /** Walk, from the paging-structure caches if `cached`, until no other vCPU interferes. */
 function walk(s: Views, v: number, vaHi: number, vaLo: number, access: number, cached: boolean): number {
   const w = s.w;
-  count(w, v, CNT_WALKS, 1);
   w[v + (VCPU_OUT_REFS >>> 2)] = 0;
   let fault: number, changed = 0;
   do {
