@@ -90,6 +90,13 @@ export const PLAIN_TOUCH = 16;
 export const PLAIN_MASK = 20;
 export const PLAIN_WAYS = 24;
 export const PLAIN_NEXT = 28; //     the same seven words for the second level: PLAIN_NEXT + PLAIN_*
+export const VCPU_PLAIN_PSC = 1232; // the caches of entries at level 2 and 3, where both are of 4 ways, LRU, and a power of two sets: five words each:
+export const PSC_A = 0; //           byte offset of the array, 0 = another shape; of its tags, data and stamps; its sets - 1
+export const PSC_TAGS = 4;
+export const PSC_DATA = 8;
+export const PSC_STAMPS = 12;
+export const PSC_MASK = 16;
+export const PSC_BYTES = 20;
 export const VCPU_LARGE = 1216; //   1 = an entry of a page larger than 4K may be held: set by fills, cleared when everything is dropped
 
 // Rights of an access, by (access & ACCESS_RIGHTS) >>> 1: 128 rows of 4 words.

@@ -19,7 +19,7 @@ import {
 } from '../layout/header.ts';
 import {
   PROBE_BYTES, PROBE_FILL, PROBE_LEVEL_BYTES, PROBE_SERVICE_BYTES, PROBE_SIZE, MEMO_BYTES, VCPU_ARRAYS, VCPU_ARRAY_LIST, VCPU_BYTES, VCPU_CACHES,
-  VCPU_FAST, VCPU_FEATURES, PLAIN_BYTES, PLAIN_NEXT, VCPU_MEMO, VCPU_MEMO_OF, VCPU_NODE, VCPU_PABITS, VCPU_PLAIN, VCPU_PROBES, VCPU_PSC, VCPU_TIMED, VCPU_TLB_CYCLES, VCPU_TLB_LEVELS,
+  VCPU_FAST, VCPU_FEATURES, PLAIN_BYTES, PLAIN_NEXT, PSC_BYTES, VCPU_MEMO, VCPU_MEMO_OF, VCPU_NODE, VCPU_PABITS, VCPU_PLAIN, VCPU_PLAIN_PSC, VCPU_PROBES, VCPU_PSC, VCPU_TIMED, VCPU_TLB_CYCLES, VCPU_TLB_LEVELS,
 } from '../layout/vcpu.ts';
 import { Views, WASM_PAGE_BYTES, type BufferKind } from './views.ts';
 
@@ -152,7 +152,12 @@ function layVcpu(r: Ruler, plan: StatePlan, v: number, node: number, shared: num
     return;
   }
   layTlbs(r, plan, v);
-  r.put(v + VCPU_PSC, ...plan.psc.map(p => (p ? layArray(r, p, true, plan) : 0)));
+  const psc = plan.psc.map(p => (p ? layArray(r, p, true, plan) : 0));
+  r.put(v + VCPU_PSC, ...psc);
+  if (plan.psc.slice(0, 2).every(p => p?.ways === 4 && p.policy === ARRP_LRU && isPlain(p))) {
+    gather(r, v + VCPU_PLAIN_PSC, () => psc[0], [ARR_TAGS, ARR_DATA, ARR_REPL, ARR_MASK]);
+    gather(r, v + VCPU_PLAIN_PSC + PSC_BYTES, () => psc[1], [ARR_TAGS, ARR_DATA, ARR_REPL, ARR_MASK]);
+  }
   r.put(v + VCPU_CACHES, ...plan.caches.map((c, level) => (level === 2 ? shared : layArray(r, c, false, plan))));
 }
 
@@ -175,10 +180,10 @@ function layTlbs(r: Ruler, plan: StatePlan, v: number): void {
     const at = v + VCPU_PLAIN + service * PLAIN_BYTES, list = probes + service * PROBE_SERVICE_BYTES;
     const levels = plan.tlb.map(level => level.arrays.filter(t => (t.serves >>> service) & 1 && t.holds & 1));
     if (plan.data || plan.tlb.length !== 2 || levels.some(arrays => arrays.length !== 1 || !isPlain(arrays[0]))) continue;
-    r.writes.push(w => [0, 1].forEach(l => {
-      const a = w[(list + l * PROBE_LEVEL_BYTES + PROBE_SIZE) >>> 2], of = [ARR_TAGS, ARR_DATA, ARR_REPL, ARR_TOUCH, ARR_MASK, ARR_WAYS];
-      [a, ...of.map(field => w[(a + field) >>> 2])].forEach((value, k) => { w[(at + l * PLAIN_NEXT >>> 2) + k] = value; });
-    }));
+    for (let l = 0; l < 2; l++) {
+      const array = (w: Int32Array) => w[(list + l * PROBE_LEVEL_BYTES + PROBE_SIZE) >>> 2];
+      gather(r, at + l * PLAIN_NEXT, array, [ARR_TAGS, ARR_DATA, ARR_REPL, ARR_TOUCH, ARR_MASK, ARR_WAYS]);
+    }
   }
   r.put(v + VCPU_PROBES, probes);
   r.put(v + VCPU_TLB_LEVELS, plan.tlb.length);
@@ -186,6 +191,14 @@ function layTlbs(r: Ruler, plan: StatePlan, v: number): void {
   r.put(v + VCPU_ARRAY_LIST, ...list);
   r.put(v + VCPU_MEMO_OF, ...memoSlots(plan));
   r.put(v + VCPU_TLB_CYCLES, ...plan.tlb.map(level => level.cycles));
+}
+
+/** Copy an array's offset and words of its header to `to`, once the headers are written. */
+function gather(r: Ruler, to: number, array: (w: Int32Array) => number, fields: readonly number[]): void {
+  r.writes.push(w => {
+    const a = array(w);
+    [a, ...fields.map(field => w[(a + field) >>> 2])].forEach((value, k) => { w[(to >>> 2) + k] = value; });
+  });
 }
 
 /** Has an array the shape that VCPU_PLAIN is about? */
