@@ -38,6 +38,12 @@ const NUMBER_BITS: u64 = 0x1fff_ffff_ffff; // of a tag: the number that chooses 
   return bits;
 }
 
+/** The same for four ways and one tag. */
+@inline export function matches4(row: i32, key: u64): i32 {
+  const own = i64x2.splat(key);
+  return i32x4.bitmask(v128.shuffle<i32>(i64x2.eq(v128.load(row), own), i64x2.eq(v128.load(row, 16), own), 0, 2, 4, 6));
+}
+
 /** Way of the row of tags at `row` that holds `key` or `alt`, -1 if none. No branch depends on where it is: that is not predictable. */
 export function wayOf(row: i32, ways: i32, key: u64, alt: u64): i32 {
   if (ways < 4) return wayAfter(row, 0, ways, key, alt);
@@ -96,6 +102,17 @@ export function touch(a: i32, i: i32): void {
   } else if (policy == ARRP_NRU) touchReferenced(a, set, way);
 }
 
+/** Stamp an entry that was just placed: it cannot be the one touched last. @param at - byte offset of its stamp */
+@inline export function stamp(a: i32, at: i32): void {
+  let now = load<i32>(a, ARR_CLOCK);
+  if (now == LRU_CLOCK_LIMIT) {
+    renumber(a);
+    now = load<i32>(a, ARR_CLOCK);
+  }
+  store<i32>(a, now + 1, ARR_CLOCK);
+  store<i32>(at, now + 1);
+}
+
 /** @param stamp - byte offset of the entry's */
 @inline export function touchStamp(a: i32, stamp: i32): void {
   let now = load<i32>(a, ARR_CLOCK);
@@ -104,9 +121,8 @@ export function touch(a: i32, i: i32): void {
     renumber(a);
     now = load<i32>(a, ARR_CLOCK);
   }
-  now++;
-  store<i32>(a, now, ARR_CLOCK);
-  store<i32>(stamp, now);
+  store<i32>(a, now + 1, ARR_CLOCK);
+  store<i32>(stamp, now + 1);
 }
 
 export function victim(a: i32, set: i32): i32 {

@@ -5,18 +5,18 @@ import { PTE_A, PTE_D, PTE_G, PTE_P, PTE_PS, PTE_RW } from "../src/arch/pte";
 import { ARR_LIVE } from "../src/layout/array";
 import { CNT_DEPTH, CNT_LOAD_CYCLES, CNT_MISS_SIZE, CNT_REF_HITS, CNT_SLOW, CNT_WALK_CYCLES } from "../src/layout/counter";
 import { HDR_MEMORY_CYCLES, HDR_WALK_CYCLES } from "../src/layout/header";
-import { TAG_VALID, TLBD_D, TLBD_HI_LEVEL_SHIFT, TLBD_PKEY_SHIFT, TLBD_RW, TLBD_SSTK, TLBD_US } from "../src/layout/tlb";
+import { TLBD_D, TLBD_HI_LEVEL_SHIFT, TLBD_PKEY_SHIFT, TLBD_RW, TLBD_SSTK, TLBD_US } from "../src/layout/tlb";
 import {
-  CTL_PGE, PLAIN_NEXT, PSC_A, PSC_BYTES, PSC_DATA, PSC_MASK, PSC_STAMPS, PSC_TAGS, VCPU_CTL, VCPU_OUT_LO, VCPU_OUT_REFS, VCPU_OUT_START, VCPU_PLAIN_PSC, VCPU_RSVD_HI, VCPU_TAG_PCID, VCPU_TRAIL_HI, VCPU_TRAIL_LO,
+  CTL_PGE, PLAIN_NEXT, PSC_A, PSC_BYTES, PSC_DATA, PSC_MASK, PSC_STAMPS, PSC_TAGS, VCPU_CTL, VCPU_OUT_LO, VCPU_OUT_REFS, VCPU_OUT_START, VCPU_PLAIN_PSC, VCPU_RSVD_HI, VCPU_TRAIL_HI, VCPU_TRAIL_LO,
 } from "../src/layout/vcpu";
-import { matches, oldest4, touchStamp } from "./array";
+import { matches4, oldest4, stamp, touchStamp } from "./array";
 import { chargeWalk, flat, IN_MEMORY } from "./charge";
 import { count } from "./counters";
 import { bytesOf } from "./extents";
 import { memoClear, memoSlot } from "./memo";
-import { FAULTED, leave, plainFill } from "./plain";
-import { refusedBy } from "./rights";
-import { fillLevel, NUMBER, probeList } from "./tlb";
+import { FAULTED, leave, ownOf, plainFill, SINGLE } from "./plain";
+import { refusedBy, rightsRow } from "./rights";
+import { fillLevel, NUMBER, probeList, serviceOf } from "./tlb";
 import { missedPlain } from "./translate";
 import { ENTRY_ADDRESS } from "./walk";
 
@@ -31,56 +31,58 @@ const RIGHTS_AND = TLBD_RW | TLBD_US;
 
 /** Bit k set: way k has the tag. */
 @inline function holding(c: i32, first: i32, tag: u64): i32 {
-  return matches(load<i32>(c, PSC_TAGS) + (first << 3), 4, tag, tag);
+  return matches4(load<i32>(c, PSC_TAGS) + (first << 3), tag);
 }
 
 @inline function use(c: i32, i: i32): void {
   touchStamp(load<i32>(c, PSC_A), load<i32>(c, PSC_STAMPS) + (i << 2));
 }
 
-/** @param d - from plainOf() @param row - of the rights table @param own - tag of the page @returns as plainAnew() */
-export function plainWalk(v: i32, d: i32, service: i32, va: u64, access: i32, row: i32, own: u64, single: bool): u64 {
-  const c = v + VCPU_PLAIN_PSC, high = <u64>(<u32>(load<i32>(v, VCPU_TAG_PCID) | TAG_VALID)) << 32;
-  if (load<i32>(c) == 0) return general(v, d, service, va, access, own);
-  const tag = ((va >> 21) & NUMBER) | high, first = firstOf(c, tag), bits = holding(c, first, tag);
-  if (bits == 0) return walkBoth(v, d, service, va, access, row, own, single, tag, first);
-  const i = first + ctz(bits), above = load<u64>(load<i32>(c, PSC_DATA) + (i << 3));
-  const pa = (above & ENTRY_ADDRESS) + ((va >> 9) & 0xff8), data = leafData(v, row, access, pa, <i32>above);
-  if (data == 0) return general(v, d, service, va, access, own);
-  use(c, i);
-  fill(v, d, service, va, own, data);
-  return priced(v, service, (data & ENTRY_ADDRESS) | (va & 0xfff), pa, 0, single);
-}
-
-/** The walk from a cached entry of level 3. @param first - where the entry read at level 2 is to be cached */
-function walkBoth(v: i32, d: i32, service: i32, va: u64, access: i32, row: i32, own: u64, single: bool, tag: u64, first: i32): u64 {
-  const c = v + VCPU_PLAIN_PSC + PSC_BYTES, tag3 = ((tag >> 9) & (NUMBER >> 9)) | (tag & ~NUMBER), first3 = firstOf(c, tag3), bits = holding(c, first3, tag3);
-  if (bits == 0) return general(v, d, service, va, access, own);
-  const i = first3 + ctz(bits), top = load<u64>(load<i32>(c, PSC_DATA) + (i << 3)), pa2 = (top & ENTRY_ADDRESS) + ((va >> 18) & 0xff8), at2 = bytesOf(pa2);
-  if (at2 == 0) return general(v, d, service, va, access, own);
-  const e = load<u64>(at2);
-  if (((<i32>e & (PTE_P | PTE_A | PTE_PS)) ^ (PTE_P | PTE_A)) | (<i32>(e >> 32) & load<i32>(v, VCPU_RSVD_HI))) return general(v, d, service, va, access, own);
-  const above = (e & ENTRY_ADDRESS) | below(<i32>top, e), pa = (above & ENTRY_ADDRESS) + ((va >> 9) & 0xff8), data = leafData(v, row, access, pa, <i32>above);
-  if (data == 0) return general(v, d, service, va, access, own);
-  use(c, i);
-  cachePde(v + VCPU_PLAIN_PSC, tag, first, above);
-  fill(v, d, service, va, own, data);
-  return priced(v, service, (data & ENTRY_ADDRESS) | (va & 0xfff), pa, pa2, single);
+/** @param d - from plainOf() @param access - SINGLE with it, perhaps @returns as plainAnew() */
+export function plainWalk(v: i32, d: i32, va: u64, access: i32): u64 {
+  const pde = v + VCPU_PLAIN_PSC, pdpte = pde + PSC_BYTES;
+  if (load<i32>(pde) == 0) return general(v, d, va, access);
+  const tag = ownOf(v, (va >> 21) & NUMBER), first = firstOf(pde, tag), bits = holding(pde, first, tag);
+  let above: u64 = 0, pa2: u64 = 0, i = 0;
+  if (bits != 0) {
+    i = first + ctz(bits);
+    above = load<u64>(load<i32>(pde, PSC_DATA) + (i << 3));
+  } else {
+    const tag3 = ownOf(v, (va >> 30) & NUMBER), first3 = firstOf(pdpte, tag3), bits3 = holding(pdpte, first3, tag3);
+    if (bits3 == 0) return general(v, d, va, access);
+    i = first3 + ctz(bits3);
+    const top = load<u64>(load<i32>(pdpte, PSC_DATA) + (i << 3));
+    pa2 = (top & ENTRY_ADDRESS) + ((va >> 18) & 0xff8);
+    const at2 = bytesOf(pa2);
+    if (at2 == 0) return general(v, d, va, access);
+    const e = load<u64>(at2);
+    if (((<i32>e & (PTE_P | PTE_A | PTE_PS)) ^ (PTE_P | PTE_A)) | (<i32>(e >> 32) & load<i32>(v, VCPU_RSVD_HI))) return general(v, d, va, access);
+    above = (e & ENTRY_ADDRESS) | below(<i32>top, e);
+  }
+  const pa = (above & ENTRY_ADDRESS) + ((va >> 9) & 0xff8), data = leafData(v, access, pa, <i32>above);
+  if (data == 0) return general(v, d, va, access);
+  if (pa2 == 0) use(pde, i);
+  else {
+    use(pdpte, i);
+    cachePde(pde, tag, first, above);
+  }
+  fill(v, d, va, access, data);
+  return priced(v, access, (data & ENTRY_ADDRESS) | (va & 0xfff), pa, pa2);
 }
 
 /** TLB data of the leaf at `pa`, IS_GLOBAL with it; 0 if it does not permit the access or needs a mark. @param above - rights down to it */
-@inline function leafData(v: i32, row: i32, access: i32, pa: u64, above: i32): u64 {
+@inline function leafData(v: i32, access: i32, pa: u64, above: i32): u64 {
   const at = bytesOf(pa);
   if (at == 0) return 0;
   const e = load<u64>(at), lo = <i32>e, want = PTE_P | PTE_A | ((access & ACCESS_WRITE) << 5), shadow = i32((lo & (PTE_RW | PTE_D)) == PTE_D) & (above >>> 1);
   const rights = below(above, e) | (lo & TLBD_D) | ((<i32>(e >> 59) & 15) << TLBD_PKEY_SHIFT) | (shadow * TLBD_SSTK);
-  if (((lo & want) ^ want) | (<i32>(e >> 32) & load<i32>(v, VCPU_RSVD_HI)) | refusedBy(row, rights | TLBD_D)) return 0;
+  if (((lo & want) ^ want) | (<i32>(e >> 32) & load<i32>(v, VCPU_RSVD_HI)) | refusedBy(rightsRow(v, access), rights | TLBD_D)) return 0;
   const data = (e & ENTRY_ADDRESS) | <u64>(<u32>rights) | (<u64>1 << (32 + TLBD_HI_LEVEL_SHIFT));
   return lo & PTE_G && load<i32>(v, VCPU_CTL) & CTL_PGE ? data | IS_GLOBAL : data;
 }
 
-function general(v: i32, d: i32, service: i32, va: u64, access: i32, own: u64): u64 {
-  const fault = missedPlain(v, d, service, va, access, own);
+function general(v: i32, d: i32, va: u64, access: i32): u64 {
+  const fault = missedPlain(v, d, va, access & ~SINGLE);
   return fault == FAULT_NONE ? load<u64>(v, VCPU_OUT_LO) : FAULTED | <u64>fault;
 }
 
@@ -95,13 +97,14 @@ function general(v: i32, d: i32, service: i32, va: u64, access: i32, own: u64): 
   if (load<u64>(t) == 0) store<i32>(a, load<i32>(a, ARR_LIVE) + 1, ARR_LIVE);
   store<u64>(t, tag);
   store<u64>(load<i32>(c, PSC_DATA) + (i << 3), data);
-  use(c, i);
+  stamp(a, load<i32>(c, PSC_STAMPS) + (i << 2));
 }
 
-@inline function fill(v: i32, d: i32, service: i32, va: u64, own: u64, data: u64): void {
-  memoClear(v, memoSlot(v, service));
-  if (data & IS_GLOBAL) fillGlobal(v, service, va, data & ~IS_GLOBAL);
+@inline function fill(v: i32, d: i32, va: u64, access: i32, data: u64): void {
+  memoClear(v, memoSlot(v, serviceOf(access)));
+  if (data & IS_GLOBAL) fillGlobal(v, serviceOf(access), va, data & ~IS_GLOBAL);
   else {
+    const own = ownOf(v, (va >> 12) & NUMBER);
     plainFill(d, own, data);
     plainFill(d + PLAIN_NEXT, own, data);
   }
@@ -112,8 +115,8 @@ function fillGlobal(v: i32, service: i32, va: u64, data: u64): void {
 }
 
 /** Count and price a walk. @param entry, above - addresses of the entries read; `above` = 0: only one. @returns `pa` */
-@inline function priced(v: i32, service: i32, pa: u64, entry: u64, above: u64, single: bool): u64 {
-  const refs = above == 0 ? 1 : 2;
+@inline function priced(v: i32, access: i32, pa: u64, entry: u64, above: u64): u64 {
+  const refs = 1 + i32(above != 0), service = serviceOf(access);
   count(v, CNT_SLOW + service, 1);
   count(v, CNT_DEPTH + refs, 1);
   count(v, CNT_MISS_SIZE, 1);
@@ -126,7 +129,7 @@ function fillGlobal(v: i32, service: i32, va: u64, data: u64): void {
     count(v, CNT_WALK_CYCLES, cycles);
     cycles += loads;
   } else cycles = throughCaches(v, pa, entry, above, refs);
-  if (single) {
+  if (access & SINGLE) {
     leave(v, pa, 0, cycles);
     store<i32>(v, refs, VCPU_OUT_REFS);
   }

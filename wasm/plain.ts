@@ -8,15 +8,15 @@ import {
   PLAIN_A, PLAIN_BYTES, PLAIN_DATA, PLAIN_MASK, PLAIN_NEXT, PLAIN_REPL, PLAIN_TAGS, PLAIN_TOUCH, PLAIN_WAYS, VCPU_LARGE, VCPU_OUT_CYCLES,
   VCPU_OUT_LO, VCPU_OUT_SIZE, VCPU_PLAIN, VCPU_TAG_PCID, VCPU_TLB_CYCLES,
 } from "../src/layout/vcpu";
-import { emptyWay, matches, oldest, touchStamp, treeVictim } from "./array";
+import { emptyWay, matches, oldest, stamp, touchStamp, treeVictim } from "./array";
 import { count } from "./counters";
 import { memoClear, memoPut, memoSlot } from "./memo";
-import { refusedBy } from "./rights";
-import { NUMBER } from "./tlb";
+import { refusedBy, rightsRow } from "./rights";
+import { NUMBER, serviceOf } from "./tlb";
 import { plainWalk } from "./plain-walk";
 import { anew } from "./translate";
 
-const GLOBAL: u64 = <u64>TAG_GLOBAL << 32;
+const GLOBAL_PAGE: u64 = <u64>(<u32>(TAG_VALID | TAG_GLOBAL)) << 32;
 const ADDRESS: u64 = 0xf_ffff_ffff_f000;
 /** Marks a fault where a physical address could be. */
 export const FAULTED: u64 = 1 << 63;
@@ -28,44 +28,55 @@ const LEVEL_SHIFT: u64 = 32 + TLBD_HI_LEVEL_SHIFT;
   return select(0, d, load<i32>(v, VCPU_LARGE) | i32(load<i32>(d, PLAIN_A) == 0));
 }
 
+/** Added to an access: leave the results in VCPU_OUT_*, too. */
+export const SINGLE = 1 << 30;
+
 /**
  * anew() for such a TLB: an access to a canonical address in timed mode that no memo answers, with its price. Data accesses have none.
  *
- * @param d - from plainOf() @param row - of the rights table @param single - leave the results in VCPU_OUT_*, too
+ * Few parameters, because what is passed is spilled; what can be computed again is.
+ *
+ * @param d - from plainOf() @param access - SINGLE with it, perhaps
  * @returns the physical address, or FAULTED + the fault
  */
-export function plainAnew(v: i32, d: i32, service: i32, va: u64, access: i32, row: i32, single: bool): u64 {
-  const number = (va >> 12) & NUMBER, global = number | (<u64>(<u32>(TAG_VALID | TAG_GLOBAL)) << 32);
-  const own = number | (<u64>(<u32>(TAG_VALID | load<i32>(v, VCPU_TAG_PCID))) << 32);
+export function plainAnew(v: i32, d: i32, va: u64, access: i32): u64 {
+  const number = (va >> 12) & NUMBER, own = ownOf(v, number), global = number | GLOBAL_PAGE;
   const ways = load<i32>(d, PLAIN_WAYS), set = <i32>number & load<i32>(d, PLAIN_MASK), first = set * ways;
   const bits = matches(load<i32>(d, PLAIN_TAGS) + (first << 3), ways, own, global);
-  if (bits == 0) return plainMissed(v, d, service, va, access, row, own, global, single);
-  const k = ctz(bits), data = load<u64>(load<i32>(d, PLAIN_DATA) + ((first + k) << 3));
-  if (refusedBy(row, <i32>data)) return anewAddress(v, service, va, access, row);
-  plainTouch(d, set, k, first + k);
-  const pa = (data & ADDRESS) | (va & 0xfff);
-  memoPut(v, memoSlot(v, service), va, 0, data, pa);
-  if (single) leave(v, pa, 1, load<i32>(v, VCPU_TLB_CYCLES));
-  count(v, CNT_HITS + service, 1);
-  return pa;
+  if (bits != 0) {
+    const k = ctz(bits), data = load<u64>(load<i32>(d, PLAIN_DATA) + ((first + k) << 3));
+    if (refusedBy(rightsRow(v, access), <i32>data)) return anewAddress(v, va, access);
+    plainTouch(d, set, k, first + k);
+    const pa = (data & ADDRESS) | (va & 0xfff), service = serviceOf(access);
+    memoPut(v, memoSlot(v, service), va, 0, data, pa);
+    if (access & SINGLE) leave(v, pa, 1, load<i32>(v, VCPU_TLB_CYCLES));
+    count(v, CNT_HITS + service, 1);
+    return pa;
+  }
+  const ways2 = load<i32>(d, PLAIN_NEXT + PLAIN_WAYS), set2 = <i32>number & load<i32>(d, PLAIN_NEXT + PLAIN_MASK), first2 = set2 * ways2;
+  const tags = load<i32>(d, PLAIN_NEXT + PLAIN_TAGS) + (first2 << 3), bits2 = matches(tags, ways2, own, global);
+  if (bits2 == 0) return plainWalk(v, d, va, access);
+  const k = ctz(bits2), data = load<u64>(load<i32>(d, PLAIN_NEXT + PLAIN_DATA) + ((first2 + k) << 3));
+  if (i32(load<u64>(tags + (k << 3)) != own) | refusedBy(rightsRow(v, access), <i32>data)) return anewAddress(v, va, access);
+  plainTouch(d + PLAIN_NEXT, set2, k, first2 + k);
+  return secondHit(v, d, va, access, own, data);
 }
 
-/** The first level has no entry for the page. */
-function plainMissed(v: i32, d: i32, service: i32, va: u64, access: i32, row: i32, own: u64, global: u64, single: bool): u64 {
-  const n = d + PLAIN_NEXT, ways = load<i32>(n, PLAIN_WAYS), set = <i32>own & load<i32>(n, PLAIN_MASK), first = set * ways;
-  const tags = load<i32>(n, PLAIN_TAGS) + (first << 3), bits = matches(tags, ways, own, global);
-  if (bits == 0) return plainWalk(v, d, service, va, access, row, own, single);
-  const k = ctz(bits), tag = load<u64>(tags + (k << 3)), data = load<u64>(load<i32>(n, PLAIN_DATA) + ((first + k) << 3));
-  if (i32((tag & GLOBAL) != 0) | refusedBy(row, <i32>data)) return anewAddress(v, service, va, access, row);
-  memoClear(v, memoSlot(v, service));
-  plainTouch(n, set, k, first + k);
+/** The second level has it. */
+@inline function secondHit(v: i32, d: i32, va: u64, access: i32, own: u64, data: u64): u64 {
+  const service = serviceOf(access), pa = (data & ADDRESS) | (va & 0xfff);
   plainFill(d, own, data);
+  memoClear(v, memoSlot(v, service));
   count(v, CNT_SLOW + service, 1);
   count(v, CNT_HITS + 3 + service, 1);
   count(v, CNT_MISS_SIZE, 1);
-  const pa = (data & ADDRESS) | (va & 0xfff);
-  if (single) leave(v, pa, 2, load<i32>(v, VCPU_TLB_CYCLES + 4));
+  if (access & SINGLE) leave(v, pa, 2, load<i32>(v, VCPU_TLB_CYCLES + 4));
   return pa;
+}
+
+/** Tag of a 4K page, by its number, of the current PCID. */
+@inline export function ownOf(v: i32, number: u64): u64 {
+  return number | (<u64>(<u32>(TAG_VALID | load<i32>(v, VCPU_TAG_PCID))) << 32);
 }
 
 /** Leave the results of a single access that a 4K entry answered. @param hit - its level, 0 for a walk */
@@ -76,8 +87,8 @@ function plainMissed(v: i32, d: i32, service: i32, va: u64, access: i32, row: i3
 }
 
 /** anew(), with its result as here. */
-export function anewAddress(v: i32, service: i32, va: u64, access: i32, row: i32): u64 {
-  const fault = anew(v, service, va, access, row);
+export function anewAddress(v: i32, va: u64, access: i32): u64 {
+  const fault = anew(v, va, access & ~SINGLE);
   return fault == FAULT_NONE ? load<u64>(v, VCPU_OUT_LO) : FAULTED | <u64>fault;
 }
 
@@ -89,7 +100,13 @@ export function anewAddress(v: i32, service: i32, va: u64, access: i32, row: i32
   store<u64>(t, tag);
   store<u64>(load<i32>(d, PLAIN_DATA) + (i << 3), data);
   if ((data >> LEVEL_SHIFT) != 1) store<i32>(a, 1, ARR_FRAGMENTS);
-  plainTouch(d, set, k, i);
+  const touch = load<i32>(d, PLAIN_TOUCH), repl = load<i32>(d, PLAIN_REPL);
+  if (touch == 0) stamp(a, repl + (i << 2));
+  else treeTouch(repl + (set << 2), touch + (k << 3));
+}
+
+@inline function treeTouch(bits: i32, masks: i32): void {
+  store<i32>(bits, (load<i32>(bits) & load<i32>(masks)) | load<i32>(masks, 4));
 }
 
 @inline function plainVictim(d: i32, a: i32, set: i32, first: i32, ways: i32): i32 {
@@ -104,8 +121,6 @@ export function anewAddress(v: i32, service: i32, va: u64, access: i32, row: i32
 
 @inline function plainTouch(d: i32, set: i32, k: i32, i: i32): void {
   const touch = load<i32>(d, PLAIN_TOUCH), repl = load<i32>(d, PLAIN_REPL);
-  if (touch != 0) {
-    const bits = repl + (set << 2), m = touch + (k << 3);
-    store<i32>(bits, (load<i32>(bits) & load<i32>(m)) | load<i32>(m, 4));
-  } else touchStamp(load<i32>(d, PLAIN_A), repl + (i << 2));
+  if (touch != 0) treeTouch(repl + (set << 2), touch + (k << 3));
+  else touchStamp(load<i32>(d, PLAIN_A), repl + (i << 2));
 }

@@ -27,7 +27,7 @@ export function runSwift(v: i32, va: i32, kind: i32, size: i32, pa: i32, from: i
       continue;
     }
     if (within & i32(canonical64(v, x))) {
-      const d = plainOf(v, k), got = d != 0 ? plainAnew(v, d, k, x, accessOf(k) | extra, row, false) : anewAddress(v, k, x, accessOf(k) | extra, row);
+      const d = plainOf(v, k), got = d != 0 ? plainAnew(v, d, x, accessOf(k) | extra) : anewAddress(v, x, accessOf(k) | extra);
       if (got >= FAULTED) return i;
       if (pa != 0) store<u64>(pa + (i << 3), got);
     } else if (one(v, x, k, bytes, pa == 0 ? 0 : pa + (i << 3), extra) != FAULT_NONE) return i;

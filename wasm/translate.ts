@@ -14,9 +14,9 @@ import { fastClass, fastFill, fastHit, fastRow } from "./fast-table";
 import { canonical, dropFaulting } from "./invalidate";
 import { pscFill, pscStart } from "./psc";
 import { memoAddress, memoClear, memoEntry, memoMatches, memoPut, memoSize, memoSlot } from "./memo";
-import { FAULTED, plainAnew, plainFill, plainOf } from "./plain";
+import { FAULTED, ownOf, plainAnew, plainFill, plainOf, SINGLE } from "./plain";
 import { permits, rightsRow } from "./rights";
-import { addressOf, DATA_BITS, fillLevel, fragmentLo, globalIn, look, NO_ENTRY, probeList, REFUSED_ENTRY, serviceOf, sizeIn } from "./tlb";
+import { addressOf, DATA_BITS, fillLevel, fragmentLo, globalIn, look, NO_ENTRY, NUMBER, probeList, REFUSED_ENTRY, serviceOf, sizeIn } from "./tlb";
 import { findLeafLong } from "./walk-long";
 import { checkLeaf, findLeaf, markEntries, pageFault, walkRoot } from "./walk";
 
@@ -34,7 +34,7 @@ export function access(v: i32, vaHi: i32, vaLo: i32, kind: i32): i32 {
 function accessAnew(v: i32, vaHi: i32, vaLo: i32, kind: i32): i32 {
   const service = serviceOf(kind), d = plainOf(v, service);
   if (d != 0 && load<i32>(v, VCPU_MODE) >= MODE_4LEVEL && canonical(v, vaHi)) {
-    const got = plainAnew(v, d, service, joined(vaHi, vaLo), kind, rightsRow(v, kind), true);
+    const got = plainAnew(v, d, joined(vaHi, vaLo), kind | SINGLE);
     return got < FAULTED ? FAULT_NONE : <i32>got;
   }
   const fault = translate(v, vaHi, vaLo, kind);
@@ -81,8 +81,9 @@ function searched(v: i32, service: i32, va: u64, access: i32, row: i32): i32 {
   return FAULT_NONE;
 }
 
-/** The walk of an access through a plain TLB (plain.ts) that has no entry for the page, with its price. @param own - tag of the page */
-export function missedPlain(v: i32, d: i32, service: i32, va: u64, access: i32, own: u64): i32 {
+/** The walk of an access through a plain TLB (plain.ts) that has no entry for the page, with its price. */
+export function missedPlain(v: i32, d: i32, va: u64, access: i32): i32 {
+  const service = serviceOf(access);
   memoClear(v, memoSlot(v, service));
   count(v, CNT_SLOW + service, 1);
   store<i32>(v, 0, VCPU_OUT_HIT);
@@ -91,6 +92,7 @@ export function missedPlain(v: i32, d: i32, service: i32, va: u64, access: i32, 
     pscFill(v, va);
     const size = usableSize(v, <i32>va), data = load<u64>(v, VCPU_OUT_DATA_LO), isGlobal = load<i32>(v, VCPU_OUT_GLOBAL) != 0;
     if (size == 0 && !isGlobal) {
+      const own = ownOf(v, (va >> 12) & NUMBER);
       plainFill(d, own, data);
       plainFill(d + PLAIN_NEXT, own, data);
     } else for (let l = 1; l <= 2; l++) fillLevel(v, probeList(v, service, l), va, size, data, isGlobal, true);
@@ -102,8 +104,8 @@ export function missedPlain(v: i32, d: i32, service: i32, va: u64, access: i32, 
 }
 
 /** An access to a canonical address in 64-bit paging and timed mode, with its price, where the memo did not answer. */
-export function anew(v: i32, service: i32, va: u64, access: i32, row: i32): i32 {
-  const fault = searched(v, service, va, access, row);
+export function anew(v: i32, va: u64, access: i32): i32 {
+  const fault = searched(v, serviceOf(access), va, access, rightsRow(v, access));
   charge(v, fault != FAULT_NONE);
   return fault;
 }
