@@ -22,45 +22,40 @@ const NUMBER_BITS: u64 = 0x1fff_ffff_ffff; // of a tag: the number that chooses 
   return <i32>((tag & NUMBER_BITS) % <u64>load<u32>(a, ARR_SETS));
 }
 
-/** Bit k set: tag k of the four at `t` is one of the two. */
-@inline export function match4(t: i32, own: v128, alt: v128): i32 {
-  const x = v128.load(t), y = v128.load(t, 16);
-  const inX = v128.or(i64x2.eq(x, own), i64x2.eq(x, alt)), inY = v128.or(i64x2.eq(y, own), i64x2.eq(y, alt));
-  return i32x4.bitmask(v128.shuffle<i32>(inX, inY, 0, 2, 4, 6));
+/** Bit k set: the low word of tag k of the four at `t` is that of `key`, in all lanes. */
+@inline function match4(t: i32, key: v128): i32 {
+  return i32x4.bitmask(i32x4.eq(v128.shuffle<i32>(v128.load(t), v128.load(t, 16), 0, 2, 4, 6), key));
 }
 
-/** Bit k set: way k of the first 4, 8 or 12 of at least 4 `ways` holds `key` or `alt`. */
-@inline export function matches(row: i32, ways: i32, key: u64, alt: u64): i32 {
-  const own = i64x2.splat(key), other = i64x2.splat(alt);
-  let bits = match4(row, own, other);
-  if (ways >= 8) bits |= match4(row + 32, own, other) << 4;
-  if (ways >= 12) bits |= match4(row + 64, own, other) << 8;
+/**
+ * Bit k set: way k, of 4, 8 or 12, may hold `key`: the low word of its tag is the same. Nearly always at most one bit is set, and the high
+ * word settles it. No branch depends on where it is, which no processor can predict.
+ */
+@inline export function candidates(row: i32, ways: i32, key: u64): i32 {
+  const low = i32x4.splat(<i32>key);
+  let bits = match4(row, low);
+  if (ways >= 8) bits |= match4(row + 32, low) << 4;
+  if (ways >= 12) bits |= match4(row + 64, low) << 8;
   return bits;
 }
 
-/** The same for four ways and one tag. */
-@inline export function matches4(row: i32, key: u64): i32 {
-  const own = i64x2.splat(key);
-  return i32x4.bitmask(v128.shuffle<i32>(i64x2.eq(v128.load(row), own), i64x2.eq(v128.load(row, 16), own), 0, 2, 4, 6));
+@inline export function candidates4(row: i32, key: u64): i32 {
+  return match4(row, i32x4.splat(<i32>key));
 }
 
-/** Way of the row of tags at `row` that holds `key` or `alt`, -1 if none. No branch depends on where it is: that is not predictable. */
+/** Way of the row of tags at `row` that holds `key` or `alt`, two tags with the same low word; -1 if none. */
 export function wayOf(row: i32, ways: i32, key: u64, alt: u64): i32 {
-  if (ways < 4) return wayAfter(row, 0, ways, key, alt);
-  const bits = matches(row, ways, key, alt);
-  if (bits != 0) return ctz(bits);
-  return ways == 4 || ways == 8 || ways == 12 ? -1 : wayAfter(row, min(ways & ~3, 12), ways, key, alt);
-}
-
-function wayAfter(row: i32, k: i32, ways: i32, key: u64, alt: u64): i32 {
-  const own = i64x2.splat(key), other = i64x2.splat(alt);
+  const low = i32x4.splat(<i32>key);
+  let k = 0;
   for (; k + 4 <= ways; k += 4) {
-    const bits = match4(row + (k << 3), own, other);
-    if (bits != 0) return k + ctz(bits);
+    for (let bits = match4(row + (k << 3), low); bits != 0; bits &= bits - 1) {
+      const at = k + ctz(bits), tag = load<u64>(row + (at << 3));
+      if (i32(tag == key) | i32(tag == alt)) return at;
+    }
   }
   for (; k < ways; k++) {
     const tag = load<u64>(row + (k << 3));
-    if (tag == key || tag == alt) return k;
+    if (i32(tag == key) | i32(tag == alt)) return k;
   }
   return -1;
 }

@@ -9,7 +9,7 @@ import { TLBD_D, TLBD_HI_LEVEL_SHIFT, TLBD_PKEY_SHIFT, TLBD_RW, TLBD_SSTK, TLBD_
 import {
   CTL_PGE, PLAIN_NEXT, PSC_A, PSC_BYTES, PSC_DATA, PSC_MASK, PSC_STAMPS, PSC_TAGS, VCPU_CTL, VCPU_OUT_LO, VCPU_OUT_REFS, VCPU_OUT_START, VCPU_PLAIN_PSC, VCPU_RSVD_HI, VCPU_TRAIL_HI, VCPU_TRAIL_LO,
 } from "../src/layout/vcpu";
-import { matches4, oldest4, stamp, touchStamp } from "./array";
+import { candidates4, find, oldest4, stamp, touchStamp } from "./array";
 import { chargeWalk, flat, IN_MEMORY } from "./charge";
 import { count } from "./counters";
 import { bytesOf } from "./extents";
@@ -29,9 +29,11 @@ const RIGHTS_AND = TLBD_RW | TLBD_US;
   return (<i32>tag & load<i32>(c, PSC_MASK)) << 2;
 }
 
-/** Bit k set: way k has the tag. */
-@inline function holding(c: i32, first: i32, tag: u64): i32 {
-  return matches4(load<i32>(c, PSC_TAGS) + (first << 3), tag);
+/** Entry with a tag, -1 if none. */
+@inline function seek(c: i32, first: i32, tag: u64): i32 {
+  const tags = load<i32>(c, PSC_TAGS) + (first << 3), bits = candidates4(tags, tag), k = ctz(bits);
+  if (bits == 0) return -1;
+  return load<u64>(tags + (k << 3)) == tag ? first + k : find(load<i32>(c, PSC_A), first >>> 2, tag, tag);
 }
 
 @inline function use(c: i32, i: i32): void {
@@ -42,15 +44,13 @@ const RIGHTS_AND = TLBD_RW | TLBD_US;
 export function plainWalk(v: i32, d: i32, va: u64, access: i32): u64 {
   const pde = v + VCPU_PLAIN_PSC, pdpte = pde + PSC_BYTES;
   if (load<i32>(pde) == 0) return general(v, d, va, access);
-  const tag = ownOf(v, (va >> 21) & NUMBER), first = firstOf(pde, tag), bits = holding(pde, first, tag);
-  let above: u64 = 0, pa2: u64 = 0, i = 0;
-  if (bits != 0) {
-    i = first + ctz(bits);
-    above = load<u64>(load<i32>(pde, PSC_DATA) + (i << 3));
-  } else {
-    const tag3 = ownOf(v, (va >> 30) & NUMBER), first3 = firstOf(pdpte, tag3), bits3 = holding(pdpte, first3, tag3);
-    if (bits3 == 0) return general(v, d, va, access);
-    i = first3 + ctz(bits3);
+  const tag = ownOf(v, (va >> 21) & NUMBER), first = firstOf(pde, tag);
+  let above: u64 = 0, pa2: u64 = 0, i = seek(pde, first, tag);
+  if (i >= 0) above = load<u64>(load<i32>(pde, PSC_DATA) + (i << 3));
+  else {
+    const tag3 = ownOf(v, (va >> 30) & NUMBER);
+    i = seek(pdpte, firstOf(pdpte, tag3), tag3);
+    if (i < 0) return general(v, d, va, access);
     const top = load<u64>(load<i32>(pdpte, PSC_DATA) + (i << 3));
     pa2 = (top & ENTRY_ADDRESS) + ((va >> 18) & 0xff8);
     const at2 = bytesOf(pa2);

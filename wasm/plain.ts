@@ -8,7 +8,7 @@ import {
   PLAIN_A, PLAIN_BYTES, PLAIN_DATA, PLAIN_MASK, PLAIN_NEXT, PLAIN_REPL, PLAIN_TAGS, PLAIN_TOUCH, PLAIN_WAYS, VCPU_LARGE, VCPU_OUT_CYCLES,
   VCPU_OUT_LO, VCPU_OUT_SIZE, VCPU_PLAIN, VCPU_TAG_PCID, VCPU_TLB_CYCLES,
 } from "../src/layout/vcpu";
-import { emptyWay, matches, oldest, stamp, touchStamp, treeVictim } from "./array";
+import { candidates, emptyWay, oldest, stamp, touchStamp, treeVictim } from "./array";
 import { count } from "./counters";
 import { memoClear, memoPut, memoSlot } from "./memo";
 import { refusedBy, rightsRow } from "./rights";
@@ -42,10 +42,10 @@ export const SINGLE = 1 << 30;
 export function plainAnew(v: i32, d: i32, va: u64, access: i32): u64 {
   const number = (va >> 12) & NUMBER, own = ownOf(v, number), global = number | GLOBAL_PAGE;
   const ways = load<i32>(d, PLAIN_WAYS), set = <i32>number & load<i32>(d, PLAIN_MASK), first = set * ways;
-  const bits = matches(load<i32>(d, PLAIN_TAGS) + (first << 3), ways, own, global);
+  const tags = load<i32>(d, PLAIN_TAGS) + (first << 3), bits = candidates(tags, ways, own);
   if (bits != 0) {
-    const k = ctz(bits), data = load<u64>(load<i32>(d, PLAIN_DATA) + ((first + k) << 3));
-    if (refusedBy(rightsRow(v, access), <i32>data)) return anewAddress(v, va, access);
+    const k = ctz(bits), tag = load<u64>(tags + (k << 3)), data = load<u64>(load<i32>(d, PLAIN_DATA) + ((first + k) << 3));
+    if ((i32(tag != own) & i32(tag != global)) | refusedBy(rightsRow(v, access), <i32>data)) return anewAddress(v, va, access);
     plainTouch(d, set, k, first + k);
     const pa = (data & ADDRESS) | (va & 0xfff), service = serviceOf(access);
     memoPut(v, memoSlot(v, service), va, 0, data, pa);
@@ -54,10 +54,10 @@ export function plainAnew(v: i32, d: i32, va: u64, access: i32): u64 {
     return pa;
   }
   const ways2 = load<i32>(d, PLAIN_NEXT + PLAIN_WAYS), set2 = <i32>number & load<i32>(d, PLAIN_NEXT + PLAIN_MASK), first2 = set2 * ways2;
-  const tags = load<i32>(d, PLAIN_NEXT + PLAIN_TAGS) + (first2 << 3), bits2 = matches(tags, ways2, own, global);
+  const tags2 = load<i32>(d, PLAIN_NEXT + PLAIN_TAGS) + (first2 << 3), bits2 = candidates(tags2, ways2, own);
   if (bits2 == 0) return plainWalk(v, d, va, access);
   const k = ctz(bits2), data = load<u64>(load<i32>(d, PLAIN_NEXT + PLAIN_DATA) + ((first2 + k) << 3));
-  if (i32(load<u64>(tags + (k << 3)) != own) | refusedBy(rightsRow(v, access), <i32>data)) return anewAddress(v, va, access);
+  if (i32(load<u64>(tags2 + (k << 3)) != own) | refusedBy(rightsRow(v, access), <i32>data)) return anewAddress(v, va, access);
   plainTouch(d + PLAIN_NEXT, set2, k, first2 + k);
   return secondHit(v, d, va, access, own, data);
 }

@@ -5,7 +5,7 @@ import { TAG_GLOBAL, TAG_PCID, TAG_SIZE_SHIFT, TAG_VALID, TLBD_HI_4M, TLBD_HI_AD
 import {
   PROBE_FILL, PROBE_LEVEL_BYTES, PROBE_SERVICE_BYTES, PROBE_SIZE, SERVICE_FETCH, VCPU_LARGE, VCPU_PROBES, VCPU_TAG_PCID,
 } from "../src/layout/vcpu";
-import { drop, find, locate, match4, place, setOf, touch, touchAt, victimWay, wayOf } from "./array";
+import { drop, find, locate, place, setOf, touch, touchAt, victimWay, wayOf } from "./array";
 import { refusedBy } from "./rights";
 
 /** Bits of a tag that are the page's number. */
@@ -66,14 +66,14 @@ const GLOBAL_AT: u64 = 62;
 /**
  * Look for a usable translation in a level, smaller pages first, and touch it.
  *
- * @param list - the three arrays @param row - of the rights table @param narrow - arrays of four ways are most likely
+ * @param list - the three arrays @param row - of the rights table
  */
-@inline export function look(list: i32, va: u64, pcid: u64, row: i32, narrow: bool): u64 {
+@inline export function look(list: i32, va: u64, pcid: u64, row: i32): u64 {
   const a = load<i32>(list);
   let found = NO_ENTRY;
   if (a != 0 && load<i32>(a, ARR_LIVE) != 0) {
     const tag = pageTag(va, 0);
-    found = load<i32>(a, ARR_HINTS) ? byHint(a, tag | pcid, tag | GLOBAL, row) : bySet(a, tag | pcid, tag | GLOBAL, row, narrow);
+    found = load<i32>(a, ARR_HINTS) ? byHint(a, tag | pcid, tag | GLOBAL, row) : bySet(a, tag | pcid, tag | GLOBAL, row);
     if (found > REFUSED_ENTRY) return found;
   }
   return larger(list) ? lookLarger(list, va, pcid, row, found) : found;
@@ -90,24 +90,17 @@ function lookLarger(list: i32, va: u64, pcid: u64, row: i32, found: u64): u64 {
   for (let size = 1; size < 3; size++) {
     const a = load<i32>(list + (size << 2));
     if (a == 0 || load<i32>(a + (size << 2), ARR_LIVE) == 0) continue;
-    const tag = pageTag(va, size), answer = load<i32>(a, ARR_HINTS) ? byHint(a, tag | pcid, tag | GLOBAL, row) : bySet(a, tag | pcid, tag | GLOBAL, row, false);
+    const tag = pageTag(va, size), answer = load<i32>(a, ARR_HINTS) ? byHint(a, tag | pcid, tag | GLOBAL, row) : bySet(a, tag | pcid, tag | GLOBAL, row);
     if (answer > REFUSED_ENTRY) return answer | (<u64>size << SIZE_AT);
     found |= answer;
   }
   return found;
 }
 
-@inline function bySet(a: i32, own: u64, global: u64, row: i32, narrow: bool): u64 {
+@inline function bySet(a: i32, own: u64, global: u64, row: i32): u64 {
   const ways = load<i32>(a, ARR_WAYS), set = setOf(a, own), first = set * ways, tags = load<i32>(a, ARR_TAGS) + (first << 3);
-  let k = 0;
-  if (narrow && ways == 4) {
-    const bits = match4(tags, i64x2.splat(own), i64x2.splat(global));
-    if (bits == 0) return NO_ENTRY;
-    k = ctz(bits);
-  } else {
-    k = wayOf(tags, ways, own, global);
-    if (k < 0) return NO_ENTRY;
-  }
+  const k = wayOf(tags, ways, own, global);
+  if (k < 0) return NO_ENTRY;
   const i = first + k, data = load<u64>(load<i32>(a, ARR_DATA) + (i << 3));
   if (refusedBy(row, <i32>data)) return REFUSED_ENTRY;
   touchAt(a, set, k, i);

@@ -67,7 +67,7 @@ export function translate(v: i32, vaHi: i32, vaLo: i32, access: i32): i32 {
 
 /** Search the TLBs, and walk if none has it. @param row - of the rights table */
 function searched(v: i32, service: i32, va: u64, access: i32, row: i32): i32 {
-  const found = look(probeList(v, service, 1), va, <u64>load<u32>(v, VCPU_TAG_PCID) << 32, row, true), slot = memoSlot(v, service);
+  const found = look(probeList(v, service, 1), va, <u64>load<u32>(v, VCPU_TAG_PCID) << 32, row), slot = memoSlot(v, service);
   if (found <= REFUSED_ENTRY) {
     memoClear(v, slot);
     return beyondFirst(v, service, va, access, row, found != NO_ENTRY);
@@ -135,7 +135,7 @@ function beyondFirst(v: i32, service: i32, va: u64, access: i32, row: i32, refus
   const levels = load<i32>(v, VCPU_TLB_LEVELS), pcid = <u64>load<u32>(v, VCPU_TAG_PCID) << 32;
   let dirty = refused ? 2 : 0; // bit l: level l holds an entry that a new one replaces
   for (let level = 2; level <= levels; level++) {
-    const found = look(probeList(v, service, level), va, pcid, row, false);
+    const found = look(probeList(v, service, level), va, pcid, row);
     if (found > REFUSED_ENTRY) return laterHit(v, service, va, level, found, dirty);
     dirty |= <i32>found << level;
   }
