@@ -3,7 +3,7 @@ import { FAULT_GP, FAULT_NONE, FAULT_UD } from "./fault";
 import { CR4_PCIDE } from "../src/arch/registers";
 import { ARR_DATA, ARR_FRAGMENTS, ARR_LIVE, ARR_TAGS } from "../src/layout/array";
 import { TAG_GLOBAL, TAG_PCID, TAG_PCID_SHIFT, TAG_SIZE, TAG_SIZE_SHIFT, TLBD_HI_4M, TLBD_HI_LEVEL_SHIFT } from "../src/layout/tlb";
-import { FEAT_INVPCID, MODE_4LEVEL, MODE_5LEVEL, VCPU_ARRAYS, VCPU_ARRAY_LIST, VCPU_CR4, VCPU_FEATURES, VCPU_LARGE, VCPU_MODE, VCPU_TAG_PCID } from "../src/layout/vcpu";
+import { FEAT_INVPCID, MODE_4LEVEL, MODE_5LEVEL, VCPU_ARRAYS, VCPU_ARRAY_LIST, VCPU_CR4, UNPLAIN_LARGE, VCPU_FEATURES, VCPU_UNPLAIN, VCPU_MODE, VCPU_TAG_PCID } from "../src/layout/vcpu";
 import { capacity, drop, dropAll, find, joined, setOf } from "./array";
 import { fastDropAll, fastDropPage } from "./fast-table";
 import { memoDrop } from "./memo";
@@ -39,7 +39,7 @@ export function dropFaulting(v: i32, va: u64): void {
 /** Everything, global entries and all PCIDs included. */
 export function dropEverything(v: i32): void {
   memoDrop(v);
-  store<i32>(v, 0, VCPU_LARGE);
+  store<i32>(v, load<i32>(v, VCPU_UNPLAIN) & ~UNPLAIN_LARGE, VCPU_UNPLAIN);
   for (let k = 0, n = load<i32>(v, VCPU_ARRAYS); k < n; k++) dropAll(load<i32>(v + (k << 2), VCPU_ARRAY_LIST));
   pscDropAll(v);
   fastDropAll(v);

@@ -1,6 +1,6 @@
 // The first-level entry that was touched last: see src/mmu/memo.ts.
 import { TLBD_HI_ADDR } from "../src/layout/tlb";
-import { MEMO_ENTRY, MEMO_SIZE_SHIFT, VCPU_MEMO, VCPU_MEMO_OF, VCPU_MEMO_ON } from "../src/layout/vcpu";
+import { MEMO_ENTRY, MEMO_SIZE_SHIFT, UNPLAIN_KEYS, VCPU_MEMO, VCPU_MEMO_OF, VCPU_UNPLAIN } from "../src/layout/vcpu";
 
 const ADDRESS: u64 = (<u64>TLBD_HI_ADDR << 32) | 0xfffff000;
 const SIZE_SHIFT: u64 = 32 + MEMO_SIZE_SHIFT;
@@ -30,7 +30,7 @@ const SIZE_SHIFT: u64 = 32 + MEMO_SIZE_SHIFT;
 
 /** Remember a hit: TLB data, size code, and the physical address it gave. */
 @inline export function memoPut(v: i32, slot: i32, va: u64, size: i32, data: u64, pa: u64): void {
-  if (slot == v || !load<i32>(v, VCPU_MEMO_ON)) return;
+  if (slot == v || load<i32>(v, VCPU_UNPLAIN) & UNPLAIN_KEYS) return;
   store<u64>(slot, va | 0xfff);
   store<u64>(slot, (pa & ~0xfff) | (data & 0xfff) | (<u64>size << SIZE_SHIFT), MEMO_ENTRY);
 }

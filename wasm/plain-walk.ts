@@ -14,8 +14,8 @@ import { chargeWalk, flat, IN_MEMORY } from "./charge";
 import { count } from "./counters";
 import { bytesOf } from "./extents";
 import { memoClear, memoSlot } from "./memo";
-import { FAULTED, leave, ownOf, plainFill, SINGLE } from "./plain";
-import { refusedBy, rightsRow } from "./rights";
+import { FAULTED, fillFirst, fillSecond, leave, ownOf, SINGLE } from "./plain";
+import { permits, rightsRow } from "./rights";
 import { fillLevel, NUMBER, probeList, serviceOf } from "./tlb";
 import { missedPlain } from "./translate";
 import { ENTRY_ADDRESS } from "./walk";
@@ -76,7 +76,7 @@ export function plainWalk(v: i32, d: i32, va: u64, access: i32): u64 {
   if (at == 0) return 0;
   const e = load<u64>(at), lo = <i32>e, want = PTE_P | PTE_A | ((access & ACCESS_WRITE) << 5), shadow = i32((lo & (PTE_RW | PTE_D)) == PTE_D) & (above >>> 1);
   const rights = below(above, e) | (lo & TLBD_D) | ((<i32>(e >> 59) & 15) << TLBD_PKEY_SHIFT) | (shadow * TLBD_SSTK);
-  if (((lo & want) ^ want) | (<i32>(e >> 32) & load<i32>(v, VCPU_RSVD_HI)) | refusedBy(rightsRow(v, access), rights | TLBD_D)) return 0;
+  if (((lo & want) ^ want) | (<i32>(e >> 32) & load<i32>(v, VCPU_RSVD_HI)) | i32(!permits(rightsRow(v, access), rights | TLBD_D))) return 0;
   const data = (e & ENTRY_ADDRESS) | <u64>(<u32>rights) | (<u64>1 << (32 + TLBD_HI_LEVEL_SHIFT));
   return lo & PTE_G && load<i32>(v, VCPU_CTL) & CTL_PGE ? data | IS_GLOBAL : data;
 }
@@ -105,8 +105,8 @@ function general(v: i32, d: i32, va: u64, access: i32): u64 {
   if (data & IS_GLOBAL) fillGlobal(v, serviceOf(access), va, data & ~IS_GLOBAL);
   else {
     const own = ownOf(v, (va >> 12) & NUMBER);
-    plainFill(d, own, data);
-    plainFill(d + PLAIN_NEXT, own, data);
+    fillFirst(d, own, data);
+    fillSecond(d + PLAIN_NEXT, own, data);
   }
 }
 

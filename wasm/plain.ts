@@ -5,13 +5,14 @@ import { ARR_CAPACITY, ARR_FRAGMENTS, ARR_LIVE } from "../src/layout/array";
 import { CNT_HITS, CNT_MISS_SIZE, CNT_SLOW } from "../src/layout/counter";
 import { TAG_GLOBAL, TAG_VALID, TLBD_HI_LEVEL_SHIFT } from "../src/layout/tlb";
 import {
-  PLAIN_A, PLAIN_BYTES, PLAIN_DATA, PLAIN_MASK, PLAIN_NEXT, PLAIN_REPL, PLAIN_TAGS, PLAIN_TOUCH, PLAIN_WAYS, VCPU_LARGE, VCPU_OUT_CYCLES,
+  PLAIN_A, PLAIN_BYTES, PLAIN_DATA, PLAIN_MASK, PLAIN_NEXT, PLAIN_REPL, PLAIN_TAGS, PLAIN_TOUCH, PLAIN_WAYS, VCPU_OUT_CYCLES,
   VCPU_OUT_LO, VCPU_OUT_SIZE, VCPU_PLAIN, VCPU_TAG_PCID, VCPU_TLB_CYCLES,
+  VCPU_UNPLAIN,
 } from "../src/layout/vcpu";
 import { candidates, emptyWay, oldest, stamp, touchStamp, treeVictim } from "./array";
 import { count } from "./counters";
 import { memoClear, memoPut, memoSlot } from "./memo";
-import { refusedBy, rightsRow } from "./rights";
+import { permits, rightsRow } from "./rights";
 import { NUMBER, serviceOf } from "./tlb";
 import { plainWalk } from "./plain-walk";
 import { anew } from "./translate";
@@ -25,7 +26,7 @@ const LEVEL_SHIFT: u64 = 32 + TLBD_HI_LEVEL_SHIFT;
 /** Byte offset of what the service needs, 0 if this module cannot serve it now. */
 @inline export function plainOf(v: i32, service: i32): i32 {
   const d = v + VCPU_PLAIN + service * PLAIN_BYTES;
-  return select(0, d, load<i32>(v, VCPU_LARGE) | i32(load<i32>(d, PLAIN_A) == 0));
+  return select(0, d, load<i32>(v, VCPU_UNPLAIN) | i32(load<i32>(d, PLAIN_A) == 0));
 }
 
 /** Added to an access: leave the results in VCPU_OUT_*, too. */
@@ -45,8 +46,8 @@ export function plainAnew(v: i32, d: i32, va: u64, access: i32): u64 {
   const tags = load<i32>(d, PLAIN_TAGS) + (first << 3), bits = candidates(tags, ways, own);
   if (bits != 0) {
     const k = ctz(bits), tag = load<u64>(tags + (k << 3)), data = load<u64>(load<i32>(d, PLAIN_DATA) + ((first + k) << 3));
-    if ((i32(tag != own) & i32(tag != global)) | refusedBy(rightsRow(v, access), <i32>data)) return anewAddress(v, va, access);
-    plainTouch(d, set, k, first + k);
+    if ((i32(tag != own) & i32(tag != global)) | i32(!permits(rightsRow(v, access), <i32>data))) return anewAddress(v, va, access);
+    touchTreeOf(d, set, k);
     const pa = (data & ADDRESS) | (va & 0xfff), service = serviceOf(access);
     memoPut(v, memoSlot(v, service), va, 0, data, pa);
     if (access & SINGLE) leave(v, pa, 1, load<i32>(v, VCPU_TLB_CYCLES));
@@ -57,15 +58,15 @@ export function plainAnew(v: i32, d: i32, va: u64, access: i32): u64 {
   const tags2 = load<i32>(d, PLAIN_NEXT + PLAIN_TAGS) + (first2 << 3), bits2 = candidates(tags2, ways2, own);
   if (bits2 == 0) return plainWalk(v, d, va, access);
   const k = ctz(bits2), data = load<u64>(load<i32>(d, PLAIN_NEXT + PLAIN_DATA) + ((first2 + k) << 3));
-  if (i32(load<u64>(tags2 + (k << 3)) != own) | refusedBy(rightsRow(v, access), <i32>data)) return anewAddress(v, va, access);
-  plainTouch(d + PLAIN_NEXT, set2, k, first2 + k);
+  if (i32(load<u64>(tags2 + (k << 3)) != own) | i32(!permits(rightsRow(v, access), <i32>data))) return anewAddress(v, va, access);
+  touchStamp(load<i32>(d, PLAIN_NEXT + PLAIN_A), load<i32>(d, PLAIN_NEXT + PLAIN_REPL) + ((first2 + k) << 2));
   return secondHit(v, d, va, access, own, data);
 }
 
 /** The second level has it. */
 @inline function secondHit(v: i32, d: i32, va: u64, access: i32, own: u64, data: u64): u64 {
   const service = serviceOf(access), pa = (data & ADDRESS) | (va & 0xfff);
-  plainFill(d, own, data);
+  fillFirst(d, own, data);
   memoClear(v, memoSlot(v, service));
   count(v, CNT_SLOW + service, 1);
   count(v, CNT_HITS + 3 + service, 1);
@@ -92,35 +93,33 @@ export function anewAddress(v: i32, va: u64, access: i32): u64 {
   return fault == FAULT_NONE ? load<u64>(v, VCPU_OUT_LO) : FAULTED | <u64>fault;
 }
 
-/** Put a 4K translation of one PCID into a level that has none for the page. */
-@inline export function plainFill(d: i32, tag: u64, data: u64): void {
+/** Put a 4K translation of one PCID into the first level, which has none for the page. */
+@inline export function fillFirst(d: i32, tag: u64, data: u64): void {
   const a = load<i32>(d, PLAIN_A), ways = load<i32>(d, PLAIN_WAYS), set = <i32>tag & load<i32>(d, PLAIN_MASK), first = set * ways;
-  const k = plainVictim(d, a, set, first, ways), i = first + k, t = load<i32>(d, PLAIN_TAGS) + (i << 3);
+  let k = -1;
+  if (load<i32>(a, ARR_LIVE) != load<i32>(a, ARR_CAPACITY)) k = emptyWay(load<i32>(d, PLAIN_TAGS) + (first << 3), ways);
+  if (k < 0) k = treeVictim(load<i32>(d, PLAIN_REPL) + (set << 2), ways);
+  put(d, a, first + k, tag, data);
+  touchTreeOf(d, set, k);
+}
+
+/** ... into the second level. @param n - its part of what the service needs */
+@inline export function fillSecond(n: i32, tag: u64, data: u64): void {
+  const a = load<i32>(n, PLAIN_A), ways = load<i32>(n, PLAIN_WAYS), first = (<i32>tag & load<i32>(n, PLAIN_MASK)) * ways, stamps = load<i32>(n, PLAIN_REPL);
+  const i = first + oldest(stamps + (first << 2), ways);
+  put(n, a, i, tag, data);
+  stamp(a, stamps + (i << 2));
+}
+
+@inline function put(d: i32, a: i32, i: i32, tag: u64, data: u64): void {
+  const t = load<i32>(d, PLAIN_TAGS) + (i << 3);
   if (load<u64>(t) == 0) store<i32>(a, load<i32>(a, ARR_LIVE) + 1, ARR_LIVE);
   store<u64>(t, tag);
   store<u64>(load<i32>(d, PLAIN_DATA) + (i << 3), data);
   if ((data >> LEVEL_SHIFT) != 1) store<i32>(a, 1, ARR_FRAGMENTS);
-  const touch = load<i32>(d, PLAIN_TOUCH), repl = load<i32>(d, PLAIN_REPL);
-  if (touch == 0) stamp(a, repl + (i << 2));
-  else treeTouch(repl + (set << 2), touch + (k << 3));
 }
 
-@inline function treeTouch(bits: i32, masks: i32): void {
+@inline function touchTreeOf(d: i32, set: i32, k: i32): void {
+  const bits = load<i32>(d, PLAIN_REPL) + (set << 2), masks = load<i32>(d, PLAIN_TOUCH) + (k << 3);
   store<i32>(bits, (load<i32>(bits) & load<i32>(masks)) | load<i32>(masks, 4));
-}
-
-@inline function plainVictim(d: i32, a: i32, set: i32, first: i32, ways: i32): i32 {
-  const touch = load<i32>(d, PLAIN_TOUCH), repl = load<i32>(d, PLAIN_REPL);
-  if (touch == 0) return oldest(repl + (first << 2), ways);
-  if (load<i32>(a, ARR_LIVE) != load<i32>(a, ARR_CAPACITY)) {
-    const k = emptyWay(load<i32>(d, PLAIN_TAGS) + (first << 3), ways);
-    if (k >= 0) return k;
-  }
-  return treeVictim(repl + (set << 2), ways);
-}
-
-@inline function plainTouch(d: i32, set: i32, k: i32, i: i32): void {
-  const touch = load<i32>(d, PLAIN_TOUCH), repl = load<i32>(d, PLAIN_REPL);
-  if (touch != 0) treeTouch(repl + (set << 2), touch + (k << 3));
-  else touchStamp(load<i32>(d, PLAIN_A), repl + (i << 2));
 }

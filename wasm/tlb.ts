@@ -3,7 +3,7 @@ import { ACCESS_FETCH, ACCESS_WRITE } from "./fault";
 import { ARR_DATA, ARR_FRAGMENTS, ARR_HINTS, ARR_LIVE, ARR_TAGS, ARR_WAYS } from "../src/layout/array";
 import { TAG_GLOBAL, TAG_PCID, TAG_SIZE_SHIFT, TAG_VALID, TLBD_HI_4M, TLBD_HI_ADDR, TLBD_HI_LEVEL_SHIFT } from "../src/layout/tlb";
 import {
-  PROBE_FILL, PROBE_LEVEL_BYTES, PROBE_SERVICE_BYTES, PROBE_SIZE, SERVICE_FETCH, VCPU_LARGE, VCPU_PROBES, VCPU_TAG_PCID,
+  PROBE_FILL, PROBE_LEVEL_BYTES, PROBE_SERVICE_BYTES, PROBE_SIZE, SERVICE_FETCH, VCPU_PROBES, VCPU_TAG_PCID, VCPU_UNPLAIN, UNPLAIN_LARGE,
 } from "../src/layout/vcpu";
 import { drop, find, locate, place, setOf, touch, touchAt, victimWay, wayOf } from "./array";
 import { refusedBy } from "./rights";
@@ -134,7 +134,7 @@ export function fillLevel(v: i32, list: i32, va: u64, from: i32, data: u64, isGl
   place(a, i, isGlobal ? tag | GLOBAL : own);
   store<u64>(load<i32>(a, ARR_DATA) + (i << 3), size == from ? data : data | (va & ((1 << pageShift(from)) - 1) & ~((1 << pageShift(size)) - 1)));
   const hi = <i32>(data >> 32);
-  if (size != 0) store<i32>(v, 1, VCPU_LARGE);
+  if (size != 0) store<i32>(v, load<i32>(v, VCPU_UNPLAIN) | UNPLAIN_LARGE, VCPU_UNPLAIN);
   if (size + 1 != ((hi >>> TLBD_HI_LEVEL_SHIFT) & 7) || hi & TLBD_HI_4M) store<i32>(a, 1, ARR_FRAGMENTS);
   touchAt(a, set, way, i);
 }

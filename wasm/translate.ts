@@ -14,7 +14,7 @@ import { fastClass, fastFill, fastHit, fastRow } from "./fast-table";
 import { canonical, dropFaulting } from "./invalidate";
 import { pscFill, pscStart } from "./psc";
 import { memoAddress, memoClear, memoEntry, memoMatches, memoPut, memoSize, memoSlot } from "./memo";
-import { FAULTED, ownOf, plainAnew, plainFill, plainOf, SINGLE } from "./plain";
+import { FAULTED, fillFirst, fillSecond, ownOf, plainAnew, plainOf, SINGLE } from "./plain";
 import { permits, rightsRow } from "./rights";
 import { addressOf, DATA_BITS, fillLevel, fragmentLo, globalIn, look, NO_ENTRY, NUMBER, probeList, REFUSED_ENTRY, serviceOf, sizeIn } from "./tlb";
 import { findLeafLong } from "./walk-long";
@@ -93,8 +93,8 @@ export function missedPlain(v: i32, d: i32, va: u64, access: i32): i32 {
     const size = usableSize(v, <i32>va), data = load<u64>(v, VCPU_OUT_DATA_LO), isGlobal = load<i32>(v, VCPU_OUT_GLOBAL) != 0;
     if (size == 0 && !isGlobal) {
       const own = ownOf(v, (va >> 12) & NUMBER);
-      plainFill(d, own, data);
-      plainFill(d + PLAIN_NEXT, own, data);
+      fillFirst(d, own, data);
+      fillSecond(d + PLAIN_NEXT, own, data);
     } else for (let l = 1; l <= 2; l++) fillLevel(v, probeList(v, service, l), va, size, data, isGlobal, true);
     setAddress(v, va, size);
     countMisses(v, 2, size);

@@ -70,7 +70,6 @@ export const VCPU_SCRATCH_END = 412;
 // address, and its size code at MEMO_SIZE_SHIFT of the high word.
 export const VCPU_MEMO = 416;
 export const VCPU_MEMO_OF = 464; //  for load, store, fetch: offset in the block of the slot they use. 0 = none: CR0 has no address's bits 11:0
-export const VCPU_MEMO_ON = 476; //  0 = memos stay empty: protection keys are in force
 export const MEMO_BYTES = 16;
 export const MEMO_ENTRY = 8; //      offset of the entry in a slot
 export const MEMO_SIZE_SHIFT = 28;
@@ -79,11 +78,12 @@ export const MEMO_SIZE_SHIFT = 28;
 export const VCPU_COUNTERS = 512;
 
 // What a service needs of a TLB of the most usual shape, gathered from the arrays' headers: two levels, each of which holds 4K pages in one
-// set-associative array of 4, 8 or 12 ways and a power of two sets, replaced by LRU or by a tree in one word; and data accesses are not priced. Written once; 3 services.
+// set-associative array of 4, 8 or 12 ways and a power of two sets, the first replaced by a tree in one word, the second by LRU; data accesses
+// are not priced. Written once; 3 services.
 export const VCPU_PLAIN = 1024;
 export const PLAIN_BYTES = 64;
 export const PLAIN_A = 0; //         byte offset of the first level's array, 0 = another shape
-export const PLAIN_TAGS = 4; //      ... of its tags, data, replacement state, touch masks (0 = LRU); its sets - 1 and ways
+export const PLAIN_TAGS = 4; //      ... of its tags, data, replacement state, touch masks (not for LRU); its sets - 1 and ways
 export const PLAIN_DATA = 8;
 export const PLAIN_REPL = 12;
 export const PLAIN_TOUCH = 16;
@@ -97,7 +97,9 @@ export const PSC_DATA = 8;
 export const PSC_STAMPS = 12;
 export const PSC_MASK = 16;
 export const PSC_BYTES = 20;
-export const VCPU_LARGE = 1216; //   1 = an entry of a page larger than 4K may be held: set by fills, cleared when everything is dropped
+export const VCPU_UNPLAIN = 1216; // what keeps accesses off that short way: UNPLAIN_*
+export const UNPLAIN_LARGE = 1; //   an entry of a page larger than 4K may be held: set by fills, cleared when everything is dropped
+export const UNPLAIN_KEYS = 2; //    protection keys are in force
 
 // Rights of an access, by (access & ACCESS_RIGHTS) >>> 1: 128 rows of 4 words.
 export const VCPU_RIGHTS = 2048;

@@ -154,7 +154,7 @@ function layVcpu(r: Ruler, plan: StatePlan, v: number, node: number, shared: num
   layTlbs(r, plan, v);
   const psc = plan.psc.map(p => (p ? layArray(r, p, true, plan) : 0));
   r.put(v + VCPU_PSC, ...psc);
-  if (plan.psc.slice(0, 2).every(p => p?.ways === 4 && p.policy === ARRP_LRU && isPlain(p))) {
+  if (plan.psc.slice(0, 2).every(p => p?.ways === 4 && isPlain(p, ARRP_LRU))) {
     gather(r, v + VCPU_PLAIN_PSC, () => psc[0], [ARR_TAGS, ARR_DATA, ARR_REPL, ARR_MASK]);
     gather(r, v + VCPU_PLAIN_PSC + PSC_BYTES, () => psc[1], [ARR_TAGS, ARR_DATA, ARR_REPL, ARR_MASK]);
   }
@@ -179,7 +179,7 @@ function layTlbs(r: Ruler, plan: StatePlan, v: number): void {
   for (let service = 0; service < 3; service++) {
     const at = v + VCPU_PLAIN + service * PLAIN_BYTES, list = probes + service * PROBE_SERVICE_BYTES;
     const levels = plan.tlb.map(level => level.arrays.filter(t => (t.serves >>> service) & 1 && t.holds & 1));
-    if (plan.data || plan.tlb.length !== 2 || levels.some(arrays => arrays.length !== 1 || !isPlain(arrays[0]))) continue;
+    if (plan.data || plan.tlb.length !== 2 || levels.some((arrays, l) => arrays.length !== 1 || !isPlain(arrays[0], l === 0 ? ARRP_TREE_PLRU : ARRP_LRU))) continue;
     for (let l = 0; l < 2; l++) {
       const array = (w: Int32Array) => w[(list + l * PROBE_LEVEL_BYTES + PROBE_SIZE) >>> 2];
       gather(r, at + l * PLAIN_NEXT, array, [ARR_TAGS, ARR_DATA, ARR_REPL, ARR_TOUCH, ARR_MASK, ARR_WAYS]);
@@ -202,9 +202,8 @@ function gather(r: Ruler, to: number, array: (w: Int32Array) => number, fields: 
 }
 
 /** Has an array the shape that VCPU_PLAIN is about? */
-function isPlain(a: ArrayPlan): boolean {
-  const tree = a.policy === ARRP_TREE_PLRU;
-  return (a.sets & (a.sets - 1)) === 0 && a.ways % 4 === 0 && a.ways <= 12 && (tree || a.policy === ARRP_LRU);
+function isPlain(a: ArrayPlan, policy: number): boolean {
+  return a.policy === policy && (a.sets & (a.sets - 1)) === 0 && a.ways % 4 === 0 && a.ways <= 12;
 }
 
 /**

@@ -13,7 +13,7 @@ import {
   TAG_GLOBAL, TAG_PCID, TAG_PCID_SHIFT, TAG_SIZE, TAG_SIZE_SHIFT, TAG_VALID, TAG_VPN_HI, TLBD_HI_4M, TLBD_HI_LEVEL_SHIFT,
 } from '../layout/tlb.ts';
 import {
-  FEAT_INVPCID, MODE_5LEVEL, MODE_4LEVEL, VCPU_ARRAYS, VCPU_ARRAY_LIST, VCPU_CR4, VCPU_FEATURES, VCPU_LARGE, VCPU_MODE, VCPU_TAG_PCID,
+  FEAT_INVPCID, MODE_5LEVEL, MODE_4LEVEL, VCPU_ARRAYS, VCPU_ARRAY_LIST, VCPU_CR4, UNPLAIN_LARGE, VCPU_FEATURES, VCPU_UNPLAIN, VCPU_MODE, VCPU_TAG_PCID,
 } from '../layout/vcpu.ts';
 import { capacity, drop, dropAll, find, setOf } from '../cache/array.ts';
 import { fastDropAll, fastDropPage } from './fast-table.ts';
@@ -53,7 +53,7 @@ export function dropFaulting(w: Int32Array, v: number, vaHi: number, vaLo: numbe
 /** Everything, global entries and all PCIDs included. */
 export function dropEverything(w: Int32Array, v: number): void {
   memoDrop(w, v);
-  w[v + (VCPU_LARGE >>> 2)] = 0;
+  w[v + (VCPU_UNPLAIN >>> 2)] &= ~UNPLAIN_LARGE;
   for (let k = 0; k < w[v + (VCPU_ARRAYS >>> 2)]; k++) dropAll(w, w[v + (VCPU_ARRAY_LIST >>> 2) + k] >>> 2);
   pscDropAll(w, v);
   fastDropAll(w, v);

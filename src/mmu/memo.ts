@@ -8,7 +8,7 @@
  * Layout in `layout/vcpu.ts`, VCPU_MEMO; which service uses which slot is decided in `memory/plan.ts`.
  */
 import { TLBD_HI_ADDR } from '../layout/tlb.ts';
-import { MEMO_ENTRY, MEMO_SIZE_SHIFT, VCPU_MEMO, VCPU_MEMO_OF, VCPU_MEMO_ON } from '../layout/vcpu.ts';
+import { MEMO_ENTRY, MEMO_SIZE_SHIFT, UNPLAIN_KEYS, VCPU_MEMO, VCPU_MEMO_OF, VCPU_UNPLAIN } from '../layout/vcpu.ts';
 
 /** Word index of the slot that a service uses; that of the vCPU block, which never matches, if it uses none. */
 export function memoSlot(w: Int32Array, v: number, service: number): number {
@@ -22,7 +22,7 @@ export function memoMatches(w: Int32Array, slot: number, vaHi: number, vaLo: num
 
 /** Remember a hit: data words of the entry, its size code, and the physical address it gave. */
 export function memoPut(w: Int32Array, v: number, slot: number, vaHi: number, vaLo: number, size: number, dataLo: number, paHi: number, paLo: number): void {
-  if (slot === v || !w[v + (VCPU_MEMO_ON >>> 2)]) return;
+  if (slot === v || w[v + (VCPU_UNPLAIN >>> 2)] & UNPLAIN_KEYS) return;
   w[slot] = vaLo | 0xfff;
   w[slot + 1] = vaHi;
   w[slot + (MEMO_ENTRY >>> 2)] = (paLo & ~0xfff) | (dataLo & 0xfff);

@@ -13,8 +13,8 @@ import {
 import { CR0_WP, CR4_PKE, CR4_PKS, CR4_SMAP, CR4_SMEP, EFER_LMA, EFER_NXE } from '../arch/registers.ts';
 import { TLBD_D, TLBD_PKEY_SHIFT, TLBD_RW, TLBD_SSTK, TLBD_US, TLBD_XD } from '../layout/tlb.ts';
 import {
-  RIGHTS_FORBID, RIGHTS_NEED, RIGHTS_PKEY_SUPER, RIGHTS_PKEY_USER, RIGHTS_STRIDE, VCPU_AC, VCPU_CR0, VCPU_CR4, VCPU_EFER, VCPU_MEMO_ON, VCPU_PKRS,
-  VCPU_PKRU, VCPU_RIGHTS,
+  RIGHTS_FORBID, RIGHTS_NEED, RIGHTS_PKEY_SUPER, RIGHTS_PKEY_USER, RIGHTS_STRIDE, VCPU_AC, VCPU_CR0, VCPU_CR4, VCPU_EFER, VCPU_PKRS,
+  VCPU_PKRU, VCPU_RIGHTS, VCPU_UNPLAIN, UNPLAIN_KEYS,
 } from '../layout/vcpu.ts';
 import { memoDrop } from './memo.ts';
 
@@ -51,7 +51,8 @@ export function recomputeRights(w: Int32Array, v: number): void {
     w[at + (RIGHTS_PKEY_SUPER >>> 2)] = deniedKeys(w, v, access, CR4_PKS, w[v + (VCPU_PKRS >>> 2)], 0);
     keys |= w[at + (RIGHTS_PKEY_USER >>> 2)] | w[at + (RIGHTS_PKEY_SUPER >>> 2)];
   }
-  w[v + (VCPU_MEMO_ON >>> 2)] = keys === 0 ? 1 : 0;
+  const unplain = v + (VCPU_UNPLAIN >>> 2);
+  w[unplain] = keys === 0 ? w[unplain] & ~UNPLAIN_KEYS : w[unplain] | UNPLAIN_KEYS;
   memoDrop(w, v);
 }
 

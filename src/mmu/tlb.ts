@@ -13,8 +13,8 @@ import {
   TAG_GLOBAL, TAG_PCID, TAG_SIZE_SHIFT, TAG_VALID, TLBD_HI_4M, TLBD_HI_ADDR, TLBD_HI_LEVEL_SHIFT,
 } from '../layout/tlb.ts';
 import {
-  PROBE_FILL, PROBE_LEVEL_BYTES, PROBE_SERVICE_BYTES, PROBE_SIZE, SERVICE_FETCH, SERVICE_LOAD, SERVICE_STORE, VCPU_LARGE, VCPU_OUT_DATA_HI,
-  VCPU_OUT_DATA_LO, VCPU_OUT_GLOBAL, VCPU_OUT_HI, VCPU_OUT_LO, VCPU_OUT_SIZE, VCPU_PROBES, VCPU_TAG_PCID, VCPU_TLB_LEVELS,
+  PROBE_FILL, PROBE_LEVEL_BYTES, PROBE_SERVICE_BYTES, PROBE_SIZE, SERVICE_FETCH, SERVICE_LOAD, SERVICE_STORE, VCPU_OUT_DATA_HI,
+  VCPU_OUT_DATA_LO, VCPU_OUT_GLOBAL, VCPU_OUT_HI, VCPU_OUT_LO, VCPU_OUT_SIZE, VCPU_PROBES, VCPU_TAG_PCID, VCPU_TLB_LEVELS, VCPU_UNPLAIN, UNPLAIN_LARGE,
 } from '../layout/vcpu.ts';
 import { drop, find, locate, place, setOf, touch, victim } from '../cache/array.ts';
 import { memoPut } from './memo.ts';
@@ -137,7 +137,7 @@ function fillLevel(w: Int32Array, v: number, list: number, vaHi: number, vaLo: n
   const dataHi = w[v + (VCPU_OUT_DATA_HI >>> 2)];
   w[d] = fragmentLo(w[v + (VCPU_OUT_DATA_LO >>> 2)], vaLo, from, size);
   w[d + 1] = dataHi;
-  if (size !== 0) w[v + (VCPU_LARGE >>> 2)] = 1;
+  if (size !== 0) w[v + (VCPU_UNPLAIN >>> 2)] |= UNPLAIN_LARGE;
   if (size + 1 !== ((dataHi >>> TLBD_HI_LEVEL_SHIFT) & 7) || dataHi & TLBD_HI_4M) w[a + (ARR_FRAGMENTS >>> 2)] = 1;
   touch(w, a, i);
 }
