@@ -2,7 +2,7 @@
 import { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE, FAULT_NONE } from "./fault";
 import { VCPU_OUT_LO } from "../src/layout/vcpu";
 import { runSwift, swift } from "./swift-batch";
-import { access } from "./translate";
+import { access, accessAnew } from "./translate";
 
 export const FETCH = 2;
 export const MODIFY = 3;
@@ -39,7 +39,7 @@ function pages(v: i32, va: u64, size: i32, pa: i32, what: i32): i32 {
   if (pa != 0 && fault == FAULT_NONE) store<u64>(pa, load<u64>(v, VCPU_OUT_LO));
   for (let left = (<i32>va & 0xfff) + size - 4096; left > 0 && fault == FAULT_NONE; left -= 4096) {
     va = (va & ~0xfff) + 4096;
-    fault = access(v, <i32>(va >> 32), <i32>va, what);
+    fault = accessAnew(v, <i32>(va >> 32), <i32>va, what);
   }
   return fault;
 }

@@ -7,7 +7,7 @@ const SIZE_SHIFT: u64 = 32 + MEMO_SIZE_SHIFT;
 
 /** Byte offset of the slot that a service uses; that of the vCPU block, which never matches, if it uses none. */
 @inline export function memoSlot(v: i32, service: i32): i32 {
-  return v + load<i32>(v + (service << 2), VCPU_MEMO_OF);
+  return load<i32>(v + (service << 2), VCPU_MEMO_OF);
 }
 
 /** Is the slot about the page of a linear address? */

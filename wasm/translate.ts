@@ -22,16 +22,17 @@ import { checkLeaf, findLeaf, markEntries, pageFault, walkRoot } from "./walk";
 
 /** Translate and price one access inside a 4K page. @returns FAULT_NONE or a fault */
 export function access(v: i32, vaHi: i32, vaLo: i32, kind: i32): i32 {
-  const va = joined(vaHi, vaLo), service = serviceOf(kind), slot = memoSlot(v, service);
-  if (memoMatches(slot, va) && permits(rightsRow(v, kind), <i32>memoEntry(slot))) {
-    repeated(v, service, va, memoEntry(slot));
+  const va = joined(vaHi, vaLo), service = serviceOf(kind), slot = memoSlot(v, service), entry = memoEntry(slot);
+  if (i32(memoMatches(slot, va)) & i32(permits(rightsRow(v, kind), <i32>entry))) {
+    repeated(v, service, va, entry);
     store<i32>(v, load<i32>(v, VCPU_TLB_CYCLES), VCPU_OUT_CYCLES); // where data accesses are priced, no slot is filled
     return FAULT_NONE;
   }
   return accessAnew(v, vaHi, vaLo, kind);
 }
 
-function accessAnew(v: i32, vaHi: i32, vaLo: i32, kind: i32): i32 {
+/** access() without a look at the memo, which is not likely to help. */
+export function accessAnew(v: i32, vaHi: i32, vaLo: i32, kind: i32): i32 {
   const service = serviceOf(kind), d = plainOf(v, service);
   if (d != 0 && load<i32>(v, VCPU_MODE) >= MODE_4LEVEL && canonical(v, vaHi)) {
     const got = plainAnew(v, d, joined(vaHi, vaLo), kind | SINGLE);
@@ -60,8 +61,7 @@ export function translate(v: i32, vaHi: i32, vaLo: i32, access: i32): i32 {
 /** The entry of the memo again. */
 @inline export function repeated(v: i32, service: i32, va: u64, entry: u64): void {
   store<u64>(v, memoAddress(entry, va), VCPU_OUT_LO);
-  store<i32>(v, memoSize(entry), VCPU_OUT_SIZE);
-  store<i32>(v, 1, VCPU_OUT_HIT);
+  store<u64>(v, <u64>memoSize(entry) | (1 << 32), VCPU_OUT_SIZE); // and VCPU_OUT_HIT
   count(v, CNT_HITS + service, 1);
 }
 

@@ -69,7 +69,7 @@ export const VCPU_SCRATCH_END = 412;
 // with bits 11:0 set (0 = none), then the entry: TLB data narrowed to the 4K frame of that address, without the bits of TLBD_HI_* above the
 // address, and its size code at MEMO_SIZE_SHIFT of the high word.
 export const VCPU_MEMO = 416;
-export const VCPU_MEMO_OF = 464; //  for load, store, fetch: offset in the block of the slot they use. 0 = none: CR0 has no address's bits 11:0
+export const VCPU_MEMO_OF = 464; //  for load, store, fetch: byte offset of the slot they use; that of the block = none: CR0 has no address's bits 11:0
 export const MEMO_BYTES = 16;
 export const MEMO_ENTRY = 8; //      offset of the entry in a slot
 export const MEMO_SIZE_SHIFT = 28;

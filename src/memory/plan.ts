@@ -145,6 +145,7 @@ function layVcpu(r: Ruler, plan: StatePlan, v: number, node: number, shared: num
   r.put(v + VCPU_PABITS, plan.paBits);
   r.put(v + VCPU_NODE, node);
   r.put(v + VCPU_TIMED, plan.timed ? 1 : 0);
+  r.put(v + VCPU_MEMO_OF, ...(plan.timed ? memoSlots(plan) : [0, 0, 0]).map(slot => v + slot));
   if (!plan.timed) {
     const fast = r.region(FAST_BYTES);
     r.put(v + VCPU_FAST, fast);
@@ -189,7 +190,6 @@ function layTlbs(r: Ruler, plan: StatePlan, v: number): void {
   r.put(v + VCPU_TLB_LEVELS, plan.tlb.length);
   r.put(v + VCPU_ARRAYS, list.length);
   r.put(v + VCPU_ARRAY_LIST, ...list);
-  r.put(v + VCPU_MEMO_OF, ...memoSlots(plan));
   r.put(v + VCPU_TLB_CYCLES, ...plan.tlb.map(level => level.cycles));
 }
 

@@ -12,7 +12,7 @@ import { MEMO_ENTRY, MEMO_SIZE_SHIFT, UNPLAIN_KEYS, VCPU_MEMO, VCPU_MEMO_OF, VCP
 
 /** Word index of the slot that a service uses; that of the vCPU block, which never matches, if it uses none. */
 export function memoSlot(w: Int32Array, v: number, service: number): number {
-  return v + (w[v + (VCPU_MEMO_OF >>> 2) + service] >>> 2);
+  return w[v + (VCPU_MEMO_OF >>> 2) + service] >>> 2;
 }
 
 /** Is the slot about the page of a linear address? */
