@@ -40,7 +40,7 @@ const RIGHTS_AND = TLBD_RW | TLBD_US;
   touchStamp(load<i32>(c, PSC_A), load<i32>(c, PSC_STAMPS) + (i << 2));
 }
 
-/** @param d - from plainOf() @param access - SINGLE with it, perhaps @returns as plainAnew() */
+/** @param d - what the service needs @param access - SINGLE with it, perhaps @returns as plainAnew() */
 export function plainWalk(v: i32, d: i32, va: u64, access: i32): u64 {
   const pde = v + VCPU_PLAIN_PSC, pdpte = pde + PSC_BYTES;
   if (load<i32>(pde) == 0) return general(v, d, va, access);
