@@ -9,6 +9,7 @@ import { TLBD_D, TLBD_HI_LEVEL_SHIFT, TLBD_PKEY_SHIFT, TLBD_RW, TLBD_SSTK, TLBD_
 import {
   CTL_PGE, PLAIN_NEXT, PSC_A, PSC_BYTES, PSC_DATA, PSC_MASK, PSC_STAMPS, PSC_TAGS, VCPU_CTL, VCPU_OUT_LO, VCPU_OUT_REFS, VCPU_OUT_START, VCPU_PLAIN_PSC, VCPU_RSVD_HI, VCPU_TRAIL_HI, VCPU_TRAIL_LO,
 } from "../src/layout/vcpu";
+import { Ahead } from "./ahead";
 import { candidates4, find, oldest4, stamp, touchStamp } from "./array";
 import { chargeWalk, flat, IN_MEMORY } from "./charge";
 import { count } from "./counters";
@@ -58,6 +59,8 @@ export function plainWalk(v: i32, d: i32, va: u64, access: i32): u64 {
     const e = load<u64>(at2);
     if (((<i32>e & (PTE_P | PTE_A | PTE_PS)) ^ (PTE_P | PTE_A)) | (<i32>(e >> 32) & load<i32>(v, VCPU_RSVD_HI))) return general(v, d, va, access);
     above = (e & ENTRY_ADDRESS) | below(<i32>top, e);
+    Ahead.table = at2 & ~0xfff;
+    Ahead.region = va >> 30;
   }
   const pa = (above & ENTRY_ADDRESS) + ((va >> 9) & 0xff8), data = leafData(v, access, pa, <i32>above);
   if (data == 0) return general(v, d, va, access);

@@ -3,6 +3,7 @@ import { ACCESS_FETCH, ACCESS_WRITE, FAULT_NONE } from "./fault";
 import { CNT_HITS } from "../src/layout/counter";
 import { HDR_DATA } from "../src/layout/header";
 import { MODE_4LEVEL, VCPU_MODE, VCPU_TIMED } from "../src/layout/vcpu";
+import { Ahead, readAhead } from "./ahead";
 import { accessOf, FETCH, one } from "./batch";
 import { count } from "./counters";
 import { memoAddress, memoEntry, memoMatches, memoSlot } from "./memo";
@@ -23,6 +24,7 @@ export function runSwift(v: i32, va: i32, kind: i32, size: i32, pa: i32, from: i
       count(v, CNT_HITS + k, 1);
       if (pa != 0) store<u64>(pa + (i << 3), memoAddress(entry, x));
     } else if (plain) {
+      if (Ahead.table != 0) readAhead(load<u64>(va + (min(i + 1, to - 1) << 3)));
       const got = searchAnew(v, x, what | extra);
       if (got >= FAULTED) return i;
       if (pa != 0) store<u64>(pa + (i << 3), got);
