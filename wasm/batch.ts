@@ -1,6 +1,6 @@
 // Many accesses a call: the loop over a batch of a trace. See src/machine/batch.ts. The columns are in machine memory, too.
 import { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE, FAULT_NONE } from "./fault";
-import { VCPU_OUT_LO } from "../src/layout/vcpu";
+import { VCPU_OUT_FAULT, VCPU_OUT_LO } from "../src/layout/vcpu";
 import { access } from "./translate";
 
 const FETCH = 2;
@@ -19,7 +19,10 @@ const MODIFY = 3;
  */
 export function runBatch(v: i32, va: i32, kind: i32, size: i32, pa: i32, from: i32, to: i32, extra: i32): i32 {
   for (let i = from; i < to; i++) {
-    if (one(v, load<u64>(va + (i << 3)), load<u8>(kind + i), load<u16>(size + (i << 1)), pa == 0 ? 0 : pa + (i << 3), extra) != FAULT_NONE) return i;
+    const fault = one(v, load<u64>(va + (i << 3)), load<u8>(kind + i), load<u16>(size + (i << 1)), pa == 0 ? 0 : pa + (i << 3), extra);
+    if (fault == FAULT_NONE) continue;
+    store<i32>(v, fault, VCPU_OUT_FAULT);
+    return i;
   }
   return to;
 }
