@@ -33,7 +33,7 @@ export class Run {
   private readonly options: RunOptions;
   private readonly machine: Machine;
   private readonly placement: Placement;
-  private readonly columns: AccessColumns;
+  private columns: AccessColumns;
   private points: SeriesPoint[] = [];
   private bucket = FIRST_BUCKET;
   private done = 0;
@@ -61,10 +61,7 @@ export class Run {
       this.makeRoom();
       this.placement.touch(page);
     }
-    const { columns } = this, [cpu] = this.machine.vcpus;
-    columns.va.set(batch.va.subarray(0, batch.count * 2));
-    columns.kind.set(batch.kind.subarray(0, batch.count));
-    columns.size.set(batch.size.subarray(0, batch.count));
+    const columns = this.copied(batch), [cpu] = this.machine.vcpus;
     let mapped = 0;
     for (let at = 0; at < batch.count;) {
       const to = Math.min(batch.count, at + this.bucket - (this.done % this.bucket));
@@ -75,6 +72,16 @@ export class Run {
       at = to;
       if (this.done % this.bucket === 0) this.point();
     }
+  }
+
+  /** The batch where the engine can reach it. */
+  private copied(batch: AccessBatch): AccessColumns {
+    const { count } = batch;
+    if (count > this.columns.capacity) this.columns = this.machine.columns(count);
+    this.columns.va.set(batch.va.subarray(0, count * 2));
+    this.columns.kind.set(batch.kind.subarray(0, count));
+    this.columns.size.set(batch.size.subarray(0, count));
+    return this.columns;
   }
 
   private makeRoom(): void {
