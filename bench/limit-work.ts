@@ -4,9 +4,7 @@
  * A0: 72-byte steps through 16 pages. A1: random over 512 pages. A2: random over 256 Ki pages with 2 MiB of level-1 tables, a part of which
  * faults. Kinds are 70 % load, 25 % store, 5 % fetch, all by user code.
  */
-import type { CpuModel, Geometry } from '../dist/cost/cpu-model.js';
-import { Machine } from '../dist/machine/machine.js';
-import type { MachineOptions } from '../dist/machine/options.js';
+import { Machine, type CpuModel, type Geometry, type MachineOptions } from '../dist/index.js';
 
 export const STREAMS = ['A0', 'A1', 'A2'] as const;
 export type Stream = (typeof STREAMS)[number];
@@ -22,7 +20,7 @@ const FNV_START = 2166136261 | 0, FNV_PRIME = 16777619;
 const geometry = (sets: number, ways: number, replacement: Geometry['replacement']): Geometry => ({ sets, ways, replacement });
 
 /** limit.c's fixed hierarchy as plain data. */
-const MODEL: CpuModel = {
+export const LIMIT_MODEL: CpuModel = {
   name: 'limit', title: 'the native limit', vendor: 'intel', physicalAddressBits: 48, clockGHz: 1, pages1g: true, la57: false,
   tlb: [
     { hitCycles: 1, structures: [{ name: 'l1', ...geometry(16, 4, 'tree-plru'), holds: ['4k'], serves: ['load', 'store', 'fetch'] }] },
@@ -34,7 +32,7 @@ const MODEL: CpuModel = {
 };
 
 /** xorshift32, as limit.c steps it. */
-class Xorshift {
+export class Xorshift {
   private state: number;
 
   constructor(seed: number) {
@@ -52,7 +50,7 @@ class Xorshift {
 
 /** A machine with limit.c's processor and page tables, in its address space. */
 export function limitMachine(options: MachineOptions = {}): Machine {
-  const machine = Machine.create({ memory: '16M', cpu: MODEL, ...options });
+  const machine = Machine.create({ memory: '16M', cpu: LIMIT_MODEL, ...options });
   buildTables(machine);
   const [cpu] = machine.vcpus;
   if (cpu.writeCr4(cpu.registers.cr4 | CR4_PCIDE) !== 0 || cpu.writeCr3(BigInt(PML4) | PCID) !== 0) throw new Error('the machine refused its control registers');

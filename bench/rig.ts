@@ -1,89 +1,55 @@
-/** One engine called in one way: what a child process measures, and how it shows that it did the work of limit.c. */
-import { ACCESS_FETCH, ACCESS_READ, ACCESS_USER, ACCESS_WRITE, FAULT_NONE } from '../dist/arch/fault.js';
-import { attach, layColumns, type Accelerator, type BatchColumns } from '../dist/accel/engine.js';
-import { runBatch } from '../dist/machine/batch.js';
-import type { Machine } from '../dist/machine/machine.js';
-import type { Vcpu } from '../dist/machine/vcpu.js';
+/** One engine called in one way, by the public doors: the loops that an embedder writes, on the work of limit.c. */
+import { ACCESS_FETCH, ACCESS_READ, ACCESS_USER, ACCESS_WRITE, FAULT_NONE, fastTable, type AccessColumns, type AccessQueue, type Machine, type Vcpu } from '../dist/index.js';
 import { Checksum, COUNTED, limitMachine, StreamSource, type Stream } from './limit-work.ts';
 import type { NativeCounts } from './native.ts';
 
 export type Engine = 'wasm' | 'ts';
-export type Caller = 'batch' | 'call';
+/** `batch`: columns handed over whole; `call`: a call an access; `fast`: the fast table probed inline (functional mode); `queue`: pushed, then flushed. */
+export type Caller = 'batch' | 'call' | 'fast' | 'queue';
 
-const CHUNK = 65536; // accesses a call: wasm has no on-stack replacement
 const ACCESS_OF_KIND = [ACCESS_READ | ACCESS_USER, ACCESS_WRITE | ACCESS_USER, ACCESS_FETCH | ACCESS_USER];
+const QUEUE_CAPACITY = 1024;
+const REPETITIONS = 3; // of a measurement, of which the median counts: as many as the native limit makes
 
-/** A machine, its columns, and the loop that an embedder would write. */
+const { FAST_ENTRIES, FAST_PA, FAST_STRIDE, FAST_TABLE_BYTES, FAST_USER } = fastTable;
+
+/** A machine and its columns. Every loop goes on after a fault, and leaves the physical address that limit.c leaves: all ones. */
 export class Rig {
   private readonly machine: Machine;
   private readonly cpu: Vcpu;
-  private readonly columns: BatchColumns;
-  private readonly accelerator: Accelerator | undefined;
+  private readonly columns: AccessColumns;
   private readonly caller: Caller;
-  private readonly capacity: number;
+  private readonly queue: AccessQueue | undefined;
 
   /** @param capacity - accesses of a measurement */
   constructor(engine: Engine, caller: Caller, capacity: number) {
-    this.machine = limitMachine();
+    this.machine = limitMachine({ engine, mode: caller === 'fast' ? 'functional' : 'timed' });
     this.cpu = this.machine.vcpus[0]!;
-    this.columns = layColumns(this.machine.views, capacity);
-    this.accelerator = engine === 'wasm' ? attach(this.machine.views) : undefined;
-    if (engine === 'wasm' && this.accelerator === undefined) throw new Error('the wasm engine is not there');
+    this.columns = this.machine.columns(capacity);
+    this.queue = caller === 'queue' ? this.cpu.queue(QUEUE_CAPACITY) : undefined;
     this.caller = caller;
-    this.capacity = capacity;
   }
 
   /** Make the first `n` accesses of the columns. @returns how many faulted */
   run(n: number): number {
-    if (this.caller === 'call') return this.accelerator ? this.callWasm(this.accelerator, n) : this.callTs(n);
-    return this.accelerator ? this.batchWasm(this.accelerator, n) : this.batchTs(n);
+    if (this.caller === 'batch') return this.batch(n);
+    if (this.caller === 'call') return this.call(n);
+    return this.caller === 'fast' ? this.fast(n) : this.queued(this.queue!, n);
   }
 
-  /** Each of the batch loops resumes after a fault with the physical address that limit.c leaves: all ones. */
-  private batchWasm(engine: Accelerator, n: number): number {
-    const { pa, offsets } = this.columns, { block } = this.cpu;
+  private batch(n: number): number {
+    const { columns, cpu, columns: { pa } } = this;
     let faults = 0;
-    for (let from = 0; from < n;) {
-      const to = Math.min(n, from + CHUNK);
-      from = engine.runBatch(block, offsets.va, offsets.kind, offsets.size, offsets.pa, from, to, ACCESS_USER);
-      if (from === to) continue;
-      pa[2 * from] = pa[2 * from + 1] = -1;
+    for (let at = 0; at < n; at++) {
+      at = cpu.runBatch(columns, at, n, ACCESS_USER);
+      if (at === n) break;
+      pa[2 * at] = pa[2 * at + 1] = -1;
       faults++;
-      from++;
     }
     return faults;
   }
 
-  private batchTs(n: number): number {
-    const { columns, machine: { views }, cpu } = this, v = cpu.block >>> 2, { pa } = columns;
-    let faults = 0;
-    for (let from = 0; from < n;) {
-      const to = Math.min(n, from + CHUNK);
-      from = runBatch(views, v, columns, from, to, ACCESS_USER);
-      if (from === to) continue;
-      pa[2 * from] = pa[2 * from + 1] = -1;
-      faults++;
-      from++;
-    }
-    return faults;
-  }
-
-  private callWasm(engine: Accelerator, n: number): number {
-    const { cpu, columns: { va, kind, pa } } = this, { block } = cpu;
-    let faults = 0;
-    for (let i = 0; i < n; i++) {
-      if (engine.access(block, va[2 * i + 1]!, va[2 * i]!, ACCESS_OF_KIND[kind[i]!]!) === FAULT_NONE) {
-        pa[2 * i] = cpu.paddrLo;
-        pa[2 * i + 1] = cpu.paddrHi;
-      } else {
-        pa[2 * i] = pa[2 * i + 1] = -1;
-        faults++;
-      }
-    }
-    return faults;
-  }
-
-  private callTs(n: number): number {
+  private call(n: number): number {
     const { cpu, columns: { va, kind, pa } } = this;
     let faults = 0;
     for (let i = 0; i < n; i++) {
@@ -98,19 +64,57 @@ export class Rig {
     return faults;
   }
 
-  /** Fill the columns with the first accesses of a stream, and make them once. */
-  prepare(stream: Stream): void {
-    new StreamSource(stream).fill(this.columns, this.capacity);
-    this.run(this.capacity);
+  /** As src/layout/fast-table.ts says: the tables of user loads, stores and fetches follow each other. */
+  private fast(n: number): number {
+    const { cpu, columns: { va, kind, pa }, machine: { views: { w } } } = this, first = cpu.fastTable + FAST_USER * FAST_TABLE_BYTES;
+    let faults = 0;
+    for (let i = 0; i < n; i++) {
+      const lo = va[2 * i]!, hi = va[2 * i + 1]!, k = kind[i]!;
+      const row = (first + k * FAST_TABLE_BYTES + ((lo >>> 12) & (FAST_ENTRIES - 1)) * FAST_STRIDE) >>> 2;
+      if (w[row] === (lo & ~0xfff) && w[row + 1] === hi) {
+        pa[2 * i] = w[row + (FAST_PA >>> 2)]! | (lo & 0xfff);
+        pa[2 * i + 1] = w[row + (FAST_PA >>> 2) + 1]!;
+      } else if (cpu.access(hi, lo, ACCESS_OF_KIND[k]!) === FAULT_NONE) {
+        pa[2 * i] = cpu.paddrLo;
+        pa[2 * i + 1] = cpu.paddrHi;
+      } else {
+        pa[2 * i] = pa[2 * i + 1] = -1;
+        faults++;
+      }
+    }
+    return faults;
   }
 
-  /** Nanoseconds of CPU time an access, from empty TLBs. */
-  measure(n: number): number {
-    this.cpu.flush();
-    const before = process.cpuUsage();
-    this.run(n);
-    const { user, system } = process.cpuUsage(before);
-    return ((user + system) * 1000) / n;
+  private queued(queue: AccessQueue, n: number): number {
+    const { va, kind, size, pa } = this.columns;
+    let faults = 0, done = 0;
+    for (let i = 0; i < n; i++) {
+      queue.push(va[2 * i + 1]!, va[2 * i]!, ACCESS_OF_KIND[kind[i]!]!, size[i]!);
+      if (queue.pushed < QUEUE_CAPACITY && i < n - 1) continue;
+      while (queue.flush() !== FAULT_NONE) {
+        queue.columns.pa.fill(-1, 2 * queue.made, 2 * queue.made + 2);
+        queue.skip();
+        faults++;
+      }
+      pa.set(queue.columns.pa.subarray(0, 2 * queue.made), 2 * done);
+      done += queue.made;
+    }
+    return faults;
+  }
+
+  /** Nanoseconds of CPU time an access, from empty TLBs: the first accesses of a stream, after they were made once to warm up. */
+  measure(stream: Stream): number {
+    const { capacity } = this.columns, times: number[] = [];
+    new StreamSource(stream).fill(this.columns, capacity);
+    this.run(capacity);
+    for (let k = 0; k < REPETITIONS; k++) {
+      this.cpu.flush();
+      const before = process.cpuUsage();
+      this.run(capacity);
+      const { user, system } = process.cpuUsage(before);
+      times.push(((user + system) * 1000) / capacity);
+    }
+    return times.sort((a, b) => a - b)[REPETITIONS >> 1]!;
   }
 
   /**
@@ -122,24 +126,23 @@ export class Rig {
     this.wholeStream(stream);
     this.cpu.flush();
     this.cpu.resetCounters();
-    const checksum = this.wholeStream(stream);
-    const c = this.cpu.counters();
+    const { checksum, faults } = this.wholeStream(stream), c = this.cpu.counters();
     checksum.add(Int32Array.of(native.l1, native.l2, native.walks, native.references, native.faults, native.cycles));
-    return {
-      checksum: checksum.hex, l1: sum(c.hits[0]!), l2: sum(c.hits[1]!), walks: c.walks, references: sum(c.referenceHits), faults: c.faults, cycles: sum(c.cycles),
-    };
+    const hits = (level: number) => sum(c.hits[level] ?? []);
+    return { checksum: checksum.hex, l1: hits(0), l2: hits(1), walks: c.walks, references: sum(c.referenceHits), faults, cycles: sum(c.cycles) };
   }
 
-  private wholeStream(stream: Stream): Checksum {
-    const source = new StreamSource(stream), checksum = new Checksum();
+  private wholeStream(stream: Stream): { checksum: Checksum; faults: number } {
+    const source = new StreamSource(stream), checksum = new Checksum(), { capacity } = this.columns;
+    let faults = 0;
     for (let done = 0; done < COUNTED;) {
-      const n = Math.min(this.capacity, COUNTED - done);
+      const n = Math.min(capacity, COUNTED - done);
       source.fill(this.columns, n);
-      this.run(n);
+      faults += this.run(n);
       checksum.add(this.columns.pa, 2 * n);
       done += n;
     }
-    return checksum;
+    return { checksum, faults };
   }
 }
 
