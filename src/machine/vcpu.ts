@@ -5,7 +5,7 @@ import { CR0_CD, CR0_ET, CR0_NW } from '../arch/registers.ts';
 import { ConfigError } from '../errors.ts';
 import {
   CNT_AD_SETS, CNT_DATA_CYCLES, CNT_DATA_HITS, CNT_DEPTH, CNT_FAULTS, CNT_HITS, CNT_HOST_HITS, CNT_LOAD_CYCLES, CNT_MISS_SIZE, CNT_REF_HITS,
-  CNT_REMOTE, CNT_SLOW, CNT_WALKS, CNT_WALK_CYCLES,
+  CNT_REMOTE, CNT_SLOW, CNT_WALK_CYCLES,
 } from '../layout/counter.ts';
 import {
   MODE_NONE, VCPU_AC, VCPU_CR0, VCPU_CR2_HI, VCPU_CR2_LO, VCPU_CR3_HI, VCPU_CR3_LO, VCPU_CR4, VCPU_CS64, VCPU_EFER, VCPU_FAST, VCPU_MODE,
@@ -265,13 +265,13 @@ export class Vcpu {
     else dropEverything(this.s.w, this.v);
   }
 
-  /** Physical address of the last `access()`: its low word. */
+  /** Physical address of the last `access()`, if it did not fault and no batch came after it: its low word. */
   get paddrLo(): number { return this.s.w[this.v + (VCPU_OUT_LO >>> 2)]; }
   /** ... its high word. */
   get paddrHi(): number { return this.s.w[this.v + (VCPU_OUT_HI >>> 2)]; }
   /** ... and both. */
   get paddr(): bigint { return joinWords(this.paddrHi, this.paddrLo); }
-  /** Cycles of the last `access()`; 0 in functional mode. */
+  /** Cycles of the last `access()`, if no batch came after it; 0 in functional mode. */
   get cycles(): number { return this.word(VCPU_OUT_CYCLES); }
 
   /** What was counted since creation or `resetCounters()`. Allocates. */
@@ -287,7 +287,7 @@ export class Vcpu {
       translations: { load: first(0), store: first(1), fetch: first(2) },
       hits,
       missesBySize: levels.map(l => by(SIZES, CNT_MISS_SIZE + l * 3)),
-      walks: at(CNT_WALKS), walkDepth: list(6, CNT_DEPTH), faults: at(CNT_FAULTS),
+      walks: list(6, CNT_DEPTH).reduce((sum, n) => sum + n), walkDepth: list(6, CNT_DEPTH), faults: at(CNT_FAULTS),
       referenceHits: list(4, CNT_REF_HITS), dataHits: list(4, CNT_DATA_HITS), hostHits: list(4, CNT_HOST_HITS),
       cycles: {
         tlb: levels.reduce((sum, l) => sum + answered(l) * this.word(VCPU_TLB_CYCLES + l * 4), 0),

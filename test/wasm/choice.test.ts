@@ -4,6 +4,7 @@ import { ACCESS_WRITE, FAULT_NONE } from '../../src/arch/fault.ts';
 import { ConfigError } from '../../src/errors.ts';
 import { Machine } from '../../src/machine/machine.ts';
 import type { MachineOptions } from '../../src/machine/options.ts';
+import { stateOf } from './state.ts';
 
 const MODULE = new WebAssembly.Module(readFileSync('wasm/pagewalk.wasm'));
 const OTHER = new WebAssembly.Module(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0));
@@ -122,8 +123,7 @@ describe('a device that throws', () => {
       device.fails = '';
       expect(cpu.access(0, 0x20_0000, 0)).toBe(FAULT_NONE);
       expect(cpu.paddr).toBe(0x9000n);
-      const end = machine.views.byteLength - 65536; // without the columns
-      return Buffer.from(machine.views.u8.subarray(0, end));
+      return stateOf(machine, machine.views.byteLength - 65536); // without the columns
     });
     expect(Buffer.compare(states[0]!, states[1]!)).toBe(0);
   });

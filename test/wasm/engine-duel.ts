@@ -6,6 +6,9 @@ import {
   CR0_CD, CR0_PG, CR0_WP, CR3_HI_NOFLUSH, CR4_LA57, CR4_PAE, CR4_PCIDE, CR4_PGE, CR4_PKE, CR4_PKS, CR4_PSE, CR4_SMAP, CR4_SMEP, EFER_LME, EFER_NXE, EFER_SCE,
 } from '../../src/arch/registers.ts';
 import { LAYOUT_VERSION } from '../../src/layout/header.ts';
+import {
+  VCPU_OUT_CYCLES, VCPU_OUT_FAULT, VCPU_OUT_HI, VCPU_OUT_HIT, VCPU_OUT_LO, VCPU_OUT_REFS, VCPU_OUT_SIZE,
+} from '../../src/layout/vcpu.ts';
 import { runBatch } from '../../src/machine/batch.ts';
 import { Machine } from '../../src/machine/machine.ts';
 import type { MachineOptions } from '../../src/machine/options.ts';
@@ -14,6 +17,7 @@ import type { Vcpu } from '../../src/machine/vcpu.ts';
 import { wordOf } from '../../src/memory/extents.ts';
 import { dropEverything, dropNonGlobal, dropPcid, dropPcidAndGlobal, invlpg, invpcid } from '../../src/mmu/invalidate.ts';
 import { translate } from '../../src/mmu/translate.ts';
+import { stateOf } from './state.ts';
 
 const RAM = 2 ** 20, HOLE = 2 ** 28, FAR = 2 ** 33, UNBACKED = 2 ** 36, BATCH = 64;
 const KINDS = [
@@ -25,6 +29,8 @@ export interface DuelOptions extends MachineOptions {
   readonly pages: number;
   /** Share of operations that are not accesses. */
   readonly unrest: number;
+  /** Pages of 4K only: a TLB that holds no larger one takes shorter ways. Default false. */
+  readonly small?: boolean;
 }
 
 /** Random numbers, the same for the same seed. */
@@ -100,7 +106,7 @@ export class Duel {
   }
 
   private side(engine: 'ts' | 'wasm'): Side {
-    const { pages: _, unrest: __, ...options } = this.options;
+    const { pages: _, unrest: __, small: ___, ...options } = this.options;
     const heard: string[] = [];
     const handler = {
       // A device whose reads are entries that point at RAM now and then.
@@ -129,14 +135,14 @@ export class Duel {
   /** A new entry in both machines at `pa`, 8 bytes: often a table, often a page, sometimes nonsense. */
   private putEntry(pa: number): void {
     const r = this.random;
-    const large = r.chance(0.08);
+    const large = r.chance(0.08) && !this.options.small;
     const page = r.below(2 ** 6) * 2 ** 30 + (large && r.chance(0.9) ? 0 : r.below(2 ** 18) * 4096);
     const at = !large && r.chance(0.95) ? r.of(r.chance(0.98) ? this.tables.slice(0, 28) : this.tables) : page;
     let flags = (r.word() & 0x160) | (large ? PTE_PS : 0); // A, D, G
     if (r.chance(0.98)) flags |= 1;
     if (r.chance(0.92)) flags |= 2;
     if (r.chance(0.92)) flags |= 4;
-    if (r.chance(0.01)) flags |= r.word() & 0xfff;
+    if (r.chance(0.01)) flags |= r.word() & (this.options.small ? 0xf7f : 0xfff);
     let hi = Math.floor(at / 2 ** 32);
     if (r.chance(0.04)) hi |= PTE_HI_XD;
     if (r.chance(0.15)) hi |= r.below(16) << 27;
@@ -206,6 +212,14 @@ export class Duel {
     const b = whole ? this.engine.access(block, hi, lo, kind) : this.engine.translate(block, hi, lo, kind);
     if (a !== b) throw new Error(`access ${hi}:${lo} kind ${kind}: TypeScript ${a.toString(16)}, wasm ${b.toString(16)}`);
     this.outcomes.set(a, (this.outcomes.get(a) ?? 0) + 1);
+    if (a === 0) this.sameResults(block, whole);
+  }
+
+  private sameResults(block: number, whole: boolean): void {
+    const a = this.ts.machine.views.w, b = this.wasm.machine.views.w, walked = a[(block + VCPU_OUT_HIT) >>> 2] === 0;
+    const left = [VCPU_OUT_LO, VCPU_OUT_HI, VCPU_OUT_SIZE, VCPU_OUT_HIT, ...(whole ? [VCPU_OUT_CYCLES] : []), ...(walked ? [VCPU_OUT_REFS] : [])];
+    const other = left.find(field => a[(block + field) >>> 2] !== b[(block + field) >>> 2]);
+    if (other !== undefined) throw new Error(`result ${other} of an access: TypeScript ${a[(block + other) >>> 2]}, wasm ${b[(block + other) >>> 2]}`);
   }
 
   private batch(k: number): number {
@@ -229,6 +243,7 @@ export class Duel {
       const a = runBatch(this.ts.machine.views, block >>> 2, columns, from, n, extra);
       const b = this.engine.runBatch(block, offsets.va, offsets.kind, offsets.size, wanted ? offsets.pa : 0, from, n, extra);
       if (a !== b) throw new Error(`batch: TypeScript stops at ${a}, wasm at ${b}`);
+      if (a < n) this.both(({ views }) => views.w[(block + VCPU_OUT_FAULT) >>> 2]!);
       from = a;
     }
     return n;
@@ -287,8 +302,8 @@ export class Duel {
 
   /** Byte offsets at which the two states differ, the first few. */
   differences(): number[] {
-    const a = this.ts.machine.views.u8, b = this.wasm.machine.views.u8;
-    if (Buffer.compare(Buffer.from(a.buffer), Buffer.from(b.buffer)) === 0) return [];
+    const a = stateOf(this.ts.machine), b = stateOf(this.wasm.machine);
+    if (Buffer.compare(a, b) === 0) return [];
     const found: number[] = [];
     for (let i = 0; i < a.length && found.length < 8; i++) if (a[i] !== b[i]) found.push(i);
     return found;

@@ -12,10 +12,21 @@ const host = { title: 'a host', entryCycles: 7, lastCachePercent: 40 };
 const two = { distances: [[10, 21], [23, 10]] };
 const random = (cpu: CpuModel): CpuModel => ({ ...cpu, caches: { ...cpu.caches, levels: cpu.caches.levels.map(c => ({ ...c, sets: 3, ways: 5 })) } });
 
+const four: CpuModel = { // paging-structure caches of four ways
+  ...presets.skylake,
+  psc: Object.fromEntries(Object.entries(presets.skylake.psc).map(([name, g]) => [name, { ...g!, replacement: 'lru' as const, sets: 8, ways: 4 }])),
+};
+
 const calm = { pages: 60, unrest: 0.01 }, busy = { pages: 300, unrest: 0.15 };
 const SCENES: Record<string, DuelOptions> = {
   'skylake': { cpu: presets.skylake, ...calm },
   'skylake, restless': { cpu: presets.skylake, ...busy },
+  'skylake, 4K pages': { cpu: presets.skylake, small: true, ...calm },
+  'skylake, 4K pages, restless': { cpu: presets.skylake, small: true, ...busy },
+  'skylake, 4K pages, many': { cpu: presets.skylake, small: true, pages: 4000, unrest: 0.003 },
+  'narrow paging-structure caches, 4K pages, many': { cpu: four, small: true, pages: 4000, unrest: 0.002 },
+  'narrow paging-structure caches, 4K pages, two vCPUs': { cpu: four, small: true, vcpus: 2, pages: 300, unrest: 0.01 },
+  'haswell, 4K pages, 5 levels': { cpu: presets.haswell, paging: '5-level', small: true, ...calm },
   'zen 3': { cpu: presets.zen3, ...calm },
   'zen 3, restless, data': { cpu: presets.zen3, dataAccesses: true, ...busy },
   'zen 4, 5 levels': { cpu: presets.zen4, paging: '5-level', ...calm },

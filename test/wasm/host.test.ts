@@ -4,6 +4,7 @@ import { VCPU_OUT_HI, VCPU_OUT_LO } from '../../src/layout/vcpu.ts';
 import { Machine } from '../../src/machine/machine.ts';
 import type { MachineOptions } from '../../src/machine/options.ts';
 import { assemble, I32, op, type Code } from './assembler.ts';
+import { stateOf } from './state.ts';
 
 const PAGES = 40, ADDRESSES = 5000, ACCESS = 0;
 
@@ -69,7 +70,6 @@ describe.each(['timed', 'functional'] as const)('a wasm host, %s', mode => {
     const sumInWasm = exports['sum'] as (vcpu: number, array: number, n: number, kind: number) => number;
     expect(sumInWasm(machine.vcpus[0].block, columns.offsets!.va, ADDRESSES, kind)).toBe(sum);
     expect(Buffer.compare(Buffer.from(columns.va), Buffer.from(expected))).toBe(0);
-    const state = (m: Machine) => Buffer.from(m.views.u8.subarray(0, ts.machine.views.byteLength));
-    expect(Buffer.compare(state(machine), state(ts.machine))).toBe(0);
+    expect(Buffer.compare(stateOf(machine, ts.machine.views.byteLength), stateOf(ts.machine))).toBe(0);
   });
 });
