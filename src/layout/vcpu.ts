@@ -54,6 +54,7 @@ export const VCPU_OUT_LEVEL = 260; //level of the leaf in the tables
 export const VCPU_OUT_DATA_LO = 264; //the translation as TLB data, see tlb.ts
 export const VCPU_OUT_DATA_HI = 268;
 export const VCPU_OUT_GLOBAL = 272; //TAG_GLOBAL or 0
+export const VCPU_OUT_FAULT = 276; //fault at which the last batch stopped
 
 // ... and of the last walk: physical address of each entry read and its value, by level - 1.
 export const VCPU_TRAIL_LO = 288;
