@@ -2,7 +2,8 @@
 /**
  * The `pagewalk` command.
  *
- * Exit status: 0 done; 1 a comparison found a difference; 2 bad input or options, said in one line on standard error.
+ * Exit status: 0 done; 1 a comparison found a difference, or merged results are not all; 2 bad input or options; 3 a worker thread died.
+ * What is wrong is said in one line on standard error.
  */
 import { readFileSync } from 'node:fs';
 import { ConfigError, InputError } from '../errors.ts';
@@ -11,11 +12,12 @@ import { conformance, CONFORMANCE_HELP } from './conformance.ts';
 import { CONVERT_HELP, convertCommand } from './convert.ts';
 import { presetsCommand } from './presets.ts';
 import { discardTargets } from '../trace/target-file.ts';
+import { WorkerError } from '../trace/worker-pool.ts';
 import { REPLAY_HELP, replayCommand } from './replay.ts';
 
 const HELP = `pagewalk: x86 paging, TLBs and their cost
 
-  pagewalk replay FILE       run a memory trace through TLB models; tables, charts
+  pagewalk replay FILE...    run memory traces through TLB models; tables, charts
   pagewalk convert IN OUT    turn a trace into another format
   pagewalk chase             a pointer chase on a processor, beside a measured one
   pagewalk presets [NAME]    the processors there are; every number of one with its source
@@ -59,10 +61,12 @@ async function main(argv: readonly string[]): Promise<number> {
   return command.run(rest);
 }
 
-/** A mistake of the user's, to be told without a stack. */
-function told(error: unknown): error is Error {
+/** Exit status of an error that is told in a line, without a stack; undefined for a bug. */
+function statusOf(error: unknown): number | undefined {
   const code = (error as { code?: unknown }).code;
-  return error instanceof ConfigError || error instanceof InputError || (typeof code === 'string' && code.startsWith('ERR_PARSE_ARGS'));
+  if (error instanceof WorkerError) return 3;
+  const mistaken = error instanceof ConfigError || error instanceof InputError || (typeof code === 'string' && code.startsWith('ERR_PARSE_ARGS'));
+  return mistaken ? 2 : undefined;
 }
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -81,9 +85,10 @@ for (const [signal, number] of [['SIGINT', 2], ['SIGTERM', 15], ['SIGHUP', 1]] a
 main(process.argv.slice(2)).then(
   status => { process.exitCode = status; },
   (error: unknown) => {
-    if (!told(error)) throw error;
-    tell(`pagewalk: ${error.message}`);
-    process.exitCode = 2;
+    const status = statusOf(error);
+    if (status === undefined) throw error;
+    tell(`pagewalk: ${(error as Error).message}`);
+    process.exitCode = status;
     process.stdin.unref?.();
   },
 );

@@ -25,6 +25,13 @@ export function integerOf(text: string, option: string, least: number, most: num
   return value;
 }
 
+const MAX_THREADS = 512;
+
+/** `--jobs`. @throws ConfigError */
+export function threadsOf(text: string): number {
+  return integerOf(text, '--jobs', 1, MAX_THREADS);
+}
+
 /** Processors by preset name, or by the path of a JSON file with one. @throws ConfigError, InputError */
 export function cpusOf(text: string): CpuModel[] {
   const models = text.split(',').map(part => part.trim()).map(part => (/\.json$/i.test(part) ? readModel(part) : findPreset(part)));
