@@ -1,5 +1,4 @@
 /** `pagewalk replay FILE...`: traces through TLB models, as tables, JSON, CSV and a page. */
-import { writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { Readable } from 'node:stream';
 import { parseArgs } from 'node:util';
@@ -11,10 +10,10 @@ import { NUMA_POLICIES, PAGE_POLICIES, type NumaPolicy, type PagePolicy } from '
 import { replayAll } from '../trace/replay-all.ts';
 import type { ReplayResult } from '../trace/replay-result.ts';
 import type { ReplayTask } from '../trace/replay-task.ts';
-import { targetFile } from '../trace/target-file.ts';
 import { TRACE_FORMATS, type TraceFormat } from '../trace/trace-format.ts';
 import { cpusOf, integerOf, listOf, oneOf, threadsOf } from './options.ts';
 import { Progress } from './progress.ts';
+import { writeWhole } from './whole-file.ts';
 
 export const REPLAY_HELP = `pagewalk replay FILE... [options]   FILE: a trace, gzipped or not; - for standard input
 
@@ -57,7 +56,7 @@ export async function replayCommand(argv: readonly string[], input: Readable, pr
     progress.clear();
   }
   const seconds = (performance.now() - started) / 1000;
-  if (values.html !== undefined) await writeReport(values.html, reportHtml(results[0]));
+  if (values.html !== undefined) await writeWhole(values.html, '--html', reportHtml(results[0]));
   if (values.json) print(JSON.stringify(results.length === 1 ? results[0] : results, undefined, 2));
   else if (values.csv) print(replayCsv(results).trimEnd());
   else {
@@ -90,21 +89,4 @@ function rateLine(results: readonly ReplayResult[], seconds: number): string {
   const accesses = results.reduce((sum, r) => sum + r.trace.accesses * r.runs.length, 0);
   const times = runs === 1 ? 'once' : `${runs} times`;
   return `Replayed ${times} in ${seconds.toFixed(1)} s: ${(accesses / seconds / 1e6).toFixed(1)} million accesses a second.`;
-}
-
-/** @throws ConfigError - the file cannot be written; it is then as it was */
-async function writeReport(name: string, text: string): Promise<void> {
-  if (name === '-') throw new ConfigError('--html', 'the name of a file', name);
-  try {
-    const file = await targetFile(name);
-    try {
-      await writeFile(file.path, text);
-      await file.commit();
-    } catch (error) {
-      await file.discard();
-      throw error;
-    }
-  } catch (error) {
-    throw new ConfigError('--html', 'a file that can be written', `${name} (${(error as NodeJS.ErrnoException).code ?? String(error)})`);
-  }
 }

@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream';
 import { openTrace, type OpenOptions } from './open.ts';
 import { replay, type ReplayOptions } from './replay.ts';
 import type { ReplayResult } from './replay-result.ts';
-import { WorkerPool } from './worker-pool.ts';
+import { WorkerError, WorkerPool } from './worker-pool.ts';
 
 export interface ReplayTask {
   /** Path of the trace; `-` for the stream given to the runner. */
@@ -53,8 +53,14 @@ export class TaskRunner {
    * @param signal - the result is no longer wanted
    * @throws as `runTask()`. WorkerError - a thread ended before the task did
    */
-  run(task: ReplayTask, onProgress: (progress: TaskProgress) => void, signal?: AbortSignal): Promise<ReplayResult> {
-    if (this.threads > 1 && task.file !== '-') return this.pool.run(task, onProgress, signal);
+  async run(task: ReplayTask, onProgress: (progress: TaskProgress) => void, signal?: AbortSignal): Promise<ReplayResult> {
+    if (this.threads > 1 && task.file !== '-') {
+      try {
+        return await this.pool.run(task, onProgress, signal);
+      } catch (error) {
+        throw error instanceof WorkerError ? new WorkerError(`${task.file}: ${error.message}`) : error;
+      }
+    }
     const checked = (progress: TaskProgress): void => {
       signal?.throwIfAborted();
       onProgress(progress);
