@@ -26,7 +26,7 @@ export interface SweepLine extends SweepIdentity {
 
 /** How every line starts, and only ours do. */
 const START = '{"pagewalk":"';
-const WHOLE = /^(\{"pagewalk":".*),"crc32":"([0-9a-f]{8})"\}$/;
+const WHOLE = /^(\{"pagewalk":"[^]*),"crc32":"([0-9a-f]{8})"\}$/;
 
 export function lineOf(identity: SweepIdentity, cell: Cell, key: string, sha256: string, { trace, run }: { trace: TraceSummary; run: ReplayRun }): SweepLine {
   const { map: _map, ...summary } = trace, { series: _series, ...counts } = run;

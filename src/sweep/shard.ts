@@ -14,15 +14,16 @@ export interface Shard {
  * @returns first place, and the place after the last
  */
 export function shardRange(weights: readonly number[], { part, parts }: Shard): [from: number, to: number] {
-  const edges = [0], all = weights.length;
-  const total = weights.reduce((sum, w) => sum + w, 0);
-  let place = 0, before = 0;
-  for (let k = 1; k < parts; k++) {
-    // An item belongs to the part in which its middle lies.
-    while (place < all && before + weights[place] / 2 < (total * k) / parts) before += weights[place++];
-    const least = Math.min(all, edges[k - 1] + 1), most = Math.max(least, all - (parts - k));
-    edges.push(Math.min(most, Math.max(least, place)));
+  const all = weights.length;
+  let from = 0, to = 0, left = weights.reduce((sum, w) => sum + w, 0);
+  for (let k = 1; k <= part; k++) {
+    from = to;
+    // Each takes its share of what those before it left: an item belongs to it if its middle lies in that.
+    const least = Math.min(all, from + 1), most = Math.max(least, all - (parts - k)), share = left / (parts - k + 1);
+    for (let taken = 0; to < least || (to < most && taken + weights[to] / 2 < share); to++) {
+      taken += weights[to];
+      left -= weights[to];
+    }
   }
-  edges.push(all);
-  return [edges[part - 1], edges[part]];
+  return [from, to];
 }
