@@ -37,7 +37,7 @@ export async function runTask(
 
 /** Runs tasks: in this thread if that is all there is, in worker threads otherwise. What reads the stream `-` stays here. */
 export class TaskRunner {
-  readonly threads: number;
+  private readonly threads: number;
   private readonly input: Readable | undefined;
   private readonly pool = new WorkerPool<ReplayTask, ReplayResult, TaskProgress>(new URL('./replay-worker.js', import.meta.url));
 
