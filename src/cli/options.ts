@@ -3,6 +3,7 @@ import { ConfigError } from '../errors.ts';
 import type { CpuModel } from '../cost/cpu-model.ts';
 import { checkCpuModel } from '../cost/preset-check.ts';
 import { findPreset } from '../cost/presets/all.ts';
+import type { EngineChoice } from '../machine/options.ts';
 import { readJson } from './json-file.ts';
 
 /** Values separated by commas, each one of `known`. @throws ConfigError */
@@ -23,6 +24,11 @@ export function integerOf(text: string, option: string, least: number, most: num
   const value = /^\d+$/.test(text) ? Number(text) : NaN;
   if (!(value >= least && value <= most)) throw new ConfigError(option, `a whole number from ${least} to ${most}`, text);
   return value;
+}
+
+/** `--engine`. @throws ConfigError */
+export function engineOf(text: string): EngineChoice {
+  return oneOf<EngineChoice>(text, '--engine', ['auto', 'wasm', 'ts']);
 }
 
 const MAX_THREADS = 512;

@@ -11,7 +11,7 @@ import { replayAll } from '../trace/replay-all.ts';
 import type { ReplayResult } from '../trace/replay-result.ts';
 import type { ReplayTask } from '../trace/replay-task.ts';
 import { TRACE_FORMATS, type TraceFormat } from '../trace/trace-format.ts';
-import { cpusOf, integerOf, listOf, oneOf, threadsOf } from './options.ts';
+import { cpusOf, engineOf, integerOf, listOf, oneOf, threadsOf } from './options.ts';
 import { Progress } from './progress.ts';
 import { writeWhole } from './whole-file.ts';
 
@@ -25,6 +25,7 @@ export const REPLAY_HELP = `pagewalk replay FILE... [options]   FILE: a trace, g
   --data           price the accesses themselves too, not only their translation
   --nodes N        NUMA nodes, 1 to 8; the program runs on node 0                     [1]
   --numa POLICY    first-touch, interleave                                            [first-touch]
+  --engine NAME    auto, wasm, ts: the same results, in another time                  [auto]
   --jobs N         threads that share the traces, or the runs of one; same results    [1]
   --json           print the result as JSON instead of tables; of several traces, a list
   --csv            print a row for each run as CSV instead of tables
@@ -33,8 +34,8 @@ export const REPLAY_HELP = `pagewalk replay FILE... [options]   FILE: a trace, g
 const OPTIONS = {
   cpu: { type: 'string', default: 'skylake,zen3' }, pages: { type: 'string', default: '4k' }, format: { type: 'string' },
   'skip-bad': { type: 'boolean', default: false }, limit: { type: 'string' }, data: { type: 'boolean', default: false },
-  nodes: { type: 'string', default: '1' }, numa: { type: 'string', default: 'first-touch' }, jobs: { type: 'string', default: '1' },
-  json: { type: 'boolean', default: false }, csv: { type: 'boolean', default: false }, html: { type: 'string' },
+  nodes: { type: 'string', default: '1' }, numa: { type: 'string', default: 'first-touch' }, engine: { type: 'string', default: 'auto' },
+  jobs: { type: 'string', default: '1' }, json: { type: 'boolean', default: false }, csv: { type: 'boolean', default: false }, html: { type: 'string' },
 } as const;
 
 /** @returns exit status */
@@ -75,12 +76,13 @@ function tasksOf(values: Values, files: readonly string[]): ReplayTask[] {
   const pages = listOf<PagePolicy>(values.pages, '--pages', PAGE_POLICIES);
   const nodes = integerOf(values.nodes, '--nodes', 1, 8);
   const numa = oneOf<NumaPolicy>(values.numa, '--numa', NUMA_POLICIES);
+  const engine = engineOf(values.engine);
   const format = values.format === undefined ? undefined : oneOf<TraceFormat>(values.format, '--format', TRACE_FORMATS);
   const limit = values.limit === undefined ? undefined : integerOf(values.limit, '--limit', 1, Number.MAX_SAFE_INTEGER);
   return files.map(file => ({
     file,
     open: { name: file === '-' ? 'standard input' : file, skipBad: values['skip-bad'], ...(format ? { format } : {}) },
-    replay: { name: file === '-' ? '-' : basename(file), cpus, pages, nodes, numa, data: values.data, ...(limit ? { limit } : {}) },
+    replay: { name: file === '-' ? '-' : basename(file), cpus, pages, nodes, numa, engine, data: values.data, ...(limit ? { limit } : {}) },
   }));
 }
 

@@ -10,7 +10,7 @@ import { shardCells, sweep, type SweepOutcome } from '../sweep/sweep.ts';
 import { WorkerError } from '../trace/worker-pool.ts';
 import { grouped } from './grouped.ts';
 import { readJson } from './json-file.ts';
-import { readModel, threadsOf } from './options.ts';
+import { engineOf, readModel, threadsOf } from './options.ts';
 import { Progress } from './progress.ts';
 import { packageVersion } from './version.ts';
 
@@ -19,6 +19,7 @@ export const SWEEP_HELP = `pagewalk sweep PLAN [options]        PLAN: a JSON fil
   --out FILE       results, a line of JSON for each cell; a file begun before is      [beside PLAN: NAME.jsonl,
                    continued: only the cells that it lacks are done                   of a part NAME.2of4.jsonl]
   --jobs N         threads; the same results                                          [1]
+  --engine NAME    auto, wasm, ts: the same results, in another time                  [auto]
   --shard I/N      only part I of N: neighbouring cells, traces of about 1/N of all bytes
   --list           print the cells and stop
 
@@ -34,14 +35,15 @@ Fields of a plan:
 pagewalk merge joins the results of parts.`;
 
 const OPTIONS = {
-  out: { type: 'string' }, jobs: { type: 'string', default: '1' }, shard: { type: 'string' }, list: { type: 'boolean', default: false },
+  out: { type: 'string' }, jobs: { type: 'string', default: '1' }, engine: { type: 'string', default: 'auto' },
+  shard: { type: 'string' }, list: { type: 'boolean', default: false },
 } as const;
 
 /** @returns exit status: 2 if some cells could not be done, 3 if a thread died */
 export async function sweepCommand(argv: readonly string[], print: (text: string) => void, tell: (text: string) => void): Promise<number> {
   const { values, positionals } = parseArgs({ args: [...argv], options: OPTIONS, allowPositionals: true });
   if (positionals.length !== 1) throw new ConfigError('PLAN', 'one JSON file', positionals.length === 0 ? undefined : positionals);
-  const [name] = positionals, threads = threadsOf(values.jobs);
+  const [name] = positionals, threads = threadsOf(values.jobs), engine = engineOf(values.engine);
   const shard = values.shard === undefined ? undefined : shardOf(values.shard);
   const plan = checkPlan(readJson(name, 'a plan'), { name, folder: dirname(name), readCpu: readModel });
   if (values.list) {
@@ -54,7 +56,7 @@ export async function sweepCommand(argv: readonly string[], print: (text: string
   let outcome;
   try {
     outcome = await sweep(plan, {
-      version: packageVersion(), out, threads, shard, onProgress: ({ done, total, doing }) => progress.update(done, total, doing),
+      version: packageVersion(), out, threads, engine, shard, onProgress: ({ done, total, doing }) => progress.update(done, total, doing),
     });
   } finally {
     progress.clear();

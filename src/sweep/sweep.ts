@@ -1,5 +1,6 @@
 /** Runs what is missing of a sweep, or of a part of it. */
 import { ConfigError, InputError } from '../errors.ts';
+import type { EngineChoice } from '../machine/options.ts';
 import { inLanes } from '../trace/lanes.ts';
 import { TaskRunner, type ReplayTask, type TaskProgress } from '../trace/replay-task.ts';
 import { WorkerError } from '../trace/worker-pool.ts';
@@ -17,6 +18,8 @@ export interface SweepOptions {
   readonly out: string;
   /** Threads, from 1. */
   readonly threads: number;
+  /** It changes the time a sweep takes, not its results. */
+  readonly engine: EngineChoice;
   /** Default: everything. */
   readonly shard?: Shard | undefined;
   readonly onProgress?: (progress: SweepProgress) => void;
@@ -150,7 +153,7 @@ class SweepRun {
   private async runPass(pass: readonly Cell[], runner: TaskRunner, results: Results, onProgress: (p: TaskProgress) => void, signal: AbortSignal): Promise<void> {
     let result;
     try {
-      result = await runner.run(taskOf(this.plan, pass), onProgress, signal);
+      result = await runner.run(taskOf(this.plan, pass, this.options.engine), onProgress, signal);
     } catch (error) {
       if (signal.aborted || !isFailure(error)) throw error;
       if (pass.length > 1 && !(error instanceof InputError)) for (const cell of pass) await this.runPass([cell], runner, results, onProgress, signal);
@@ -183,12 +186,12 @@ function passesOf(cells: readonly Cell[], threads: number): Cell[][] {
 
 const sameReading = (a: Cell, b: Cell): boolean => a.trace === b.trace && a.data === b.data && a.nodes === b.nodes && a.numa === b.numa;
 
-function taskOf({ cpus, pages, limit, skipBad }: SweepPlan, pass: readonly Cell[]): ReplayTask {
+function taskOf({ cpus, pages, limit, skipBad }: SweepPlan, pass: readonly Cell[], engine: EngineChoice): ReplayTask {
   const [{ trace, data, nodes, numa }] = pass;
   return {
     file: trace.path,
     open: { name: trace.path, skipBad, ...(trace.format ? { format: trace.format } : {}) },
-    replay: { name: trace.name, cpus, pages, data, nodes, numa, only: pass.map(cell => cell.run), ...(limit ? { limit } : {}) },
+    replay: { name: trace.name, cpus, pages, data, nodes, numa, engine, only: pass.map(cell => cell.run), ...(limit ? { limit } : {}) },
   };
 }
 

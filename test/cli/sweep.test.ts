@@ -61,6 +61,11 @@ describe('pagewalk sweep', () => {
     expect(read(`jobs${jobs}.jsonl`)).toBe(read('whole.jsonl'));
   });
 
+  it.each(['ts', 'wasm'])('gives the same file with --engine %s', engine => {
+    swept([plan, '--out', at(`${engine}.jsonl`), '--engine', engine, '--jobs', '2']);
+    expect(read(`${engine}.jsonl`)).toBe(read('whole.jsonl'));
+  });
+
   it('parts together are the whole, and the same parts each time, whatever is finished', () => {
     for (const parts of [3, 18]) {
       const names = Array.from({ length: parts }, (_, k) => at(`of${parts}.${k + 1}.jsonl`));
@@ -220,6 +225,7 @@ describe('bad plans and options end with status 2 and one line', () => {
     ['half a part', () => ['sweep', plan, '--shard', '1.5/4'], /--shard: expected I\/N/],
     ['a part of nothing', () => ['sweep', plan, '--shard', '1'], /--shard: expected I\/N/],
     ['no jobs', () => ['sweep', plan, '--jobs', '0'], /--jobs: expected a whole number from 1 to/],
+    ['an engine that there is not', () => ['sweep', plan, '--engine', 'c'], /--engine: expected one of auto, wasm, ts/],
     ['standard output', () => ['sweep', plan, '--out', '-'], /--out: expected a file, which can be read again/],
     ['a device', () => ['sweep', plan, '--out', '/dev/null'], /out: expected a plain file, which can be read again/],
     ['a folder that is not there', () => ['sweep', plan, '--out', at('no/where.jsonl')], /out: expected a file that can be read and written, got ".*where\.jsonl \(ENOENT\)"/],
