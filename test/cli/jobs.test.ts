@@ -1,6 +1,6 @@
 /** Several traces, several threads: the same results, the same errors. */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -47,6 +47,23 @@ describe('pagewalk replay --jobs', () => {
       const alone: ReplayResult = JSON.parse(pagewalk(['replay', path, '--json']).out);
       expect(strip(results[k])).toEqual(strip(alone));
     });
+  });
+
+  it('reports progress over all traces and runs together', async () => {
+    const { replayAll } = await import(`${project}dist/trace/replay-all.js`) as typeof import('../../src/trace/replay-all.ts');
+    const { presets } = await import(`${project}dist/index.js`) as typeof import('../../src/index.ts');
+    const tasks = [few, gcc].map(path => ({ file: path, open: {}, replay: { name: 'x', cpus: [presets.zen3, presets.skylake], pages: ['4k' as const] } }));
+    const total = [few, gcc].reduce((sum, path) => sum + statSync(path).size, 0);
+    for (const threads of [1, 4]) {
+      const seen: { accesses: number; bytesRead: number; bytesTotal: number | undefined }[] = [];
+      await replayAll(tasks, { threads, onProgress: p => { seen.push(p); } });
+      expect(seen.length).toBeGreaterThan(2);
+      expect(seen.every(p => p.bytesTotal === total)).toBe(true);
+      expect(seen.every((p, k) => k === 0 || (p.bytesRead >= seen[k - 1].bytesRead && p.accesses >= seen[k - 1].accesses))).toBe(true);
+      expect(seen.at(-1)!.bytesRead).toBeLessThanOrEqual(total);
+      expect(seen.at(-1)!.accesses).toBeGreaterThanOrEqual(65_536);
+      if (threads === 1) expect(seen.at(-1)).toMatchObject({ accesses: 8000 + 1_229_606, bytesRead: total });
+    }
   });
 
   it('reads standard input and pipes, which cannot be read twice', () => {
