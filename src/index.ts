@@ -17,6 +17,7 @@ export { AddressSpace, type Attributes } from './machine/address-space.ts';
 export type { Explanation, Probe, Reference, Root } from './machine/explain.ts';
 export { Machine, type MapOptions } from './machine/machine.ts';
 export type { ExtentOptions, Features, MachineOptions, Paging } from './machine/options.ts';
+export type { Pages } from './machine/pages.ts';
 export type { Counters, Registers, Translation, Vcpu } from './machine/vcpu.ts';
 export type { Extent } from './memory/extents.ts';
 export type { MmioHandler } from './memory/views.ts';

@@ -61,6 +61,9 @@ export const VCPU_TRAIL_VALUE_LO = 348;
 export const VCPU_TRAIL_VALUE_HI = 368;
 export const VCPU_TRAIL_ACC = 388; // rights accumulated down to and including the entry
 
+// An entry that no table holds any more, 0 = none: a run over the frame table leaves it where putting its references is not the common case.
+export const VCPU_OWED = 408;
+
 // Counters: 64-bit, low word first. See counter.ts.
 export const VCPU_COUNTERS = 512;
 

@@ -12,6 +12,7 @@ import { WASM_PAGE_BYTES, type Views } from '../memory/views.ts';
 import { check64, checkPhysical, hiWord, loWord } from './address.ts';
 import { AddressSpace, MODE_OF, type Attributes } from './address-space.ts';
 import { checkExtent, configure, type ExtentOptions, type MachineConfig, type MachineOptions, type Paging } from './options.ts';
+import { Pages } from './pages.ts';
 import { Vcpu } from './vcpu.ts';
 
 const FIRST_USABLE_FRAME = 1; // frame 0 is never handed out: a root of 0 is a common mistake
@@ -44,6 +45,8 @@ export class Machine {
   readonly frames = new FrameAllocator();
   /** The bytes and typed arrays of the state. */
   readonly views: Views;
+  /** Whole pages of physical memory: clear, copy, compare, hash. */
+  readonly pages: Pages;
   private readonly config: MachineConfig;
   private readonly spaces = new Map<bigint, AddressSpace>();
   private nextExtentId = 0;
@@ -65,6 +68,7 @@ export class Machine {
     this.cpu = config.cpu;
     const layout = createState(config.plan);
     this.views = layout.views;
+    this.pages = new Pages(this.views);
     let ram = 0;
     config.extents.forEach((e, k) => this.insert(e, e.kind === 'ram' ? layout.ramWords[ram++] : 0, `extents[${k}]`, FIRST_USABLE_FRAME));
     const names = config.cpu.caches.levels.map(c => c.name);
