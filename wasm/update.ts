@@ -4,7 +4,7 @@ import {
   FRAME_OWNER, FRAME_TYPE, MMU_NORMAL_PT_UPDATE, MMU_PT_UPDATE_NO_TRANSLATE, MMU_PT_UPDATE_PRESERVE_AD, MMU_UPDATE_BYTES, PGT_COUNT,
   PGT_COUNT_MOST, PGT_L1_TABLE, PGT_LOCKED, PGT_TYPE_MASK, PGT_VALIDATED,
 } from "../src/layout/frame";
-import { HDR_ATOMIC, HDR_FRAME_TABLE } from "../src/layout/header";
+import { HDR_ATOMIC, HDR_FRAME_LIMIT, HDR_FRAME_TABLE } from "../src/layout/header";
 import { VCPU_OWED } from "../src/layout/vcpu";
 import { joined } from "./array";
 import { casEntry, storeEntry } from "./entry";
@@ -34,11 +34,11 @@ export function updateEntry(v: i32, ptrHi: i32, ptrLo: i32, valHi: i32, valLo: i
 }
 
 function update(v: i32, ptr: u64, value: u64, owner: i32, bits: u64, beyond: u64, adjust: i32): i32 {
-  const command = <i32>ptr & 7, rows = load<i32>(0, HDR_FRAME_TABLE);
-  if (rows == 0) return STOPPED;
+  const command = <i32>ptr & 7;
+  if (load<i32>(0, HDR_FRAME_LIMIT) == 0) return STOPPED;
   if (command != MMU_NORMAL_PT_UPDATE && command != MMU_PT_UPDATE_PRESERVE_AD && command != MMU_PT_UPDATE_NO_TRANSLATE) return STOPPED;
   if (ptr & (NOT_ADDRESS | beyond) || (<i32>value & PTE_P && value & bits)) return STOPPED;
-  const row = rowOf(rows, ptr), at = bytesOf(ptr & ~7);
+  const row = rowOf(load<i32>(0, HDR_FRAME_TABLE), ptr), at = bytesOf(ptr & ~7);
   if (at == 0 || <i32>load<u16>(row, FRAME_OWNER) != owner || !ready(load<i32>(row, FRAME_TYPE))) return STOPPED;
   const e = adjust && <i32>value & PTE_P ? kept(value) : value;
   if (!load<i32>(0, HDR_ATOMIC)) return replace(v, at, e, owner, command, beyond);

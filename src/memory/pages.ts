@@ -73,7 +73,9 @@ function equalBytes(s: Views, a: number, b: number, words: number): number {
   const w = s.w;
   let k = 0;
   while (k < words && w[a + k | 0] === w[b + k | 0]) k = k + 1 | 0;
-  return k === words ? words * 4 : k * 4 + (Math.clz32((w[a + k] ^ w[b + k]) & -(w[a + k] ^ w[b + k])) ^ 31) >>> 3;
+  if (k === words) return words * 4;
+  const differ = w[a + k] ^ w[b + k];
+  return k * 4 + ((31 - Math.clz32(differ & -differ)) >>> 3);
 }
 
 /** Hash of pages as one: see layout/page-hash.ts. @returns 64 bits, as a signed number like every wasm export */
