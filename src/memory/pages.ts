@@ -4,12 +4,12 @@
  * Addresses are physical, of page boundaries, as two words; `pages` are 4096 bytes each. Only RAM with bytes takes part: a run ends before
  * the first page without. Not for page tables in use, whose entries only `memory/entry.ts` writes.
  */
-import { HASH_HI, HASH_LO, HASH_SEED } from '../layout/page-hash.ts';
 import { backedRun, FRAME_BYTES, wordOf } from './extents.ts';
 import type { Views } from './views.ts';
 
 const PAGE_WORDS = 1024;
 const LANES = 16;
+const ZEROES = new Int32Array(PAGE_WORDS); // shared memory is filled word by word, but copied to at once
 const frameOf = (hi: number, lo: number): number => (hi >>> 0) * 0x100000 + (lo >>> 12);
 
 /** Word index of a frame that has bytes. */
@@ -31,8 +31,7 @@ export function clearPages(s: Views, hi: number, lo: number, pages: number): num
   for (let done = 0, n = 0; done < pages; done += n) {
     n = Math.min(backedRun(s, frame + done), pages - done);
     if (n === 0) return done;
-    const at = wordOfFrame(s, frame + done);
-    s.w.fill(0, at, at + n * PAGE_WORDS);
+    for (let at = wordOfFrame(s, frame + done), end = at + n * PAGE_WORDS; at < end; at += PAGE_WORDS) s.w.set(ZEROES, at);
   }
   return pages;
 }
@@ -70,12 +69,15 @@ export function comparePages(s: Views, aHi: number, aLo: number, bHi: number, bL
 }
 
 function equalBytes(s: Views, a: number, b: number, words: number): number {
-  const w = s.w;
-  let k = 0;
-  while (k < words && w[a + k | 0] === w[b + k | 0]) k = k + 1 | 0;
-  if (k === words) return words * 4;
-  const differ = w[a + k] ^ w[b + k];
-  return k * 4 + ((31 - Math.clz32(differ & -differ)) >>> 3);
+  const w = s.w, from = a | 0, end = from + words | 0;
+  let x = from, y = b | 0;
+  for (; x < end; x = x + 1 | 0) {
+    if (w[x] !== w[y]) break;
+    y = y + 1 | 0;
+  }
+  if (x === end) return words * 4;
+  const differ = w[x] ^ w[y];
+  return (x - from) * 4 + ((31 - Math.clz32(differ & -differ)) >>> 3);
 }
 
 /** Hash of pages as one: see layout/page-hash.ts. @returns 64 bits, as a signed number like every wasm export */
@@ -92,11 +94,11 @@ export function hashPages(s: Views, hi: number, lo: number, pages: number): bigi
 /** The hash in progress. */
 const half = { lo: 0, hi: 0 };
 
-/** Four lanes of a page: as many states as there are registers for. */
+/** Four lanes of a page: as many states as there are registers for. HASH_* are written out: an imported constant is loaded at each use. */
 function hashLanes(w: Int32Array, page: number, lane: number): void {
-  const p = HASH_LO | 0, q = HASH_HI | 0, end = page + PAGE_WORDS | 0;
-  let a = HASH_SEED + lane | 0, b = a + 1 | 0, c = a + 2 | 0, d = a + 3 | 0, e = a, f = b, g = c, h = d;
-  for (let at = page + lane | 0; at < end; at = at + LANES | 0) {
+  const p = -0x61c8864f, q = -0x7a143589, end = page + 1024 | 0;
+  let a = 0x27d4eb2f + lane | 0, b = a + 1 | 0, c = a + 2 | 0, d = a + 3 | 0, e = a, f = b, g = c, h = d;
+  for (let at = page + lane | 0; at < end; at = at + 16 | 0) {
     const i = w[at], j = w[at + 1 | 0], k = w[at + 2 | 0], l = w[at + 3 | 0];
     a = Math.imul(a ^ i, p);
     b = Math.imul(b ^ j, p);
