@@ -9,6 +9,8 @@
  *        type count as writable is the number of such entries with R/W = 1 (and whatever else the hypervisor counts so)
  *   FT4  what a page table refers to holds references while that table is validated; a level-1 table is never mapped by an entry with R/W = 1
  *
+ * With several vCPUs a frame is given out in this order: owner, references, PGC_ALLOCATED. It changes hands only while it has no references.
+ *
  * The runs of this folder do the common case of what a hypervisor does all the time, and stop where it is not common, leaving everything as
  * it is up to there; the hypervisor's own code does the one entry or request and calls again.
  */
