@@ -37,6 +37,13 @@ function meet() {
   } else while (Atomics.load(meeting, 1) === round) Atomics.wait(meeting, 1, round, 1000);
 }
 
+/** Wait a moment for the other worker to come to the same place, so that what follows happens at once. */
+function together(place) {
+  Atomics.store(meeting, 3 + index, place);
+  for (let k = 0; k < 2000 && Atomics.load(meeting, 4 - index) < place; k++);
+  for (let k = below(16); k > 0; k--) Atomics.load(meeting, 2);
+}
+
 /** The entry that a run left, taken: its frame and whether R/W, or undefined. */
 function owed() {
   const lo = w[v + (VCPU_OWED >>> 2)];
@@ -46,26 +53,27 @@ function owed() {
 
 const jobs = {
   /**
-   * Worker 0 loads from every page, worker 1 stores to it, from the other end; each marks the other's next entry like a kernel that uses
-   * the bits left to it. At the end of a round every entry has all of it.
+   * Worker 0 loads from every page, worker 1 stores to it; both mark entries like a kernel that uses the bits left to it. At the end of a
+   * round every entry has all of it.
    */
   marks() {
-    const lost = [], n = 64, ring = index === 0 ? k => k : k => n - 1 - k, kind = index === 0 ? 4 : 6;
+    const lost = [], n = 64, kind = index === 0 ? 4 : 6;
     for (let round = 0; round < steps; round++) {
       if (index === 0) for (let k = 0; k < n; k++) Atomics.store(s.q, (table >>> 3) + k, BigInt(w[(table >>> 2) + k * 2] & ~0xe60 | 0) & 0xffffffffn);
       forget();
       meet();
       for (let k = 0; k < n; k++) {
-        const fault = access(ring(k) << 12, kind);
+        together(round * n + k + 1);
+        if ((k + index) & 1) Atomics.or(w, (table >>> 2) + k * 2, 0x200);
+        else Atomics.or(w, (table >>> 2) + k * 2 + 1, 1 << 30);
+        const fault = access(k << 12, kind);
         if (fault !== 0) lost.push(`fault ${fault}`);
-        Atomics.or(w, (table >>> 2) + ring((k + 1) % n) * 2, index === 0 ? 0x200 : 0x400);
-        Atomics.or(w, (table >>> 2) + ring((k + 1) % n) * 2 + 1, index === 0 ? 1 << 30 : 1 << 29);
       }
       meet();
       if (index === 0) {
         for (let k = 0; k < n; k++) {
           const at = (table >>> 2) + k * 2;
-          if ((w[at] & 0x660) !== 0x660 || (w[at + 1] & 0x60000000) !== 0x60000000) lost.push(`round ${round}, entry ${k}: ${(w[at] >>> 0).toString(16)}`);
+          if ((w[at] & 0x260) !== 0x260 || (w[at + 1] & 0x40000000) === 0) lost.push(`round ${round}, entry ${k}: ${(w[at] >>> 0).toString(16)}`);
         }
       }
     }
@@ -94,7 +102,7 @@ const jobs = {
   /** Worker 0 gives frames back and takes them for others; worker 1 maps them as long as they are its own, and frees what it put last. */
   hands() {
     const row = f => rows + f * (FRAME_STRIDE >>> 2);
-    let left = 0, mapped = 0;
+    let left = 0, mapped = 0, foreign = 0;
     /** Put a general reference; whoever puts the last one gives the frame to `owner`. */
     const put = (f, owner) => {
       if (Atomics.sub(w, row(f) + (FRAME_REFS >>> 2), 1) !== 1) return;
@@ -114,13 +122,14 @@ const jobs = {
         const f = frames.first + below(frames.count), at = row(f) + (FRAME_OWNER >>> 2), now = Atomics.load(w, at);
         if (now >>> 16 & PGC_ALLOCATED && Atomics.compareExchange(w, at, now, now & 0xffff) === now) put(f, (now & 0xffff) === 7 ? 8 : 7);
       }
-      return { left, mapped };
+      return {};
     }
     for (let step = 0; step < steps; step++) {
       for (let k = 0; k < 16; k++) w[(table >>> 2) + k * 2] = (frames.first + below(frames.count)) << 12 | 5 | (below(2) << 1);
       let n = validate(table, 16);
       settle();
       mapped += n;
+      for (let k = 0; k < n; k++) if ((Atomics.load(w, row(w[(table >>> 2) + k * 2] >>> 12) + (FRAME_OWNER >>> 2)) & 0xffff) !== 7) foreign++;
       while (n > 0) {
         n = drop(table, n);
         settle();
@@ -132,7 +141,7 @@ const jobs = {
       }
     }
     Atomics.store(meeting, 2, 1);
-    return { left, mapped };
+    return { left, mapped, foreign };
   },
 };
 

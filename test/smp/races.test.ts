@@ -14,7 +14,7 @@ type Result = Record<string, unknown>;
 
 /** Run a job on a worker for each vCPU. @returns what they say */
 async function race(machine: Machine, engines: readonly string[], job: string, steps: number, table: number, requests = 0): Promise<Result[]> {
-  const meeting = new Int32Array(new SharedArrayBuffer(12));
+  const meeting = new Int32Array(new SharedArrayBuffer(20));
   return Promise.all(engines.map((engine, index) => new Promise<Result>((resolve, reject) => {
     const worker = new Worker(new URL('./race-worker.mjs', import.meta.url), {
       workerData: {
@@ -43,7 +43,7 @@ describe.each(PAIRS)('%s and %s', (...engines) => {
     machine.map(0n, { user: true, write: true, frames: 64 });
     for (const cpu of machine.vcpus) cpu.writeCr3(machine.vcpus[0]!.registers.cr3);
     const [leaf] = machine.vcpus[0]!.explain(0n, 4).references.slice(-1);
-    const results = await race(machine, engines, 'marks', 300, offset(machine, Number(leaf!.paddr)));
+    const results = await race(machine, engines, 'marks', 1000, offset(machine, Number(leaf!.paddr)));
     expect(results).toEqual([{ lost: [], count: 0 }, { lost: [], count: 0 }]);
   });
 
@@ -71,6 +71,7 @@ describe.each(PAIRS)('%s and %s', (...engines) => {
     const { machine, rows } = framed(), w = machine.views.w;
     const [, mapper] = await race(machine, engines, 'hands', 20_000, offset(machine, 0x4000));
     expect(mapper!.mapped).toBeGreaterThan(1000);
+    expect(mapper!.foreign).toBe(0);
     for (let f = 0; f < 64; f++) {
       const row = rows + f * (FRAME_STRIDE >>> 2);
       expect([w[row + (FRAME_REFS >>> 2)], w[row + (FRAME_TYPE >>> 2)]! & PGT_COUNT, w[row + (FRAME_OWNER >>> 2)]! >>> 16], `frame ${f}`).toEqual([1, 0, PGC_ALLOCATED]);
