@@ -4,6 +4,7 @@ import {
   FLAGS_HI, FLAGS_LO, FRAME_OWNER, FRAME_REFS, FRAME_TYPE, PGT_COUNT_MOST, PGT_TYPE_MASK, PGT_WRITABLE,
 } from "../src/layout/frame";
 import { HDR_ATOMIC, HDR_FRAME_LIMIT, HDR_FRAME_TABLE } from "../src/layout/header";
+import { VCPU_OWED } from "../src/layout/vcpu";
 import { storeEntry } from "./entry";
 import { DONE, putReferences, REFS_BEYOND, STOPPED, takeReferences, WRITABLE_MASK } from "./references";
 
@@ -47,9 +48,10 @@ function takeOne(v: i32, at: i32, stop: u64, owner: i32, rows: i32): bool {
 }
 
 /**
- * The same for pairs of entries, without atomic operations, of frames that need no change of type: what nearly all are.
+ * The same without atomic operations for frames that need no change of type: what nearly all are.
  *
- * Written out for two entries: functions that say yes or no make the compiler keep the answer as a number and ask again.
+ * Written out four times: what a turn costs beside them is much, and of a function that says yes or no the compiler keeps the answer as a
+ * number and asks again. R/W is a mask and not a branch: which pages are writable is hard to foresee.
  */
 function takeRun(at: i32, end: i32, stop: u64, mine: u64, rows: i32): i32 {
   let e: u64, row: i32, refs: u64, type: i32, use: i32;
@@ -179,5 +181,5 @@ function putRun(at: i32, start: i32, stop: u64, mine: u64, rows: i32): i32 {
 
 export function validateTable(v: i32, table: i32, owner: i32, stop: i32, adjust: i32): i32 {
   const n = validateEntries(v, table, 0, ENTRIES, owner, stop, adjust);
-  return n == ENTRIES ? n : dropEntries(v, table, 0, n, owner);
+  return n == ENTRIES || load<u32>(v, VCPU_OWED) & PTE_P ? n : dropEntries(v, table, 0, n, owner);
 }

@@ -5,10 +5,9 @@
  *         adjust_guest_l1e() of xen/arch/x86/pv/mm.h.
  */
 import { PTE_G, PTE_P, PTE_US } from '../arch/pte.ts';
-import {
-  FLAGS_HI, FLAGS_LO, FLAG_GUEST_KERNEL,
-} from '../layout/frame.ts';
+import { FLAGS_HI, FLAGS_LO, FLAG_GUEST_KERNEL } from '../layout/frame.ts';
 import { HDR_FRAME_LIMIT, HDR_FRAME_TABLE } from '../layout/header.ts';
+import { VCPU_OWED } from '../layout/vcpu.ts';
 import { storeEntry } from '../memory/entry.ts';
 import type { Views } from '../memory/views.ts';
 import { DONE, putReferences, STOPPED, takeReferences } from './references.ts';
@@ -48,7 +47,8 @@ export function keptHi(lo: number, hi: number): number {
  * Common is: a frame with references that `owner` owns, and for R/W = 1 one that is writable or has no type and no use yet. Everything else
  * ends the run: another owner, a frame beyond the table, another type, counts at their end, a flag of `stop`.
  *
- * @param v - word index of the vCPU block; with several vCPUs, VCPU_OWED may be set after a run that ended early, see `takeReferences()`
+ * @param v - word index of the vCPU block, with VCPU_OWED 0 as for every run; with several vCPUs it may be set after a run that ended early,
+ *   see `takeReferences()`
  * @param table - byte offset of the table in machine memory
  * @param owner - domain identifier, 0 to 0xffff
  * @param stop - entry flags that are not common, 24 bits: FLAGS_LO, FLAGS_HI
@@ -164,10 +164,11 @@ function putLow(w: Int32Array, first: number, from: number, to: number, owner: n
 /**
  * Take the references of a whole level-1 table, or none.
  *
- * @returns how many leading entries hold references now: 512, or 0 if some entry is not common. In between, putting back what was taken met
- *   a frame that others have let go of meanwhile
+ * @returns how many leading entries hold references now: 512, or 0 if some entry is not common. With several vCPUs it may be in between, and
+ *   VCPU_OWED set, if others interfered: the rest is the caller's then
  */
 export function validateTable(s: Views, v: number, table: number, owner: number, stop: number, adjust: number): number {
   const n = validateEntries(s, v, table, 0, ENTRIES, owner, stop, adjust);
-  return n === ENTRIES ? n : dropEntries(s, v, table, 0, n, owner);
+  if (n === ENTRIES || (s.w[v + (VCPU_OWED >>> 2)] & PTE_P) !== 0) return n;
+  return dropEntries(s, v, table, 0, n, owner);
 }
