@@ -11,11 +11,11 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   mmu: ['layout', 'arch', 'memory', 'cache'],
   cost: ['layout', 'arch', 'memory', 'cache'],
   accel: ['layout', 'arch', 'memory'],
-  machine: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost'],
-  conformance: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'machine'],
-  trace: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'machine'],
+  machine: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel'],
+  conformance: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine'],
+  trace: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine'],
   report: ['trace'],
-  cli: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'machine', 'conformance', 'trace', 'report'],
+  cli: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine', 'conformance', 'trace', 'report'],
 };
 /** Folders that must run in browsers. */
 const NO_NODE = ['layout', 'arch', 'memory', 'cache', 'frames', 'mmu', 'cost', 'machine', 'accel'];
@@ -27,7 +27,7 @@ const VAGUE = /^(utils?|helpers?|common|types?|misc)\.ts$/;
 const under = (folder: string) => readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(f => f.endsWith('.ts')).map(f => `${folder}/${f}`);
 const optional = (folder: string) => (readdirSync('.').includes(folder) ? under(folder) : []);
 const sources = under('src');
-const all = [...sources, ...optional('wasm'), ...under('test'), ...optional('fuzz')];
+const all = [...sources, ...optional('wasm'), ...optional('bench'), ...under('test'), ...optional('fuzz')];
 const read = (file: string) => readFileSync(file, 'utf8');
 
 /** What a file says that some rule forbids. */

@@ -7,6 +7,7 @@ import {
 
 const LRU_CLOCK_LIMIT = 0x7fffffff;
 const SIZE_SHIFT = 25;
+const KEPT: u64 = <u64>0x86000000 << 32; // valid, and the size code
 const NUMBER_BITS: u64 = 0x1fff_ffff_ffff; // of a tag: the number that chooses the set
 
 /** Two words as one. Unsigned, and so must be the loads given to it: the optimizer takes a signed load as extended with its sign. */
@@ -21,26 +22,40 @@ const NUMBER_BITS: u64 = 0x1fff_ffff_ffff; // of a tag: the number that chooses 
   return <i32>((tag & NUMBER_BITS) % <u64>load<u32>(a, ARR_SETS));
 }
 
-/** Bit k set: tag k of the four at `t` is one of the two. */
-@inline export function match4(t: i32, own: v128, alt: v128): i32 {
-  const x = v128.load(t), y = v128.load(t, 16);
-  const inX = v128.or(i64x2.eq(x, own), i64x2.eq(x, alt)), inY = v128.or(i64x2.eq(y, own), i64x2.eq(y, alt));
-  return i32x4.bitmask(v128.shuffle<i32>(inX, inY, 0, 2, 4, 6));
+/** Bit k set: the low word of tag k of the four at `t` is that of `key`, in all lanes. */
+@inline function match4(t: i32, key: v128): i32 {
+  return i32x4.bitmask(i32x4.eq(v128.shuffle<i32>(v128.load(t), v128.load(t, 16), 0, 2, 4, 6), key));
 }
 
-/** Way of the row of tags at `row` that holds `key` or `alt`, -1 if none. */
-@inline export function wayOf(row: i32, ways: i32, key: u64, alt: u64): i32 {
+/**
+ * Bit k set: way k, of 4, 8 or 12, may hold `key`: the low word of its tag is the same. Nearly always at most one bit is set, and the high
+ * word settles it. No branch depends on where it is, which no processor can predict.
+ */
+@inline export function candidates(row: i32, ways: i32, key: u64): i32 {
+  const low = i32x4.splat(<i32>key);
+  let bits = match4(row, low);
+  if (ways >= 8) bits |= match4(row + 32, low) << 4;
+  if (ways >= 12) bits |= match4(row + 64, low) << 8;
+  return bits;
+}
+
+@inline export function candidates4(row: i32, key: u64): i32 {
+  return match4(row, i32x4.splat(<i32>key));
+}
+
+/** Way of the row of tags at `row` that holds `key` or `alt`, two tags with the same low word; -1 if none. */
+export function wayOf(row: i32, ways: i32, key: u64, alt: u64): i32 {
+  const low = i32x4.splat(<i32>key);
   let k = 0;
-  if (ways >= 4) {
-    const own = i64x2.splat(key), other = i64x2.splat(alt);
-    for (; k + 4 <= ways; k += 4) {
-      const bits = match4(row + (k << 3), own, other);
-      if (bits != 0) return k + ctz(bits);
+  for (; k + 4 <= ways; k += 4) {
+    for (let bits = match4(row + (k << 3), low); bits != 0; bits &= bits - 1) {
+      const at = k + ctz(bits), tag = load<u64>(row + (at << 3));
+      if (i32(tag == key) | i32(tag == alt)) return at;
     }
   }
   for (; k < ways; k++) {
     const tag = load<u64>(row + (k << 3));
-    if (tag == key || tag == alt) return k;
+    if (i32(tag == key) | i32(tag == alt)) return k;
   }
   return -1;
 }
@@ -63,33 +78,70 @@ export function locate(a: i32, key: u64, alt: u64): i32 {
   return found;
 }
 
-@inline export function touch(a: i32, i: i32): void {
-  const policy = load<i32>(a, ARR_POLICY);
-  if (policy == ARRP_LRU) touchStamp(a, i);
-  else if (policy == ARRP_TREE_PLRU) touchTree(a, i);
-  else if (policy == ARRP_NRU) touchReferenced(a, i);
+/** Note a use of entry `i`. */
+export function touch(a: i32, i: i32): void {
+  const ways = load<i32>(a, ARR_WAYS), set = i / ways;
+  touchAt(a, set, i - set * ways, i);
 }
 
-@inline function touchStamp(a: i32, i: i32): void {
-  const stamp = load<i32>(a, ARR_REPL) + (i << 2), clock = load<i32>(a, ARR_CLOCK);
-  if (load<i32>(stamp) == clock && clock != 0) return;
-  if (clock == LRU_CLOCK_LIMIT) renumber(a);
-  const now = load<i32>(a, ARR_CLOCK) + 1;
-  store<i32>(a, now, ARR_CLOCK);
-  store<i32>(stamp, now);
+/** The same where set and way are known; `i` is set * ways + way. */
+@inline export function touchAt(a: i32, set: i32, way: i32, i: i32): void {
+  const policy = load<i32>(a, ARR_POLICY);
+  if (policy == ARRP_LRU) touchStamp(a, load<i32>(a, ARR_REPL) + (i << 2));
+  else if (policy == ARRP_TREE_PLRU) {
+    const masks = load<i32>(a, ARR_TOUCH);
+    if (masks != 0) {
+      const bits = load<i32>(a, ARR_REPL) + (set << 2), m = masks + (way << 3);
+      store<i32>(bits, (load<i32>(bits) & load<i32>(m)) | load<i32>(m, 4));
+    } else touchTree(a, set, way);
+  } else if (policy == ARRP_NRU) touchReferenced(a, set, way);
+}
+
+/** Stamp an entry that was just placed: it cannot be the one touched last. @param at - byte offset of its stamp */
+@inline export function stamp(a: i32, at: i32): void {
+  let now = load<i32>(a, ARR_CLOCK);
+  if (now == LRU_CLOCK_LIMIT) {
+    renumber(a);
+    now = load<i32>(a, ARR_CLOCK);
+  }
+  store<i32>(a, now + 1, ARR_CLOCK);
+  store<i32>(at, now + 1);
+}
+
+/** @param stamp - byte offset of the entry's */
+@inline export function touchStamp(a: i32, stamp: i32): void {
+  let now = load<i32>(a, ARR_CLOCK);
+  if (load<i32>(stamp) == now && now != 0) return;
+  if (now == LRU_CLOCK_LIMIT) {
+    renumber(a);
+    now = load<i32>(a, ARR_CLOCK);
+  }
+  store<i32>(a, now + 1, ARR_CLOCK);
+  store<i32>(stamp, now + 1);
 }
 
 export function victim(a: i32, set: i32): i32 {
-  const policy = load<i32>(a, ARR_POLICY), ways = load<i32>(a, ARR_WAYS);
-  const first = set * ways;
-  if (policy == ARRP_LRU) return first + oldest(load<i32>(a, ARR_REPL) + (first << 2), ways);
+  const ways = load<i32>(a, ARR_WAYS);
+  return set * ways + victimWay(a, set, ways);
+}
+
+/** Way of `set` to be replaced next. */
+@inline export function victimWay(a: i32, set: i32, ways: i32): i32 {
+  const policy = load<i32>(a, ARR_POLICY);
+  if (policy == ARRP_LRU) return oldest(load<i32>(a, ARR_REPL) + ((set * ways) << 2), ways);
   if (!full(a)) {
-    const tags = load<i32>(a, ARR_TAGS) + (first << 3);
-    for (let k = 0; k < ways; k++) if (load<i32>(tags + (k << 3), 4) == 0) return first + k;
+    const k = emptyWay(load<i32>(a, ARR_TAGS) + ((set * ways) << 3), ways);
+    if (k >= 0) return k;
   }
-  if (policy == ARRP_TREE_PLRU) return first + treeVictim(a, set, ways);
-  if (policy == ARRP_NRU) return first + unreferenced(a, set, ways);
-  return first + <i32>(<u32>xorshift(a) % <u32>ways);
+  if (policy == ARRP_TREE_PLRU) return treeVictim(load<i32>(a, ARR_REPL) + ((set * load<i32>(a, ARR_REPL_WORDS)) << 2), ways);
+  if (policy == ARRP_NRU) return unreferenced(a, set, ways);
+  return <i32>(<u32>xorshift(a) % <u32>ways);
+}
+
+/** First empty way of a row of tags, -1 if none. */
+export function emptyWay(tags: i32, ways: i32): i32 {
+  for (let k = 0; k < ways; k++) if (load<i32>(tags + (k << 3), 4) == 0) return k;
+  return -1;
 }
 
 @inline function full(a: i32): bool {
@@ -100,8 +152,10 @@ export function place(a: i32, i: i32, tag: u64): void {
   const t = load<i32>(a, ARR_TAGS) + (i << 3);
   const old = load<u64>(t);
   store<u64>(t, tag);
-  addLive(a, <i32>(tag >> 32), 1);
-  if (old != 0) addLive(a, <i32>(old >> 32), -1);
+  if (((old ^ tag) & KEPT) != 0) { // most often a page makes room for one of its size
+    addLive(a, <i32>(tag >> 32), 1);
+    if (old != 0) addLive(a, <i32>(old >> 32), -1);
+  }
   const hints = load<i32>(a, ARR_HINTS);
   if (hints != 0) store<i32>(hints + ((<i32>tag & load<i32>(a, ARR_HINT_MASK)) << 2), i);
 }
@@ -135,14 +189,33 @@ export function dropAll(a: i32): void {
 
 /** Way of the least of the stamps at `s`, the first of equal ones (empty ways have 0). */
 @inline export function oldest(s: i32, ways: i32): i32 {
+  return ways == 12 ? oldest12(s) : ways == 4 ? oldest4(s) : oldestOf(s, ways);
+}
+
+@inline function least4(four: v128): v128 {
+  const m = i32x4.min_s(four, v128.shuffle<i32>(four, four, 2, 3, 0, 1));
+  return i32x4.min_s(m, v128.shuffle<i32>(m, m, 1, 0, 3, 2));
+}
+
+@inline function equal4(four: v128, m: v128): i32 {
+  return i32x4.bitmask(i32x4.eq(four, m));
+}
+
+@inline export function oldest4(s: i32): i32 {
+  const four = v128.load(s);
+  return ctz(equal4(four, least4(four)));
+}
+
+@inline function oldest12(s: i32): i32 {
+  const x = v128.load(s), y = v128.load(s, 16), z = v128.load(s, 32), m = least4(i32x4.min_s(i32x4.min_s(x, y), z));
+  return ctz(equal4(x, m) | (equal4(y, m) << 4) | (equal4(z, m) << 8));
+}
+
+function oldestOf(s: i32, ways: i32): i32 {
   let k = 0, best = 0, least = i32.MAX_VALUE;
   for (; k + 4 <= ways; k += 4) {
-    const four = v128.load(s + (k << 2));
-    let m = i32x4.min_s(four, v128.shuffle<i32>(four, four, 2, 3, 0, 1));
-    m = i32x4.min_s(m, v128.shuffle<i32>(m, m, 1, 0, 3, 2));
-    const stamp = i32x4.extract_lane(m, 0);
-    const at = k + ctz(i32x4.bitmask(i32x4.eq(four, m)));
-    best = select(at, best, stamp < least);
+    const four = v128.load(s + (k << 2)), m = least4(four), stamp = i32x4.extract_lane(m, 0);
+    best = select(k + ctz(equal4(four, m)), best, stamp < least);
     least = min(stamp, least);
   }
   for (; k < ways; k++) {
@@ -152,6 +225,7 @@ export function dropAll(a: i32): void {
   }
   return best;
 }
+
 /** Stamps of each set anew from 1 in their order. Quadratic in ways, once in two billion touches; ranks are made from the high end of
  *  the clock so that no copy is needed: a stamp already renumbered is below `ways`, an old one keeps its order among the old. */
 function renumber(a: i32): void {
@@ -182,24 +256,23 @@ function renumber(a: i32): void {
   return ways <= 1 ? 1 : 1 << (32 - clz(ways - 1));
 }
 
-function touchTree(a: i32, i: i32): void {
-  const ways = load<i32>(a, ARR_WAYS), set = i / ways;
+function touchTree(a: i32, set: i32, way: i32): void {
   const bits = load<i32>(a, ARR_REPL) + ((set * load<i32>(a, ARR_REPL_WORDS)) << 2);
-  const masks = load<i32>(a, ARR_TOUCH);
-  if (masks != 0) {
-    const m = masks + ((i - set * ways) << 3);
-    store<i32>(bits, (load<i32>(bits) & load<i32>(m)) | load<i32>(m, 4));
-    return;
-  }
-  for (let node = leaves(ways) + i - set * ways; node > 1; node >>>= 1) {
+  for (let node = leaves(load<i32>(a, ARR_WAYS)) + way; node > 1; node >>>= 1) {
     const bit = (node >>> 1) - 1, word = bits + ((bit >>> 5) << 2), mask = 1 << (bit & 31);
     const old = load<i32>(word);
     store<i32>(word, node & 1 ? old & ~mask : old | mask);
   }
 }
 
-function treeVictim(a: i32, set: i32, ways: i32): i32 {
-  const bits = load<i32>(a, ARR_REPL) + ((set * load<i32>(a, ARR_REPL_WORDS)) << 2);
+/** @param bits - byte offset of the tree of the set */
+@inline export function treeVictim(bits: i32, ways: i32): i32 {
+  if (ways != 4) return treeVictimOf(bits, ways);
+  const b = load<i32>(bits), right = b & 1; // node 1; then node 2 or 3
+  return (right << 1) | ((b >>> (1 + right)) & 1);
+}
+
+function treeVictimOf(bits: i32, ways: i32): i32 {
   const n = leaves(ways);
   let node = 1;
   for (let below = n >>> 1; node < n; below >>>= 1) {
@@ -210,9 +283,9 @@ function treeVictim(a: i32, set: i32, ways: i32): i32 {
   return node - n;
 }
 
-function touchReferenced(a: i32, i: i32): void {
-  const ways = load<i32>(a, ARR_WAYS), set = i / ways, words = load<i32>(a, ARR_REPL_WORDS);
-  const bits = load<i32>(a, ARR_REPL) + ((set * words) << 2), k = i - set * ways;
+function touchReferenced(a: i32, set: i32, k: i32): void {
+  const ways = load<i32>(a, ARR_WAYS), words = load<i32>(a, ARR_REPL_WORDS);
+  const bits = load<i32>(a, ARR_REPL) + ((set * words) << 2);
   const own = bits + ((k >>> 5) << 2);
   store<i32>(own, load<i32>(own) | (1 << (k & 31)));
   for (let n = 0; n < ways; n++) if (!((load<i32>(bits + ((n >>> 5) << 2)) >>> (n & 31)) & 1)) return;

@@ -1,14 +1,18 @@
 // Many accesses a call: the loop over a batch of a trace. See src/machine/batch.ts. The columns are in machine memory, too.
 import { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE, FAULT_NONE } from "./fault";
-import { VCPU_OUT_LO } from "../src/layout/vcpu";
-import { access } from "./translate";
+import { VCPU_OUT_FAULT, VCPU_OUT_LO } from "../src/layout/vcpu";
+import { rightsRow } from "./rights";
+import { runSwift, swift } from "./swift-batch";
+import { access, accessAnew } from "./translate";
 
-const FETCH = 2;
-const MODIFY = 3;
+export const FETCH = 2;
+export const MODIFY = 3;
+
+const ACCESS_OF_KIND: i32 = ACCESS_READ | (ACCESS_WRITE << 8) | (ACCESS_FETCH << 16) | (ACCESS_READ << 24);
 
 /** What each KIND_* of a trace asks for. */
-@inline function accessOf(kind: i32): i32 {
-  return kind == 1 ? ACCESS_WRITE : kind == FETCH ? ACCESS_FETCH : ACCESS_READ;
+@inline export function accessOf(kind: i32): i32 {
+  return (ACCESS_OF_KIND >>> (kind << 3)) & 0xff; // a table, as no processor can predict kinds
 }
 
 /**
@@ -18,14 +22,22 @@ const MODIFY = 3;
  * @returns `to`, or the index of the first access that faulted
  */
 export function runBatch(v: i32, va: i32, kind: i32, size: i32, pa: i32, from: i32, to: i32, extra: i32): i32 {
+  if (swift(v, extra)) return runSwift(v, va, kind, size, pa, from, to, extra, rightsRow(v, extra));
   for (let i = from; i < to; i++) {
-    if (one(v, load<u64>(va + (i << 3)), load<u8>(kind + i), load<u16>(size + (i << 1)), pa == 0 ? 0 : pa + (i << 3), extra) != FAULT_NONE) return i;
+    const fault = one(v, load<u64>(va + (i << 3)), load<u8>(kind + i), load<u16>(size + (i << 1)), pa == 0 ? 0 : pa + (i << 3), extra);
+    if (fault != FAULT_NONE) return stopped(v, i, fault);
   }
   return to;
 }
 
+/** Leave the fault that ended a batch. @returns `i` */
+@inline export function stopped(v: i32, i: i32, fault: i32): i32 {
+  store<i32>(v, fault, VCPU_OUT_FAULT);
+  return i;
+}
+
 /** One access with all its pages; a modify loads, then stores. */
-function one(v: i32, va: u64, kind: i32, size: i32, pa: i32, extra: i32): i32 {
+export function one(v: i32, va: u64, kind: i32, size: i32, pa: i32, extra: i32): i32 {
   const fault = pages(v, va, size, pa, accessOf(kind) | extra);
   return kind == MODIFY && fault == FAULT_NONE ? pages(v, va, size, 0, ACCESS_WRITE | extra) : fault;
 }
@@ -35,7 +47,7 @@ function pages(v: i32, va: u64, size: i32, pa: i32, what: i32): i32 {
   if (pa != 0 && fault == FAULT_NONE) store<u64>(pa, load<u64>(v, VCPU_OUT_LO));
   for (let left = (<i32>va & 0xfff) + size - 4096; left > 0 && fault == FAULT_NONE; left -= 4096) {
     va = (va & ~0xfff) + 4096;
-    fault = access(v, <i32>(va >> 32), <i32>va, what);
+    fault = accessAnew(v, <i32>(va >> 32), <i32>va, what);
   }
   return fault;
 }

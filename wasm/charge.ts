@@ -13,7 +13,7 @@ import { count } from "./counters";
 import { nodeOf } from "./extents";
 import { hostEntry, hostFrameLo } from "./host-model";
 
-const IN_MEMORY = 3;
+export const IN_MEMORY = 3;
 const LOCAL_DISTANCE = 10;
 
 /** Price the access that was just translated. */
@@ -30,10 +30,19 @@ export function charge(v: i32, faulted: bool): void {
   store<i32>(v, cycles, VCPU_OUT_CYCLES);
 }
 
-function chargeWalk(v: i32, refs: i32, faulted: bool): i32 {
+/** Does every entry cost the same: no caches, no host, one node? */
+@inline export function flat(): bool {
+  return (load<i32>(0, HDR_DATA_CACHES) | load<i32>(0, HDR_HOST) | (load<i32>(0, HDR_NODES) >>> 1)) == 0;
+}
+
+/** @returns cycles of the walk that left the trail */
+export function chargeWalk(v: i32, refs: i32, faulted: bool): i32 {
   const host = load<i32>(0, HDR_HOST) != 0;
   let fixed = load<i32>(0, HDR_WALK_CYCLES), loads = 0;
-  for (let level = load<i32>(v, VCPU_OUT_START), n = refs; n > 0; level--, n--) {
+  if (flat()) {
+    count(v, CNT_REF_HITS + IN_MEMORY, refs);
+    loads = refs * load<i32>(0, HDR_MEMORY_CYCLES);
+  } else for (let level = load<i32>(v, VCPU_OUT_START), n = refs; n > 0; level--, n--) {
     const t = v + (level << 2), pa = joined(load<u32>(t, VCPU_TRAIL_HI - 4), load<u32>(t, VCPU_TRAIL_LO - 4));
     if (host) loads += loadLine(v, hostEntry(pa), CNT_HOST_HITS);
     loads += loadLine(v, pa, CNT_REF_HITS);

@@ -2,7 +2,7 @@
 import {
   EXTK_BACKED, EXTK_MMIO, EXTK_UNBACKED, EXT_BASE_LO, EXT_FRAMES, EXT_KIND, EXT_NODE, EXT_STRIDE, EXT_WORD,
 } from "../src/layout/extent";
-import { HDR_EXTENTS, HDR_EXTENT_BASE, HDR_OPEN_BUS } from "../src/layout/header";
+import { HDR_EXTENTS, HDR_EXTENT_BASE, HDR_LOW_BYTES, HDR_LOW_FRAMES, HDR_OPEN_BUS } from "../src/layout/header";
 import { joined } from "./array";
 
 /** Ask the device at a physical address: src/memory/extents.ts readBus(). Called for frames of MMIO extents only. */
@@ -26,9 +26,7 @@ function rowOf(frame: u64): i32 {
 
 /** Byte offset in machine memory of physical address `pa`, 0 if it has no bytes here. */
 @inline export function bytesOf(pa: u64): i32 {
-  const frame = pa >> 12, row = load<i32>(0, HDR_EXTENT_BASE);
-  const from = frame - load<u64>(row, EXT_BASE_LO);
-  if (from < load<u64>(row, EXT_FRAMES) && load<i32>(row, EXT_KIND) == EXTK_BACKED) return (load<i32>(row, EXT_WORD) << 2) + (<i32>from << 12) + (<i32>pa & 0xfff);
+  if (pa >> 12 < <u64>load<u32>(0, HDR_LOW_FRAMES)) return load<i32>(0, HDR_LOW_BYTES) + <i32>pa;
   return bytesElsewhere(pa);
 }
 

@@ -1,11 +1,12 @@
 // Removing cached translations of one vCPU. See src/mmu/invalidate.ts.
 import { FAULT_GP, FAULT_NONE, FAULT_UD } from "./fault";
 import { CR4_PCIDE } from "../src/arch/registers";
-import { ARR_DATA, ARR_FRAGMENTS, ARR_TAGS } from "../src/layout/array";
+import { ARR_DATA, ARR_FRAGMENTS, ARR_LIVE, ARR_TAGS } from "../src/layout/array";
 import { TAG_GLOBAL, TAG_PCID, TAG_PCID_SHIFT, TAG_SIZE, TAG_SIZE_SHIFT, TLBD_HI_4M, TLBD_HI_LEVEL_SHIFT } from "../src/layout/tlb";
-import { FEAT_INVPCID, MODE_4LEVEL, MODE_5LEVEL, VCPU_ARRAYS, VCPU_ARRAY_LIST, VCPU_CR4, VCPU_FEATURES, VCPU_MODE, VCPU_TAG_PCID } from "../src/layout/vcpu";
+import { FEAT_INVPCID, MODE_4LEVEL, MODE_5LEVEL, VCPU_ARRAYS, VCPU_ARRAY_LIST, VCPU_CR4, UNPLAIN_LARGE, VCPU_FEATURES, VCPU_UNPLAIN, VCPU_MODE, VCPU_TAG_PCID } from "../src/layout/vcpu";
 import { capacity, drop, dropAll, find, joined, setOf } from "./array";
 import { fastDropAll, fastDropPage } from "./fast-table";
+import { memoDrop } from "./memo";
 import { pscDropAddress, pscDropAll, pscDropPcid } from "./psc";
 import { NUMBER, pageShift, pageTag } from "./tlb";
 
@@ -37,6 +38,8 @@ export function dropFaulting(v: i32, va: u64): void {
 
 /** Everything, global entries and all PCIDs included. */
 export function dropEverything(v: i32): void {
+  memoDrop(v);
+  store<i32>(v, load<i32>(v, VCPU_UNPLAIN) & ~UNPLAIN_LARGE, VCPU_UNPLAIN);
   for (let k = 0, n = load<i32>(v, VCPU_ARRAYS); k < n; k++) dropAll(load<i32>(v + (k << 2), VCPU_ARRAY_LIST));
   pscDropAll(v);
   fastDropAll(v);
@@ -87,6 +90,7 @@ export function invpcid(v: i32, type: i32, d0Lo: i32, d0Hi: i32, vaHi: i32, vaLo
 
 /** Drop the TLB entries whose high tag word has `value` in the bits `mask`, and every global one if `globalToo`. */
 function dropWhere(v: i32, mask: i32, value: i32, globalToo: bool): void {
+  memoDrop(v);
   for (let k = 0, arrays = load<i32>(v, VCPU_ARRAYS); k < arrays; k++) {
     const a = load<i32>(v + (k << 2), VCPU_ARRAY_LIST), tags = load<i32>(a, ARR_TAGS);
     for (let i = 0, n = capacity(a); i < n; i++) {
@@ -98,9 +102,11 @@ function dropWhere(v: i32, mask: i32, value: i32, globalToo: bool): void {
 
 /** Drop the entries for one address: at each size, and every fragment of a larger page that the address is in. */
 function dropPage(v: i32, va: u64, tagPcid: i32, globalToo: bool): void {
+  memoDrop(v);
   for (let k = 0, arrays = load<i32>(v, VCPU_ARRAYS); k < arrays; k++) {
     const a = load<i32>(v + (k << 2), VCPU_ARRAY_LIST);
     for (let size = 0; size < 3; size++) {
+      if (load<i32>(a + (size << 2), ARR_LIVE) == 0) continue;
       const tag = pageTag(va, size), set = setOf(a, tag), own = tag | (<u64>(<u32>tagPcid) << 32);
       const other = globalToo ? tag | (<u64>TAG_GLOBAL << 32) : own;
       for (let i = find(a, set, own, other); i >= 0; i = find(a, set, own, other)) drop(a, i);

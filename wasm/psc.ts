@@ -45,8 +45,7 @@ export function pscFill(v: i32, va: u64): void {
     const a = arrayOf(v, level);
     if (a == 0) continue;
     const tag = tagOf(v, va, level), set = setOf(a, tag);
-    let i = find(a, set, tag, tag);
-    if (i < 0) i = victim(a, set);
+    const i = victim(a, set); // pscStart() searched this level and found nothing
     place(a, i, tag);
     const d = load<i32>(a, ARR_DATA) + (i << 3), t = v + (level << 2);
     store<i32>(d, (load<i32>(t, VCPU_TRAIL_VALUE_LO - 4) & ~0xfff) | load<i32>(t, VCPU_TRAIL_ACC - 4));

@@ -1,17 +1,17 @@
 // TLB levels: which arrays to search for an access, and what to put where. See src/mmu/tlb.ts.
 import { ACCESS_FETCH, ACCESS_WRITE } from "./fault";
-import { ARR_DATA, ARR_FRAGMENTS, ARR_LIVE, ARR_TAGS, ARR_WAYS } from "../src/layout/array";
+import { ARR_DATA, ARR_FRAGMENTS, ARR_HINTS, ARR_LIVE, ARR_TAGS, ARR_WAYS } from "../src/layout/array";
 import { TAG_GLOBAL, TAG_PCID, TAG_SIZE_SHIFT, TAG_VALID, TLBD_HI_4M, TLBD_HI_ADDR, TLBD_HI_LEVEL_SHIFT } from "../src/layout/tlb";
 import {
-  PROBE_FILL, PROBE_LEVEL_BYTES, PROBE_SERVICE_BYTES, PROBE_SIZE, SERVICE_FETCH, SERVICE_LOAD, SERVICE_STORE, VCPU_OUT_DATA_HI, VCPU_OUT_DATA_LO,
-  VCPU_OUT_GLOBAL, VCPU_OUT_LO, VCPU_OUT_SIZE, VCPU_PROBES, VCPU_TAG_PCID, VCPU_TLB_LEVELS,
+  PROBE_FILL, PROBE_LEVEL_BYTES, PROBE_SERVICE_BYTES, PROBE_SIZE, SERVICE_FETCH, VCPU_PROBES, VCPU_TAG_PCID, VCPU_UNPLAIN, UNPLAIN_LARGE,
 } from "../src/layout/vcpu";
-import { drop, find, locate, place, setOf, touch, victim } from "./array";
-import { refused } from "./rights";
+import { drop, find, locate, place, setOf, touch, touchAt, victimWay, wayOf } from "./array";
+import { refusedBy } from "./rights";
 
 /** Bits of a tag that are the page's number. */
 export const NUMBER: u64 = 0x1fff_ffff_ffff;
 const GLOBAL: u64 = <u64>TAG_GLOBAL << 32;
+const GLOBAL_SHIFT: u64 = 3; // from a tag's global bit, 59, to GLOBAL_AT
 const PCID: u64 = <u64>TAG_PCID << 32;
 const ADDRESS: u64 = (<u64>TLBD_HI_ADDR << 32) | 0xfffff000;
 
@@ -20,7 +20,7 @@ const ADDRESS: u64 = (<u64>TLBD_HI_ADDR << 32) | 0xfffff000;
 }
 
 @inline export function serviceOf(access: i32): i32 {
-  return access & ACCESS_FETCH ? SERVICE_FETCH : access & ACCESS_WRITE ? SERVICE_STORE : SERVICE_LOAD;
+  return select(SERVICE_FETCH, (access & ACCESS_WRITE) >>> 1, access & ACCESS_FETCH); // no branch: not predictable
 }
 
 /** Tag of the page of size code `size` at a linear address, without PCID. */
@@ -32,9 +32,9 @@ const ADDRESS: u64 = (<u64>TLBD_HI_ADDR << 32) | 0xfffff000;
   return tag | (<u64>load<u32>(v, VCPU_TAG_PCID) << 32);
 }
 
-/** Byte offset of the probe list of a level (1 is the first) for a service. */
+/** Byte offset of the arrays that serve a service in a level (1 is the first), by size code. */
 @inline export function probeList(v: i32, service: i32, level: i32): i32 {
-  return load<i32>(v, VCPU_PROBES) + service * PROBE_SERVICE_BYTES + (level - 1) * PROBE_LEVEL_BYTES;
+  return load<i32>(v, VCPU_PROBES) + PROBE_SIZE + service * PROBE_SERVICE_BYTES + (level - 1) * PROBE_LEVEL_BYTES;
 }
 
 /** Physical address of `va` under TLB data for a page of size code `size`. */
@@ -43,89 +43,124 @@ const ADDRESS: u64 = (<u64>TLBD_HI_ADDR << 32) | 0xfffff000;
   return (data & ADDRESS & ~inside) | (va & inside);
 }
 
-/** Look for a usable translation in the first level: its address is then in VCPU_OUT_LO/HI, its size code in VCPU_OUT_SIZE. */
-@inline export function firstLevel(v: i32, service: i32, va: u64, access: i32): bool {
-  const list = load<i32>(v, VCPU_PROBES) + service * PROBE_SERVICE_BYTES;
-  for (let size = 0; size < 3; size++) {
-    const a = load<i32>(list + (size << 2), PROBE_SIZE);
+// What look() answers: the data of an entry with its size code and whether it is global above, or one of:
+/** No entry for the page. */
+export const NO_ENTRY: u64 = 0;
+/** An entry, but its rights do not permit the access. */
+export const REFUSED_ENTRY: u64 = 1;
+/** Bits of the answer that are TLB data. */
+export const DATA_BITS: u64 = 0x00ff_ffff_ffff_ffff;
+const SIZE_AT: u64 = 60;
+const GLOBAL_AT: u64 = 62;
+const BEHIND_AT: u64 = 63;
+
+/** Is an entry found behind a smaller one that does not permit the access, but may permit another? */
+@inline export function behindOther(found: u64): bool {
+  return found >> BEHIND_AT != 0;
+}
+
+/** Size code in an answer of look(). */
+@inline export function sizeIn(found: u64): i32 {
+  return <i32>(found >> SIZE_AT) & 3;
+}
+
+/** TAG_GLOBAL or 0 of an answer of look(). */
+@inline export function globalIn(found: u64): i32 {
+  return (<i32>(found >> GLOBAL_AT) & 1) * TAG_GLOBAL;
+}
+
+/**
+ * Look for a usable translation in a level, smaller pages first, and touch it.
+ *
+ * @param list - the three arrays @param row - of the rights table
+ */
+@inline export function look(list: i32, va: u64, pcid: u64, row: i32): u64 {
+  const a = load<i32>(list);
+  let found = NO_ENTRY;
+  if (a != 0 && load<i32>(a, ARR_LIVE) != 0) {
+    const tag = pageTag(va, 0);
+    found = load<i32>(a, ARR_HINTS) ? byHint(a, tag | pcid, tag | GLOBAL, row) : bySet(a, tag | pcid, tag | GLOBAL, row);
+    if (found > REFUSED_ENTRY) return found;
+  }
+  return larger(list) ? lookLarger(list, va, pcid, row, found) : found;
+}
+
+/** Does a level hold pages larger than 4K? */
+@inline function larger(list: i32): bool {
+  const a = load<i32>(list, 4), b = load<i32>(list, 8);
+  return (a != 0 && load<i32>(a, ARR_LIVE + 4) != 0) || (b != 0 && load<i32>(b, ARR_LIVE + 8) != 0);
+}
+
+/** look() for pages of 2M and 1G. @param found - the answer for 4K */
+function lookLarger(list: i32, va: u64, pcid: u64, row: i32, found: u64): u64 {
+  for (let size = 1; size < 3; size++) {
+    const a = load<i32>(list + (size << 2));
     if (a == 0 || load<i32>(a + (size << 2), ARR_LIVE) == 0) continue;
-    const tag = pageTag(va, size), i = locate(a, ownTag(v, tag), tag | GLOBAL);
-    if (i < 0) continue;
-    const data = load<u64>(load<i32>(a, ARR_DATA) + (i << 3));
-    if (refused(v, <i32>data, access) != 0) continue;
-    touch(a, i);
-    store<u64>(v, addressOf(data, va, size), VCPU_OUT_LO);
-    store<i32>(v, size, VCPU_OUT_SIZE);
-    return true;
+    const tag = pageTag(va, size), answer = load<i32>(a, ARR_HINTS) ? byHint(a, tag | pcid, tag | GLOBAL, row) : bySet(a, tag | pcid, tag | GLOBAL, row);
+    if (answer > REFUSED_ENTRY) return answer | (<u64>size << SIZE_AT) | (found << BEHIND_AT);
+    found |= answer;
   }
-  return false;
+  return found;
 }
 
-/** Look in the levels after the first; on a hit, copy it into the levels before. @returns level of the hit, 0 if none */
-export function laterLevels(v: i32, service: i32, va: u64, access: i32): i32 {
-  const levels = load<i32>(v, VCPU_TLB_LEVELS);
-  for (let level = 2; level <= levels; level++) {
-    if (!lookupLevel(v, probeList(v, service, level), va, access)) continue;
-    const size = load<i32>(v, VCPU_OUT_SIZE);
-    for (let l = 1; l < level; l++) fillLevel(v, probeList(v, service, l), va, size);
-    return level;
-  }
-  return 0;
+@inline function bySet(a: i32, own: u64, global: u64, row: i32): u64 {
+  const ways = load<i32>(a, ARR_WAYS), set = setOf(a, own), first = set * ways, tags = load<i32>(a, ARR_TAGS) + (first << 3);
+  const k = wayOf(tags, ways, own, global);
+  if (k < 0) return NO_ENTRY;
+  const i = first + k, data = load<u64>(load<i32>(a, ARR_DATA) + (i << 3));
+  if (refusedBy(row, <i32>data)) return REFUSED_ENTRY;
+  touchAt(a, set, k, i);
+  return data | ((load<u64>(tags + (k << 3)) & GLOBAL) << GLOBAL_SHIFT);
 }
 
-function lookupLevel(v: i32, list: i32, va: u64, access: i32): bool {
-  for (let size = 0; size < 3; size++) {
-    const a = load<i32>(list + (size << 2), PROBE_SIZE);
-    if (a == 0 || load<i32>(a + (size << 2), ARR_LIVE) == 0) continue;
-    const tag = pageTag(va, size), i = locate(a, ownTag(v, tag), tag | GLOBAL);
-    if (i < 0) continue;
-    const data = load<u64>(load<i32>(a, ARR_DATA) + (i << 3));
-    if (refused(v, <i32>data, access) != 0) continue;
-    touch(a, i);
-    store<u64>(v, data, VCPU_OUT_DATA_LO);
-    store<i32>(v, size, VCPU_OUT_SIZE);
-    store<i32>(v, load<i32>(load<i32>(a, ARR_TAGS) + (i << 3), 4) & TAG_GLOBAL, VCPU_OUT_GLOBAL);
-    return true;
-  }
-  return false;
-}
-
-/** Put the translation in VCPU_OUT_* into every level, after a walk. `size` is the size code it may be used at. */
-export function tlbFill(v: i32, service: i32, va: u64, size: i32): void {
-  const levels = load<i32>(v, VCPU_TLB_LEVELS);
-  for (let level = 1; level <= levels; level++) fillLevel(v, probeList(v, service, level), va, size);
-}
-
-export function fillLevel(v: i32, list: i32, va: u64, from: i32): void {
-  const size = load<i32>(list + (from << 2), PROBE_FILL);
-  if (size < 0) return;
-  const a = load<i32>(list + (size << 2), PROBE_SIZE), tag = pageTag(va, size), own = ownTag(v, tag);
-  const isGlobal = load<i32>(v, VCPU_OUT_GLOBAL) != 0, set = setOf(a, tag);
-  let i = dropSame(a, set, own, tag | GLOBAL, isGlobal);
-  if (i < 0) i = victim(a, set);
-  place(a, i, isGlobal ? tag | GLOBAL : own);
-  const d = load<i32>(a, ARR_DATA) + (i << 3), dataHi = load<i32>(v, VCPU_OUT_DATA_HI);
-  store<i32>(d, fragmentLo(load<i32>(v, VCPU_OUT_DATA_LO), <i32>va, from, size));
-  store<i32>(d, dataHi, 4);
-  if (size + 1 != ((dataHi >>> TLBD_HI_LEVEL_SHIFT) & 7) || dataHi & TLBD_HI_4M) store<i32>(a, 1, ARR_FRAGMENTS);
+function byHint(a: i32, own: u64, global: u64, row: i32): u64 {
+  const i = locate(a, own, global);
+  if (i < 0) return NO_ENTRY;
+  const data = load<u64>(load<i32>(a, ARR_DATA) + (i << 3));
+  if (refusedBy(row, <i32>data)) return REFUSED_ENTRY;
   touch(a, i);
+  return data | ((load<u64>(load<i32>(a, ARR_TAGS) + (i << 3)) & GLOBAL) << GLOBAL_SHIFT);
 }
 
-/** Drop what the new entry replaces, a global one of every PCID. @returns the lowest entry that went, -1 if none did */
-@inline function dropSame(a: i32, set: i32, own: u64, global: u64, isGlobal: bool): i32 {
-  if (isGlobal) return dropGlobals(a, set, global);
+/**
+ * Put a translation into a level.
+ *
+ * @param from - size code it may be used at @param data - TLB data @param clean - the level is known to hold no entry that this one replaces,
+ * unless a global one replaces those of other PCIDs
+ */
+export function fillLevel(v: i32, list: i32, va: u64, from: i32, data: u64, isGlobal: bool, clean: bool): void {
+  const size = load<i32>(list + (from << 2), PROBE_FILL - PROBE_SIZE);
+  if (size < 0) return;
+  const a = load<i32>(list + (size << 2)), tag = pageTag(va, size), own = ownTag(v, tag), set = setOf(a, tag), ways = load<i32>(a, ARR_WAYS);
+  let way = -1;
+  if (isGlobal) way = dropGlobals(a, set, tag | GLOBAL);
+  else if (!clean) way = dropSame(a, set, own, tag | GLOBAL);
+  if (way < 0) way = victimWay(a, set, ways);
+  const i = set * ways + way;
+  place(a, i, isGlobal ? tag | GLOBAL : own);
+  store<u64>(load<i32>(a, ARR_DATA) + (i << 3), size == from ? data : data | (va & ((1 << pageShift(from)) - 1) & ~((1 << pageShift(size)) - 1)));
+  const hi = <i32>(data >> 32);
+  if (size != 0) store<i32>(v, load<i32>(v, VCPU_UNPLAIN) | UNPLAIN_LARGE, VCPU_UNPLAIN);
+  if (size + 1 != ((hi >>> TLBD_HI_LEVEL_SHIFT) & 7) || hi & TLBD_HI_4M) store<i32>(a, 1, ARR_FRAGMENTS);
+  touchAt(a, set, way, i);
+}
+
+/** Drop what the new entry replaces. @returns its way, -1 if there was none */
+function dropSame(a: i32, set: i32, own: u64, global: u64): i32 {
   const i = find(a, set, own, global);
-  if (i >= 0) drop(a, i);
-  return i;
+  if (i < 0) return -1;
+  drop(a, i);
+  return i - set * load<i32>(a, ARR_WAYS);
 }
 
+/** A global entry replaces those of every PCID. @returns the lowest way that went, -1 if none did */
 function dropGlobals(a: i32, set: i32, global: u64): i32 {
-  const ways = load<i32>(a, ARR_WAYS), tags = load<i32>(a, ARR_TAGS);
+  const ways = load<i32>(a, ARR_WAYS), row = load<i32>(a, ARR_TAGS) + ((set * ways) << 3);
   let lowest = -1;
-  for (let i = (set + 1) * ways - 1; i >= set * ways; i--) {
-    if (((load<u64>(tags + (i << 3)) & ~PCID) | GLOBAL) != global) continue;
-    drop(a, i);
-    lowest = i;
+  for (let k = ways - 1; k >= 0; k--) {
+    if (((load<u64>(row + (k << 3)) & ~PCID) | GLOBAL) != global) continue;
+    drop(a, set * ways + k);
+    lowest = k;
   }
   return lowest;
 }

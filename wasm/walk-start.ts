@@ -6,4 +6,6 @@ export namespace WalkStart {
   export let table: u64 = 0;
   /** Rights accumulated so far. */
   export let acc: i32 = 0;
+  /** PTE_A if every entry read had it: nothing to mark but D. 0 where findLeaf() did not look. */
+  export let marked: i32 = 0;
 }

@@ -15,11 +15,12 @@ import { bytesOf, readBus, writeBus } from "./extents";
 import { refused } from "./rights";
 import { WalkStart } from "./walk-start";
 
-const RIGHTS_ALL = TLBD_RW | TLBD_US;
-const ENTRY_ADDRESS: u64 = 0xf_ffff_ffff_f000;
+export const RIGHTS_ALL = TLBD_RW | TLBD_US;
+export const ENTRY_ADDRESS: u64 = 0xf_ffff_ffff_f000;
 
 /** Stage 1: find the leaf for a linear address. @returns FAULT_NONE or the #PF */
 export function findLeaf(v: i32, va: u64, access: i32): i32 {
+  WalkStart.marked = 0; // looked at by markEntries()
   const legacy = load<i32>(v, VCPU_MODE) == MODE_LEGACY, reservedHi = load<i32>(v, VCPU_RSVD_HI);
   let level = WalkStart.level, table = WalkStart.table, acc = WalkStart.acc, refs = 0;
   store<i32>(v, level, VCPU_OUT_START);
@@ -51,13 +52,13 @@ export function findLeaf(v: i32, va: u64, access: i32): i32 {
 }
 
 /** PS = 1 makes a leaf at level 2 (CR4.PSE decides in 32-bit paging) and, where the processor has 1-GByte pages, at level 3. */
-function isLeaf(v: i32, level: i32, legacy: bool): bool {
+export function isLeaf(v: i32, level: i32, legacy: bool): bool {
   if (legacy) return (load<i32>(v, VCPU_CTL) & CTL_PSE) != 0;
   return level == 2 || (level == 3 && (load<i32>(v, VCPU_FEATURES) & FEAT_PAGE1G) != 0);
 }
 
 /** Reserved bits of the low word: PS where it cannot be, and the address bits below a large page's size. */
-function reservedLow(v: i32, level: i32, lo: i32, legacy: bool): i32 {
+export function reservedLow(v: i32, level: i32, lo: i32, legacy: bool): i32 {
   if (level > 3) return lo & load<i32>(v, VCPU_RSVD_LO);
   if (level == 1) return 0; // bit 7 is PAT
   if (legacy) return load<i32>(v, VCPU_CTL) & CTL_PSE ? reserved4M(v, lo) : 0;
@@ -71,7 +72,7 @@ function reserved4M(v: i32, lo: i32): i32 {
 }
 
 /** Leave the translation as TLB data. */
-@inline function finish(v: i32, level: i32, lo: i32, hi: i32, acc: i32, above: i32, legacy: bool): void {
+@inline export function finish(v: i32, level: i32, lo: i32, hi: i32, acc: i32, above: i32, legacy: bool): void {
   let addrLo = lo & PTE_LO_ADDR, addrHi = hi & PTE_HI_ADDR, flags = level << TLBD_HI_LEVEL_SHIFT;
   if (legacy) {
     if (level == 2) {
@@ -98,6 +99,7 @@ export function checkLeaf(v: i32, access: i32): i32 {
 
 /** Stage 3: set A in every entry of the trail and D in the leaf of a write. @returns entries changed, -1 if another vCPU was faster */
 export function markEntries(v: i32, access: i32): i32 {
+  if (WalkStart.marked & PTE_A && (!(access & ACCESS_WRITE) || load<i32>(v, VCPU_OUT_DATA_LO) & TLBD_D)) return 0;
   const leaf = load<i32>(v, VCPU_OUT_LEVEL);
   let changed = 0;
   for (let level = load<i32>(v, VCPU_OUT_START); level >= leaf; level--) {

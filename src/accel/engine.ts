@@ -19,7 +19,7 @@ export interface Accelerator {
    * Make accesses `from` up to but not including `to` of columns in machine memory, see `layColumns()`.
    *
    * @param va - byte offset of the addresses; `kind`, `size` likewise @param pa - of the results, 0 = not wanted @param extra - ACCESS_* bits added to each
-   * @returns `to`, or the index of the first access that faulted
+   * @returns `to`, or the index of the first access that faulted, with the fault in VCPU_OUT_FAULT
    */
   runBatch(v: number, va: number, kind: number, size: number, pa: number, from: number, to: number, extra: number): number;
   invlpg(v: number, vaHi: number, vaLo: number): void;
@@ -64,7 +64,7 @@ function packaged(): WebAssembly.Module | undefined {
  * Entries in a device's hole are read and written through the handlers of `views`; everything else stays inside wasm.
  *
  * @param module - compiled wasm/pagewalk.wasm, for hosts without files (browsers)
- * @returns undefined where the memory is not shared, the module is missing, or it was made for another layout
+ * @returns undefined where the memory is not shared, or the module is missing, another one, or made for another layout
  */
 export function attach(views: Views, module: WebAssembly.Module | undefined = packaged()): Accelerator | undefined {
   if (!views.shared || module === undefined) return undefined;
@@ -73,9 +73,13 @@ export function attach(views: Views, module: WebAssembly.Module | undefined = pa
     return (BigInt(views.busHi) << 32n) | BigInt(views.busLo >>> 0);
   };
   const busWrite = (hi: number, lo: number, value: number): void => writeBus(views, hi, lo, 4, BigInt(value >>> 0));
-  const { exports } = new WebAssembly.Instance(module, { env: { memory: views.memory, busRead, busWrite } });
-  const engine = exports as unknown as Accelerator;
-  return engine.layoutVersion() === views.w[HDR_VERSION >>> 2] ? engine : undefined;
+  let engine: Partial<Accelerator>;
+  try {
+    engine = new WebAssembly.Instance(module, { env: { memory: views.memory, busRead, busWrite } }).exports as unknown as Accelerator;
+  } catch {
+    return undefined; // it imports something else
+  }
+  return engine.layoutVersion?.() === views.w[HDR_VERSION >>> 2] ? engine as Accelerator : undefined;
 }
 
 /** Columns of a batch in machine memory, as typed arrays and as byte offsets for `Accelerator.runBatch()`. */

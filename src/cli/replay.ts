@@ -4,6 +4,7 @@ import { basename } from 'node:path';
 import type { Readable } from 'node:stream';
 import { parseArgs } from 'node:util';
 import { ConfigError } from '../errors.ts';
+import type { EngineChoice } from '../machine/options.ts';
 import { replayCsv } from '../report/csv.ts';
 import { reportHtml } from '../report/html.ts';
 import { replayTables } from '../report/table.ts';
@@ -25,6 +26,7 @@ export const REPLAY_HELP = `pagewalk replay FILE [options]      FILE: a trace, g
   --data           price the accesses themselves too, not only their translation
   --nodes N        NUMA nodes, 1 to 8; the program runs on node 0                     [1]
   --numa POLICY    first-touch, interleave                                            [first-touch]
+  --engine NAME    auto, wasm, ts: the same results, in another time                  [auto]
   --json           print the result as JSON instead of tables
   --csv            print a row for each run as CSV instead of tables
   --html FILE      write a report with charts`;
@@ -32,7 +34,7 @@ export const REPLAY_HELP = `pagewalk replay FILE [options]      FILE: a trace, g
 const OPTIONS = {
   cpu: { type: 'string', default: 'skylake,zen3' }, pages: { type: 'string', default: '4k' }, format: { type: 'string' },
   'skip-bad': { type: 'boolean', default: false }, limit: { type: 'string' }, data: { type: 'boolean', default: false },
-  nodes: { type: 'string', default: '1' }, numa: { type: 'string', default: 'first-touch' }, json: { type: 'boolean', default: false },
+  nodes: { type: 'string', default: '1' }, numa: { type: 'string', default: 'first-touch' }, engine: { type: 'string', default: 'auto' }, json: { type: 'boolean', default: false },
   csv: { type: 'boolean', default: false }, html: { type: 'string' },
 } as const;
 
@@ -45,6 +47,7 @@ export async function replayCommand(argv: readonly string[], input: Readable, pr
   const pages = listOf<PagePolicy>(values.pages, '--pages', ['4k', '2m', '1g', 'thp']);
   const nodes = integerOf(values.nodes, '--nodes', 1, 8);
   const numa = oneOf<NumaPolicy>(values.numa, '--numa', ['first-touch', 'interleave']);
+  const engine = oneOf<EngineChoice>(values.engine, '--engine', ['auto', 'wasm', 'ts']);
   const format = values.format === undefined ? undefined : oneOf<TraceFormat>(values.format, '--format', TRACE_FORMATS);
   const limit = values.limit === undefined ? undefined : integerOf(values.limit, '--limit', 1, Number.MAX_SAFE_INTEGER);
   const file = positionals[0], name = file === '-' ? 'standard input' : file;
@@ -53,7 +56,7 @@ export async function replayCommand(argv: readonly string[], input: Readable, pr
   let result;
   try {
     result = await replay(reader, {
-      name: file === '-' ? '-' : basename(file), cpus, pages, nodes, numa, data: values.data, ...(limit ? { limit } : {}),
+      name: file === '-' ? '-' : basename(file), cpus, pages, nodes, numa, engine, data: values.data, ...(limit ? { limit } : {}),
       onProgress: (accesses, r) => progress.update(r.bytesRead, r.bytesTotal, `${accesses.toLocaleString('en-US')} accesses`),
     });
   } finally {

@@ -3,7 +3,6 @@
 export const CNT_SLOW = 0; //           translations that level 1 (or the fast table) did not answer, by service: load, store, fetch
 export const CNT_HITS = 3; //           TLB hits: 3 levels x 3 services
 export const CNT_MISS_SIZE = 12; //     misses by size code of the page found: 3 levels x 3 sizes
-export const CNT_WALKS = 21; //         walks begun
 export const CNT_DEPTH = 22; //         walks by entries read: 0 to 5
 export const CNT_FAULTS = 28; //        translations that ended in a fault
 export const CNT_REF_HITS = 29; //      entries read by where they hit: data-cache level 1, 2, 3, memory

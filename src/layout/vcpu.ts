@@ -38,9 +38,11 @@ export const VCPU_PSC = 196; //      byte offset of the PSC of entries at level 
 export const VCPU_FAST = 212; //     byte offset of the fast table, 0 = none
 export const VCPU_FAST_USED = 216; //what the fast table holds: FAST_USED, FAST_LARGE
 export const VCPU_TLB_CYCLES = 220; //cycles of a hit at TLB level 1, 2, 3
-export const VCPU_CACHES = 276; //  byte offsets of up to 3 data-cache arrays; the third is shared by all vCPUs
+export const VCPU_CACHES = 1220; //  byte offsets of up to 3 data-cache arrays; the third is shared by all vCPUs
 
-// Results of the last translation.
+// Scratch, not state: what the last single translation left behind. Undefined after a batch, whose results are in its columns.
+//
+// Results of the last translation:
 export const VCPU_OUT_LO = 232; //   physical address
 export const VCPU_OUT_HI = 236;
 export const VCPU_OUT_SIZE = 240; // size code of the translation used (0, 1, 2)
@@ -52,20 +54,56 @@ export const VCPU_OUT_LEVEL = 260; //level of the leaf in the tables
 export const VCPU_OUT_DATA_LO = 264; //the translation as TLB data, see tlb.ts
 export const VCPU_OUT_DATA_HI = 268;
 export const VCPU_OUT_GLOBAL = 272; //TAG_GLOBAL or 0
+export const VCPU_OUT_FAULT = 276; //fault at which the last batch stopped
 
-// The last walk: physical address of each entry read and its value, by level - 1.
+// ... and of the last walk: physical address of each entry read and its value, by level - 1.
 export const VCPU_TRAIL_LO = 288;
 export const VCPU_TRAIL_HI = 308;
 export const VCPU_TRAIL_WORD = 328; //word index of the entry in machine memory, -1 if it has no bytes
 export const VCPU_TRAIL_VALUE_LO = 348;
 export const VCPU_TRAIL_VALUE_HI = 368;
 export const VCPU_TRAIL_ACC = 388; // rights accumulated down to and including the entry
+export const VCPU_SCRATCH = 232; //  first byte of all this, and the first after it:
+export const VCPU_SCRATCH_END = 408;
+
+// Memos: the entry of the first TLB level touched last, so that repeating the hit need not search. Three slots of 16 bytes: the linear address
+// with bits 11:0 set (0 = none), then the entry: TLB data narrowed to the 4K frame of that address, without the bits of TLBD_HI_* above the
+// address, and its size code at MEMO_SIZE_SHIFT of the high word.
+export const VCPU_MEMO = 416;
+export const VCPU_MEMO_OF = 464; //  for load, store, fetch: byte offset of the slot they use; that of the block = none: CR0 has no address's bits 11:0
+export const MEMO_BYTES = 16;
+export const MEMO_ENTRY = 8; //      offset of the entry in a slot
+export const MEMO_SIZE_SHIFT = 28;
 
 // An entry that no table holds any more, 0 = none: a run over the frame table leaves it where putting its references is not the common case.
 export const VCPU_OWED = 408;
 
 // Counters: 64-bit, low word first. See counter.ts.
 export const VCPU_COUNTERS = 512;
+
+// What a service needs of a TLB of the most usual shape, gathered from the arrays' headers: two levels, each of which holds 4K pages in one
+// set-associative array of 4, 8 or 12 ways and a power of two sets, the first replaced by a tree in one word, the second by LRU; data accesses
+// are not priced. Written once; 3 services.
+export const VCPU_PLAIN = 1024;
+export const PLAIN_BYTES = 64;
+export const PLAIN_A = 0; //         byte offset of the first level's array, 0 = another shape
+export const PLAIN_TAGS = 4; //      ... of its tags, data, replacement state, touch masks (not for LRU); its sets - 1 and ways
+export const PLAIN_DATA = 8;
+export const PLAIN_REPL = 12;
+export const PLAIN_TOUCH = 16;
+export const PLAIN_MASK = 20;
+export const PLAIN_WAYS = 24;
+export const PLAIN_NEXT = 28; //     the same seven words for the second level: PLAIN_NEXT + PLAIN_*
+export const VCPU_PLAIN_PSC = 1232; // the caches of entries at level 2 and 3, where both are of 4 ways, LRU, and a power of two sets: five words each:
+export const PSC_A = 0; //           byte offset of the array, 0 = another shape; of its tags, data and stamps; its sets - 1
+export const PSC_TAGS = 4;
+export const PSC_DATA = 8;
+export const PSC_STAMPS = 12;
+export const PSC_MASK = 16;
+export const PSC_BYTES = 20;
+export const VCPU_UNPLAIN = 1216; // what keeps accesses off that short way: UNPLAIN_*
+export const UNPLAIN_LARGE = 1; //   an entry of a page larger than 4K may be held: set by fills, cleared when everything is dropped
+export const UNPLAIN_KEYS = 2; //    protection keys are in force
 
 // Rights of an access, by (access & ACCESS_RIGHTS) >>> 1: 128 rows of 4 words.
 export const VCPU_RIGHTS = 2048;

@@ -1,6 +1,6 @@
 /** Many accesses a call: the loop over a batch of a trace, with everything that a single access does. */
 import { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE, FAULT_NONE } from '../arch/fault.ts';
-import { VCPU_OUT_HI, VCPU_OUT_LO } from '../layout/vcpu.ts';
+import { VCPU_OUT_FAULT, VCPU_OUT_HI, VCPU_OUT_LO } from '../layout/vcpu.ts';
 import type { Views } from '../memory/views.ts';
 import { access } from './span.ts';
 
@@ -21,7 +21,7 @@ export interface Columns {
  * Make accesses `from` up to but not including `to`. One that crosses pages makes a translation in each; a modify loads, then stores.
  *
  * @param v - word index of the vCPU block @param extra - ACCESS_* bits added to each, such as ACCESS_USER
- * @returns `to`, or the index of the first access that faulted (it can be made again)
+ * @returns `to`, or the index of the first access that faulted (it can be made again), with the fault in VCPU_OUT_FAULT
  */
 export function runBatch(s: Views, v: number, columns: Columns, from: number, to: number, extra: number): number {
   const { va, kind, size, pa } = columns, w = s.w;
@@ -38,7 +38,10 @@ export function runBatch(s: Views, v: number, columns: Columns, from: number, to
       fault = access(s, v, hi, lo, ACCESS_WRITE | extra);
       if ((lo & 0xfff) + size[i] > 4096 && fault === FAULT_NONE) fault = rest(s, v, hi, lo, size[i], ACCESS_WRITE | extra);
     }
-    if (fault !== FAULT_NONE) return i;
+    if (fault !== FAULT_NONE) {
+      w[v + (VCPU_OUT_FAULT >>> 2)] = fault;
+      return i;
+    }
   }
   return to;
 }

@@ -1,4 +1,5 @@
 /** Whole pages of physical memory at once. */
+import type { Accelerator } from '../accel/engine.ts';
 import { ConfigError } from '../errors.ts';
 import { FRAME_BYTES } from '../memory/extents.ts';
 import { backedPages, clearPages, comparePages, copyPages, hashPages } from '../memory/pages.ts';
@@ -13,22 +14,28 @@ import { checkPhysical, hiWord, loWord } from './address.ts';
  */
 export class Pages {
   private readonly s: Views;
+  private readonly wasm: Accelerator | undefined;
 
-  constructor(s: Views) {
+  constructor(s: Views, wasm: Accelerator | undefined) {
     this.s = s;
+    this.wasm = wasm;
   }
 
   /** Fill with zeroes. */
   clear(pa: bigint, pages = 1): void {
     this.check(pa, pages, 'pa');
-    clearPages(this.s, hiWord(pa), loWord(pa), pages);
+    const hi = hiWord(pa), lo = loWord(pa);
+    if (this.wasm) this.wasm.clearPages(hi, lo, pages);
+    else clearPages(this.s, hi, lo, pages);
   }
 
   /** Copy to `to`; the ranges may overlap. */
   copy(to: bigint, from: bigint, pages = 1): void {
     this.check(to, pages, 'to');
     this.check(from, pages, 'from');
-    copyPages(this.s, hiWord(to), loWord(to), hiWord(from), loWord(from), pages);
+    const toHi = hiWord(to), toLo = loWord(to), hi = hiWord(from), lo = loWord(from);
+    if (this.wasm) this.wasm.copyPages(toHi, toLo, hi, lo, pages);
+    else copyPages(this.s, toHi, toLo, hi, lo, pages);
   }
 
   /** Do both ranges hold the same bytes? */
@@ -40,14 +47,16 @@ export class Pages {
   difference(a: bigint, b: bigint, pages = 1): number {
     this.check(a, pages, 'a');
     this.check(b, pages, 'b');
-    const equal = comparePages(this.s, hiWord(a), loWord(a), hiWord(b), loWord(b), pages);
+    const aHi = hiWord(a), aLo = loWord(a), bHi = hiWord(b), bLo = loWord(b);
+    const equal = this.wasm ? this.wasm.comparePages(aHi, aLo, bHi, bLo, pages) : comparePages(this.s, aHi, aLo, bHi, bLo, pages);
     return equal === pages * FRAME_BYTES ? -1 : equal;
   }
 
   /** A 64-bit hash of what the pages hold, not cryptographic; defined in `src/layout/page-hash.ts`. */
   hash(pa: bigint, pages = 1): bigint {
     this.check(pa, pages, 'pa');
-    return BigInt.asUintN(64, hashPages(this.s, hiWord(pa), loWord(pa), pages));
+    const hi = hiWord(pa), lo = loWord(pa);
+    return BigInt.asUintN(64, this.wasm ? this.wasm.hashPages(hi, lo, pages) : hashPages(this.s, hi, lo, pages));
   }
 
   private check(pa: unknown, pages: unknown, field: string): void {

@@ -6,7 +6,7 @@
  */
 import { ConfigError } from '../errors.ts';
 import {
-  ARRP_RANDOM, ARRP_TREE_PLRU, ARR_BYTES, ARR_CAPACITY, ARR_CLOCK, ARR_DATA, ARR_HINTS, ARR_HINT_MASK, ARR_HOLDS, ARR_MASK, ARR_POLICY, ARR_REPL, ARR_REPL_WORDS, ARR_SETS, ARR_TAGS, ARR_TOUCH,
+  ARRP_LRU, ARRP_RANDOM, ARRP_TREE_PLRU, ARR_BYTES, ARR_CAPACITY, ARR_CLOCK, ARR_DATA, ARR_HINTS, ARR_HINT_MASK, ARR_HOLDS, ARR_MASK, ARR_POLICY, ARR_REPL, ARR_REPL_WORDS, ARR_SETS, ARR_TAGS, ARR_TOUCH,
   ARR_WAYS,
 } from '../layout/array.ts';
 import { EXT_MAX, EXT_STRIDE } from '../layout/extent.ts';
@@ -18,8 +18,8 @@ import {
   HDR_ATOMIC, LAYOUT_VERSION, MAGIC_VALUE,
 } from '../layout/header.ts';
 import {
-  PROBE_BYTES, PROBE_FILL, PROBE_LEVEL_BYTES, PROBE_SERVICE_BYTES, PROBE_SIZE, VCPU_ARRAYS, VCPU_ARRAY_LIST, VCPU_BYTES, VCPU_CACHES,
-  VCPU_FAST, VCPU_FEATURES, VCPU_NODE, VCPU_PABITS, VCPU_PROBES, VCPU_PSC, VCPU_TIMED, VCPU_TLB_CYCLES, VCPU_TLB_LEVELS,
+  PROBE_BYTES, PROBE_FILL, PROBE_LEVEL_BYTES, PROBE_SERVICE_BYTES, PROBE_SIZE, MEMO_BYTES, VCPU_ARRAYS, VCPU_ARRAY_LIST, VCPU_BYTES, VCPU_CACHES,
+  VCPU_FAST, VCPU_FEATURES, PLAIN_BYTES, PLAIN_NEXT, PSC_BYTES, VCPU_MEMO, VCPU_MEMO_OF, VCPU_NODE, VCPU_PABITS, VCPU_PLAIN, VCPU_PLAIN_PSC, VCPU_PROBES, VCPU_PSC, VCPU_TIMED, VCPU_TLB_CYCLES, VCPU_TLB_LEVELS,
 } from '../layout/vcpu.ts';
 import { Views, WASM_PAGE_BYTES, type BufferKind } from './views.ts';
 
@@ -145,6 +145,7 @@ function layVcpu(r: Ruler, plan: StatePlan, v: number, node: number, shared: num
   r.put(v + VCPU_PABITS, plan.paBits);
   r.put(v + VCPU_NODE, node);
   r.put(v + VCPU_TIMED, plan.timed ? 1 : 0);
+  r.put(v + VCPU_MEMO_OF, ...(plan.timed ? memoSlots(plan) : [0, 0, 0]).map(slot => v + slot));
   if (!plan.timed) {
     const fast = r.region(FAST_BYTES);
     r.put(v + VCPU_FAST, fast);
@@ -152,7 +153,12 @@ function layVcpu(r: Ruler, plan: StatePlan, v: number, node: number, shared: num
     return;
   }
   layTlbs(r, plan, v);
-  r.put(v + VCPU_PSC, ...plan.psc.map(p => (p ? layArray(r, p, true, plan) : 0)));
+  const psc = plan.psc.map(p => (p ? layArray(r, p, true, plan) : 0));
+  r.put(v + VCPU_PSC, ...psc);
+  if (plan.psc.slice(0, 2).every(p => p?.ways === 4 && isPlain(p, ARRP_LRU))) {
+    gather(r, v + VCPU_PLAIN_PSC, () => psc[0], [ARR_TAGS, ARR_DATA, ARR_REPL, ARR_MASK]);
+    gather(r, v + VCPU_PLAIN_PSC + PSC_BYTES, () => psc[1], [ARR_TAGS, ARR_DATA, ARR_REPL, ARR_MASK]);
+  }
   r.put(v + VCPU_CACHES, ...plan.caches.map((c, level) => (level === 2 ? shared : layArray(r, c, false, plan))));
 }
 
@@ -171,11 +177,48 @@ function layTlbs(r: Ruler, plan: StatePlan, v: number): void {
       r.put(at + PROBE_FILL, ...SIZES.map(size => heldAs(serving.map(x => x.t), size, l === 0)));
     }
   });
+  for (let service = 0; service < 3; service++) {
+    const at = v + VCPU_PLAIN + service * PLAIN_BYTES, list = probes + service * PROBE_SERVICE_BYTES;
+    const levels = plan.tlb.map(level => level.arrays.filter(t => (t.serves >>> service) & 1 && t.holds & 1));
+    if (plan.data || plan.tlb.length !== 2 || levels.some((arrays, l) => arrays.length !== 1 || !isPlain(arrays[0], l === 0 ? ARRP_TREE_PLRU : ARRP_LRU))) continue;
+    for (let l = 0; l < 2; l++) {
+      const array = (w: Int32Array) => w[(list + l * PROBE_LEVEL_BYTES + PROBE_SIZE) >>> 2];
+      gather(r, at + l * PLAIN_NEXT, array, [ARR_TAGS, ARR_DATA, ARR_REPL, ARR_TOUCH, ARR_MASK, ARR_WAYS]);
+    }
+  }
   r.put(v + VCPU_PROBES, probes);
   r.put(v + VCPU_TLB_LEVELS, plan.tlb.length);
   r.put(v + VCPU_ARRAYS, list.length);
   r.put(v + VCPU_ARRAY_LIST, ...list);
   r.put(v + VCPU_TLB_CYCLES, ...plan.tlb.map(level => level.cycles));
+}
+
+/** Copy an array's offset and words of its header to `to`, once the headers are written. */
+function gather(r: Ruler, to: number, array: (w: Int32Array) => number, fields: readonly number[]): void {
+  r.writes.push(w => {
+    const a = array(w);
+    [a, ...fields.map(field => w[(a + field) >>> 2])].forEach((value, k) => { w[(to >>> 2) + k] = value; });
+  });
+}
+
+/** Has an array the shape that VCPU_PLAIN is about? */
+function isPlain(a: ArrayPlan, policy: number): boolean {
+  return a.policy === policy && (a.sets & (a.sets - 1)) === 0 && a.ways % 4 === 0 && a.ways <= 12;
+}
+
+/**
+ * Slot of the memo of each service. A slot serves services that use the very same first-level structures: then the entry touched last is the
+ * same for all of them. Services that share some structures but not all have no memo, nor has anyone if accesses are priced after the hit.
+ */
+function memoSlots(plan: StatePlan): number[] {
+  const arrays = plan.tlb[0]?.arrays ?? [];
+  const used = SIZES.map(service => arrays.map(t => (t.serves >>> service) & 1));
+  const same = (s: number, t: number) => used[s].every((uses, k) => uses === used[t][k]);
+  const apart = (s: number, t: number) => used[s].every((uses, k) => !(uses && used[t][k]));
+  return used.map((_, s) => {
+    const sound = !plan.data && used.every((_, t) => same(s, t) || apart(s, t));
+    return sound ? VCPU_MEMO + used.findIndex((_, t) => same(s, t)) * MEMO_BYTES : 0;
+  });
 }
 
 /** Size code a page of size code `size` is held as among these structures, -1 for not at all. */

@@ -6,7 +6,7 @@
  */
 import { ConfigError } from '../errors.ts';
 import { EXTK_BACKED, EXT_BASE_HI, EXT_BASE_LO, EXT_FRAMES, EXT_FRAMES_HI, EXT_KIND, EXT_WORD } from '../layout/extent.ts';
-import { HDR_ATOMIC, HDR_EXTENTS, HDR_EXTENT_BASE } from '../layout/header.ts';
+import { HDR_ATOMIC, HDR_EXTENTS, HDR_EXTENT_BASE, HDR_LOW_BYTES, HDR_LOW_FRAMES } from '../layout/header.ts';
 
 export const WASM_PAGE_BYTES = 65536;
 const MAX_WASM_PAGES = 65536; // 4 GiB, the limit of a 32-bit wasm memory
@@ -73,12 +73,14 @@ export class Views {
     this.q = new BigInt64Array(buffer);
     const w = this.w;
     this.atomic = w[HDR_ATOMIC >>> 2] !== 0;
-    this.lowFrames = this.lowWord = 0;
+    this.lowFrames = this.lowWord = w[HDR_LOW_FRAMES >>> 2] = w[HDR_LOW_BYTES >>> 2] = 0;
     const row = w[HDR_EXTENT_BASE >>> 2] >>> 2;
     if (w[HDR_EXTENTS >>> 2] === 0 || w[row + (EXT_KIND >>> 2)] !== EXTK_BACKED) return;
     if ((w[row + (EXT_BASE_LO >>> 2)] | w[row + (EXT_BASE_HI >>> 2)] | w[row + (EXT_FRAMES_HI >>> 2)]) !== 0) return;
     this.lowFrames = w[row + (EXT_FRAMES >>> 2)];
     this.lowWord = w[row + (EXT_WORD >>> 2)];
+    w[HDR_LOW_FRAMES >>> 2] = this.lowFrames;
+    w[HDR_LOW_BYTES >>> 2] = this.lowWord << 2;
   }
 }
 

@@ -8,15 +8,16 @@
  */
 import { FAULT_GP, FAULT_NONE, FAULT_UD } from '../arch/fault.ts';
 import { CR4_PCIDE } from '../arch/registers.ts';
-import { ARR_FRAGMENTS, ARR_TAGS, ARR_DATA } from '../layout/array.ts';
+import { ARR_DATA, ARR_FRAGMENTS, ARR_LIVE, ARR_TAGS } from '../layout/array.ts';
 import {
   TAG_GLOBAL, TAG_PCID, TAG_PCID_SHIFT, TAG_SIZE, TAG_SIZE_SHIFT, TAG_VALID, TAG_VPN_HI, TLBD_HI_4M, TLBD_HI_LEVEL_SHIFT,
 } from '../layout/tlb.ts';
 import {
-  FEAT_INVPCID, MODE_5LEVEL, MODE_4LEVEL, VCPU_ARRAYS, VCPU_ARRAY_LIST, VCPU_CR4, VCPU_FEATURES, VCPU_MODE, VCPU_TAG_PCID,
+  FEAT_INVPCID, MODE_5LEVEL, MODE_4LEVEL, VCPU_ARRAYS, VCPU_ARRAY_LIST, VCPU_CR4, UNPLAIN_LARGE, VCPU_FEATURES, VCPU_UNPLAIN, VCPU_MODE, VCPU_TAG_PCID,
 } from '../layout/vcpu.ts';
 import { capacity, drop, dropAll, find, setOf } from '../cache/array.ts';
 import { fastDropAll, fastDropPage } from './fast-table.ts';
+import { memoDrop } from './memo.ts';
 import { pscDropAddress, pscDropAll, pscDropPcid } from './psc.ts';
 import { pageHi, pageLo, pageShift } from './tlb.ts';
 
@@ -51,6 +52,8 @@ export function dropFaulting(w: Int32Array, v: number, vaHi: number, vaLo: numbe
 
 /** Everything, global entries and all PCIDs included. */
 export function dropEverything(w: Int32Array, v: number): void {
+  memoDrop(w, v);
+  w[v + (VCPU_UNPLAIN >>> 2)] &= ~UNPLAIN_LARGE;
   for (let k = 0; k < w[v + (VCPU_ARRAYS >>> 2)]; k++) dropAll(w, w[v + (VCPU_ARRAY_LIST >>> 2) + k] >>> 2);
   pscDropAll(w, v);
   fastDropAll(w, v);
@@ -107,6 +110,7 @@ export function invpcid(w: Int32Array, v: number, type: number, d0Lo: number, d0
 }
 
 function dropWhere(w: Int32Array, v: number, wanted: (tagHi: number) => boolean): void {
+  memoDrop(w, v);
   for (let k = 0; k < w[v + (VCPU_ARRAYS >>> 2)]; k++) {
     const a = w[v + (VCPU_ARRAY_LIST >>> 2) + k] >>> 2, tags = w[a + (ARR_TAGS >>> 2)] >>> 2;
     for (let i = 0, n = capacity(w, a); i < n; i++) {
@@ -118,9 +122,11 @@ function dropWhere(w: Int32Array, v: number, wanted: (tagHi: number) => boolean)
 
 /** Drop the entries for one address: at each size, and every fragment of a larger page that the address is in. */
 function dropPage(w: Int32Array, v: number, vaHi: number, vaLo: number, tagPcid: number, globalToo: boolean): void {
+  memoDrop(w, v);
   for (let k = 0; k < w[v + (VCPU_ARRAYS >>> 2)]; k++) {
     const a = w[v + (VCPU_ARRAY_LIST >>> 2) + k] >>> 2;
     for (let size = 0; size < 3; size++) {
+      if (w[a + (ARR_LIVE >>> 2) + size] === 0) continue;
       const shift = pageShift(size);
       const lo = pageLo(vaHi, vaLo, shift), hi = pageHi(vaHi, shift) | (size << TAG_SIZE_SHIFT) | TAG_VALID;
       const set = setOf(w, a, lo, hi), own = hi | tagPcid;

@@ -14,6 +14,7 @@ import {
   VCPU_CR3_HI, VCPU_CR3_LO, VCPU_CR4, VCPU_CTL, VCPU_EFER, VCPU_FEATURES, VCPU_MODE, VCPU_PABITS, VCPU_ROOT_HI, VCPU_ROOT_LO,
   VCPU_RSVD_HI, VCPU_RSVD_LO, VCPU_TAG_PCID,
 } from '../layout/vcpu.ts';
+import { memoDrop } from './memo.ts';
 
 /** The paging mode that a set of register values selects. */
 export function modeOf(cr0: number, cr4: number, efer: number): number {
@@ -35,6 +36,7 @@ export function recompute(w: Int32Array, v: number): void {
   const cr3 = w[v + (VCPU_CR3_LO >>> 2)], cr4 = w[v + (VCPU_CR4 >>> 2)], efer = w[v + (VCPU_EFER >>> 2)];
   const mode = modeOf(w[v + (VCPU_CR0 >>> 2)], cr4, efer);
   const nxe = (efer & EFER_NXE) !== 0;
+  memoDrop(w, v);
   const fetchCode = (cr4 & CR4_PAE && nxe) || cr4 & CR4_SMEP;
   w[v + (VCPU_MODE >>> 2)] = mode;
   w[v + (VCPU_RSVD_HI >>> 2)] = reservedHi(mode, w[v + (VCPU_PABITS >>> 2)], nxe);

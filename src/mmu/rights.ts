@@ -14,8 +14,9 @@ import { CR0_WP, CR4_PKE, CR4_PKS, CR4_SMAP, CR4_SMEP, EFER_LMA, EFER_NXE } from
 import { TLBD_D, TLBD_PKEY_SHIFT, TLBD_RW, TLBD_SSTK, TLBD_US, TLBD_XD } from '../layout/tlb.ts';
 import {
   RIGHTS_FORBID, RIGHTS_NEED, RIGHTS_PKEY_SUPER, RIGHTS_PKEY_USER, RIGHTS_STRIDE, VCPU_AC, VCPU_CR0, VCPU_CR4, VCPU_EFER, VCPU_PKRS,
-  VCPU_PKRU, VCPU_RIGHTS,
+  VCPU_PKRU, VCPU_RIGHTS, VCPU_UNPLAIN, UNPLAIN_KEYS,
 } from '../layout/vcpu.ts';
+import { memoDrop } from './memo.ts';
 
 /** Every combination of the bits that choose a row; rows between them are never asked for. */
 const ACCESSES = Array.from({ length: ACCESS_RIGHTS + 1 }, (_, access) => access).filter(access => (access & ~ACCESS_RIGHTS) === 0);
@@ -40,6 +41,7 @@ export function refused(w: Int32Array, v: number, data: number, access: number):
 
 /** Work out the rights table from the registers. */
 export function recomputeRights(w: Int32Array, v: number): void {
+  let keys = 0;
   for (const access of ACCESSES) {
     const row = access >>> 1;
     const at = v + (VCPU_RIGHTS >>> 2) + row * (RIGHTS_STRIDE >>> 2);
@@ -47,7 +49,11 @@ export function recomputeRights(w: Int32Array, v: number): void {
     w[at + (RIGHTS_FORBID >>> 2)] = forbidden(w, v, access);
     w[at + (RIGHTS_PKEY_USER >>> 2)] = deniedKeys(w, v, access, CR4_PKE, w[v + (VCPU_PKRU >>> 2)], access & ACCESS_USER);
     w[at + (RIGHTS_PKEY_SUPER >>> 2)] = deniedKeys(w, v, access, CR4_PKS, w[v + (VCPU_PKRS >>> 2)], 0);
+    keys |= w[at + (RIGHTS_PKEY_USER >>> 2)] | w[at + (RIGHTS_PKEY_SUPER >>> 2)];
   }
+  const unplain = v + (VCPU_UNPLAIN >>> 2);
+  w[unplain] = keys === 0 ? w[unplain] & ~UNPLAIN_KEYS : w[unplain] | UNPLAIN_KEYS;
+  memoDrop(w, v);
 }
 
 function needed(w: Int32Array, v: number, access: number): number {

@@ -7,17 +7,20 @@
  *         Paging-Structure Caches".
  */
 import { ACCESS_STACK, ACCESS_WRITE, FAULT_GP, FAULT_NONE, FAULT_PF, FAULT_SS, faultVector } from '../arch/fault.ts';
-import { CNT_AD_SETS, CNT_DEPTH, CNT_FAULTS, CNT_HITS, CNT_MISS_SIZE, CNT_SLOW, CNT_WALKS } from '../layout/counter.ts';
+import { CNT_AD_SETS, CNT_DEPTH, CNT_FAULTS, CNT_HITS, CNT_MISS_SIZE, CNT_SLOW } from '../layout/counter.ts';
 import { FAST_PA, FAST_READ, FAST_WRITE } from '../layout/fast-table.ts';
 import { HDR_HOST_LEVEL } from '../layout/header.ts';
+import { TLBD_HI_ADDR } from '../layout/tlb.ts';
 import {
-  MODE_4LEVEL, MODE_LEGACY, MODE_NONE, VCPU_CR2_HI, VCPU_CR2_LO, VCPU_MODE, VCPU_OUT_DATA_HI, VCPU_OUT_DATA_LO, VCPU_OUT_HI,
+  MEMO_ENTRY, MEMO_SIZE_SHIFT, MODE_4LEVEL, MODE_LEGACY, MODE_NONE, VCPU_CR2_HI, VCPU_CR2_LO, VCPU_MODE, VCPU_OUT_DATA_HI, VCPU_OUT_DATA_LO, VCPU_OUT_HI,
   VCPU_OUT_HIT, VCPU_OUT_LEVEL, VCPU_OUT_LO, VCPU_OUT_REFS, VCPU_OUT_SIZE, VCPU_OUT_START, VCPU_TIMED, VCPU_TLB_LEVELS,
 } from '../layout/vcpu.ts';
 import { count } from '../memory/counters.ts';
 import type { Views } from '../memory/views.ts';
 import { fastClass, fastFill, fastHit, fastRow } from './fast-table.ts';
 import { canonical, dropFaulting } from './invalidate.ts';
+import { memoClear, memoMatches, memoSlot } from './memo.ts';
+import { refused } from './rights.ts';
 import { pscFill, pscStart } from './psc.ts';
 import { addressHi, addressLo, firstLevel, fragmentLo, laterLevels, serviceOf, tlbFill } from './tlb.ts';
 import { checkLeaf, findLeaf, markEntries, pageFault, walkRoot, type WalkStart } from './walk.ts';
@@ -40,11 +43,24 @@ export function translate(s: Views, v: number, vaHi: number, vaLo: number, acces
     if (mode === MODE_NONE) return unpaged(w, v, vaLo, access);
   } else if (!canonical(w, v, vaHi)) return notCanonical(w, v, access);
   if (!w[v + (VCPU_TIMED >>> 2)]) return functional(s, v, vaHi, vaLo, access);
-  const service = serviceOf(access);
-  if (!firstLevel(w, v, service, vaHi, vaLo, access)) return beyondFirst(s, v, service, vaHi, vaLo, access);
+  const service = serviceOf(access), slot = memoSlot(w, v, service);
+  if (!(memoMatches(w, slot, vaHi, vaLo) && repeated(w, v, slot, vaLo, access)) && !firstLevel(w, v, service, vaHi, vaLo, access, slot)) {
+    memoClear(w, v, slot);
+    return beyondFirst(s, v, service, vaHi, vaLo, access);
+  }
   w[v + (VCPU_OUT_HIT >>> 2)] = 1;
   count(w, v, CNT_HITS + service, 1);
   return FAULT_NONE;
+}
+
+/** The page of the memo again, if its rights permit the access. */
+function repeated(w: Int32Array, v: number, slot: number, vaLo: number, access: number): boolean {
+  const lo = w[slot + (MEMO_ENTRY >>> 2)], hi = w[slot + (MEMO_ENTRY >>> 2) + 1];
+  if (refused(w, v, lo, access) !== 0) return false;
+  w[v + (VCPU_OUT_LO >>> 2)] = (lo & ~0xfff) | (vaLo & 0xfff);
+  w[v + (VCPU_OUT_HI >>> 2)] = hi & TLBD_HI_ADDR;
+  w[v + (VCPU_OUT_SIZE >>> 2)] = hi >>> MEMO_SIZE_SHIFT;
+  return true;
 }
 
 function notCanonical(w: Int32Array, v: number, access: number): number {
@@ -116,7 +132,6 @@ function functional(s: Views, v: number, vaHi: number, vaLo: number, access: num
 /** Walk, from the paging-structure caches if `cached`, until no other vCPU interferes. */
 function walk(s: Views, v: number, vaHi: number, vaLo: number, access: number, cached: boolean): number {
   const w = s.w;
-  count(w, v, CNT_WALKS, 1);
   w[v + (VCPU_OUT_REFS >>> 2)] = 0;
   let fault: number, changed = 0;
   do {

@@ -6,7 +6,7 @@ import { FRAME_REFS_MOST, PGT_COUNT_MOST, PGT_L1_TABLE, PGT_L2_TABLE, PGT_LOCKED
 import { Machine } from '../../src/machine/machine.ts';
 import { at, DOMAIN, entry, FRAMES, FrameWorld, MODES } from './world.ts';
 
-const L1 = 16, L1_B = 17, L2 = 18, DATA = 32, PLAIN = 33, LAST = 34, FOREIGN = 35, FREE = 36, MANY = 37, USED_UP = 38, SEG = 39, OLD_TABLE = 40;
+const L1 = 16, L1_B = 17, L2 = 18, DATA = 32, PLAIN = 33, FOREIGN = 35, FREE = 36, MANY = 37, USED_UP = 38, SEG = 39, OLD_TABLE = 40;
 const W = PGT_WRITABLE | PGT_VALIDATED, T1 = PGT_L1_TABLE | PGT_VALIDATED;
 const P = 1n, RW = 2n, US = 4n, PWT = 8n, A = 0x20n, D = 0x40n, G = 0x100n, AVAIL = 0x200n, KERNEL = 1n << 52n, NX = 1n << 63n, BIT62 = 1n << 62n;
 const RO = P | US, WR = P | RW | US;

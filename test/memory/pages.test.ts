@@ -7,7 +7,7 @@ import * as pages from '../../src/memory/pages.ts';
 
 const FAR = 0x1_0000_0000, UNBACKED = 0x2_0000_0000;
 
-describe.each(['shared', 'plain'] as const)('machine.pages, %s memory', buffer => {
+describe.each(['ts', 'wasm', 'plain'] as const)('machine.pages, %s', kind => {
   let machine: Machine;
   const fill = (pa: number, n: number, seed: number) => {
     machine.write(BigInt(pa), Uint8Array.from({ length: n }, (_, k) => (Math.imul(k + seed, 0x9e3779b1) >>> 13) & 0xff));
@@ -19,7 +19,7 @@ describe.each(['shared', 'plain'] as const)('machine.pages, %s memory', buffer =
   };
   beforeEach(() => {
     machine = Machine.create({
-      buffer, paging: 'none',
+      engine: kind === 'wasm' ? 'wasm' : 'ts', buffer: kind === 'plain' ? 'plain' : 'shared', paging: 'none',
       extents: [{ base: 0, bytes: '64K' }, { base: 0x10000, bytes: '64K' }, { base: FAR, bytes: '32K' }, { base: UNBACKED, bytes: '64K', kind: 'unbacked' }],
     });
     for (let p = 0; p < 0x20000; p += 4096) fill(p, 4096, p * 7);

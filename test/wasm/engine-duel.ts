@@ -1,10 +1,14 @@
 /** Two equal machines under the same random operations: one by the TypeScript engine, one by the wasm engine. */
-import { attach, layColumns, type Accelerator, type BatchColumns } from '../../src/accel/engine.ts';
+import { layColumns, type Accelerator, type BatchColumns } from '../../src/accel/engine.ts';
 import { ACCESS_FETCH, ACCESS_IMPLICIT, ACCESS_READ, ACCESS_SHADOW_STACK, ACCESS_STACK, ACCESS_USER, ACCESS_WRITE } from '../../src/arch/fault.ts';
 import { PTE_HI_XD, PTE_PS } from '../../src/arch/pte.ts';
 import {
   CR0_CD, CR0_PG, CR0_WP, CR3_HI_NOFLUSH, CR4_LA57, CR4_PAE, CR4_PCIDE, CR4_PGE, CR4_PKE, CR4_PKS, CR4_PSE, CR4_SMAP, CR4_SMEP, EFER_LME, EFER_NXE, EFER_SCE,
 } from '../../src/arch/registers.ts';
+import { LAYOUT_VERSION } from '../../src/layout/header.ts';
+import {
+  VCPU_OUT_CYCLES, VCPU_OUT_FAULT, VCPU_OUT_HI, VCPU_OUT_HIT, VCPU_OUT_LO, VCPU_OUT_REFS, VCPU_OUT_SIZE,
+} from '../../src/layout/vcpu.ts';
 import { runBatch } from '../../src/machine/batch.ts';
 import { Machine } from '../../src/machine/machine.ts';
 import type { MachineOptions } from '../../src/machine/options.ts';
@@ -13,6 +17,7 @@ import type { Vcpu } from '../../src/machine/vcpu.ts';
 import { wordOf } from '../../src/memory/extents.ts';
 import { dropEverything, dropNonGlobal, dropPcid, dropPcidAndGlobal, invlpg, invpcid } from '../../src/mmu/invalidate.ts';
 import { translate } from '../../src/mmu/translate.ts';
+import { stateOf } from './state.ts';
 
 const RAM = 2 ** 20, HOLE = 2 ** 28, FAR = 2 ** 33, UNBACKED = 2 ** 36, BATCH = 64;
 const KINDS = [
@@ -24,6 +29,8 @@ export interface DuelOptions extends MachineOptions {
   readonly pages: number;
   /** Share of operations that are not accesses. */
   readonly unrest: number;
+  /** Pages of 4K only: a TLB that holds no larger one takes shorter ways. Default false. */
+  readonly small?: boolean;
 }
 
 /** Random numbers, the same for the same seed. */
@@ -55,6 +62,16 @@ export class Random {
   }
 }
 
+/** How often each function of the wasm engine was called in the duels of this file. */
+export const calls: Record<string, number> = {};
+
+function counting(accelerator: Accelerator): Accelerator {
+  return Object.fromEntries(Object.entries(accelerator).map(([name, f]: [string, (...args: number[]) => number]) => {
+    calls[name] ??= 0;
+    return [name, (...args: number[]) => { calls[name]!++; return f(...args); }];
+  })) as unknown as Accelerator;
+}
+
 interface Side {
   readonly machine: Machine;
   readonly columns: BatchColumns;
@@ -77,11 +94,10 @@ export class Duel {
     this.random = new Random(seed);
     this.options = options;
     this.nodes = options.distances?.length ?? 1;
-    this.ts = this.side();
-    this.wasm = this.side();
-    const engine = attach(this.wasm.machine.views);
-    if (engine === undefined) throw new Error('the wasm engine is missing');
-    this.engine = engine;
+    this.ts = this.side('ts');
+    this.wasm = this.side('wasm');
+    this.engine = counting(this.wasm.machine.accelerator!);
+    if (this.engine.layoutVersion() !== LAYOUT_VERSION) throw new Error('the wasm engine is of another layout');
     const near = Array.from({ length: 20 }, (_, k) => 0x40000 + k * 0x1000), far = Array.from({ length: 8 }, (_, k) => FAR + k * 0x1000);
     this.tables = [...near, ...far, HOLE, UNBACKED, 2 ** 40];
     for (const table of this.tables.slice(0, 28)) for (let k = 0; k < 1024; k += 2) this.putEntry(table + k * 4);
@@ -89,8 +105,8 @@ export class Duel {
     for (const vcpu of this.ts.machine.vcpus.keys()) this.enter(vcpu);
   }
 
-  private side(): Side {
-    const { pages: _, unrest: __, ...options } = this.options;
+  private side(engine: 'ts' | 'wasm'): Side {
+    const { pages: _, unrest: __, small: ___, ...options } = this.options;
     const heard: string[] = [];
     const handler = {
       // A device whose reads are entries that point at RAM now and then.
@@ -102,7 +118,7 @@ export class Duel {
     };
     const last = this.nodes - 1;
     const machine = Machine.create({
-      ...options,
+      ...options, engine,
       extents: [
         { base: 0, bytes: RAM }, { base: HOLE, bytes: 0x10000, kind: 'mmio', handler },
         { base: FAR, bytes: '64K', node: last }, { base: UNBACKED, bytes: '1G', kind: 'unbacked', node: last },
@@ -119,14 +135,14 @@ export class Duel {
   /** A new entry in both machines at `pa`, 8 bytes: often a table, often a page, sometimes nonsense. */
   private putEntry(pa: number): void {
     const r = this.random;
-    const large = r.chance(0.08);
+    const large = r.chance(0.08) && !this.options.small;
     const page = r.below(2 ** 6) * 2 ** 30 + (large && r.chance(0.9) ? 0 : r.below(2 ** 18) * 4096);
     const at = !large && r.chance(0.95) ? r.of(r.chance(0.98) ? this.tables.slice(0, 28) : this.tables) : page;
     let flags = (r.word() & 0x160) | (large ? PTE_PS : 0); // A, D, G
     if (r.chance(0.98)) flags |= 1;
     if (r.chance(0.92)) flags |= 2;
     if (r.chance(0.92)) flags |= 4;
-    if (r.chance(0.01)) flags |= r.word() & 0xfff;
+    if (r.chance(0.01)) flags |= r.word() & (this.options.small ? 0xf7f : 0xfff);
     let hi = Math.floor(at / 2 ** 32);
     if (r.chance(0.04)) hi |= PTE_HI_XD;
     if (r.chance(0.15)) hi |= r.below(16) << 27;
@@ -196,10 +212,18 @@ export class Duel {
     const b = whole ? this.engine.access(block, hi, lo, kind) : this.engine.translate(block, hi, lo, kind);
     if (a !== b) throw new Error(`access ${hi}:${lo} kind ${kind}: TypeScript ${a.toString(16)}, wasm ${b.toString(16)}`);
     this.outcomes.set(a, (this.outcomes.get(a) ?? 0) + 1);
+    if (a === 0) this.sameResults(block, whole);
+  }
+
+  private sameResults(block: number, whole: boolean): void {
+    const a = this.ts.machine.views.w, b = this.wasm.machine.views.w, walked = a[(block + VCPU_OUT_HIT) >>> 2] === 0;
+    const left = [VCPU_OUT_LO, VCPU_OUT_HI, VCPU_OUT_SIZE, VCPU_OUT_HIT, ...(whole ? [VCPU_OUT_CYCLES] : []), ...(walked ? [VCPU_OUT_REFS] : [])];
+    const other = left.find(field => a[(block + field) >>> 2] !== b[(block + field) >>> 2]);
+    if (other !== undefined) throw new Error(`result ${other} of an access: TypeScript ${a[(block + other) >>> 2]}, wasm ${b[(block + other) >>> 2]}`);
   }
 
   private batch(k: number): number {
-    const r = this.random, n = 1 + r.below(BATCH), extra = r.chance(0.5) ? ACCESS_USER : 0, near = r.chance(0.5);
+    const r = this.random, n = 1 + r.below(BATCH), wanted = r.chance(0.8), extra = r.chance(0.5) ? ACCESS_USER : 0, near = r.chance(0.5);
     let [hi, lo] = this.address();
     for (let i = 0; i < n; i++) {
       if (!near || r.chance(0.1)) [hi, lo] = this.address();
@@ -213,11 +237,13 @@ export class Duel {
       }
     }
     const block = this.ts.machine.vcpus[k]!.block, { offsets } = this.wasm.columns;
+    const columns = wanted ? this.ts.columns : { ...this.ts.columns, pa: undefined };
     // A batch goes on after each fault, as a caller that handles faults would.
     for (let from = 0; from < n; from++) {
-      const a = runBatch(this.ts.machine.views, block >>> 2, this.ts.columns, from, n, extra);
-      const b = this.engine.runBatch(block, offsets.va, offsets.kind, offsets.size, offsets.pa, from, n, extra);
+      const a = runBatch(this.ts.machine.views, block >>> 2, columns, from, n, extra);
+      const b = this.engine.runBatch(block, offsets.va, offsets.kind, offsets.size, wanted ? offsets.pa : 0, from, n, extra);
       if (a !== b) throw new Error(`batch: TypeScript stops at ${a}, wasm at ${b}`);
+      if (a < n) this.both(({ views }) => views.w[(block + VCPU_OUT_FAULT) >>> 2]!);
       from = a;
     }
     return n;
@@ -276,8 +302,8 @@ export class Duel {
 
   /** Byte offsets at which the two states differ, the first few. */
   differences(): number[] {
-    const a = this.ts.machine.views.u8, b = this.wasm.machine.views.u8;
-    if (Buffer.compare(Buffer.from(a.buffer), Buffer.from(b.buffer)) === 0) return [];
+    const a = stateOf(this.ts.machine), b = stateOf(this.wasm.machine);
+    if (Buffer.compare(a, b) === 0) return [];
     const found: number[] = [];
     for (let i = 0; i < a.length && found.length < 8; i++) if (a[i] !== b[i]) found.push(i);
     return found;
