@@ -8,7 +8,6 @@
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import type { GrowthRow } from './growth-child.ts';
@@ -102,7 +101,7 @@ try {
   const commit = existsSync('.git') ? execFileSync('git', ['describe', '--always', '--dirty'], { encoding: 'utf8' }).trim() : 'none';
   console.log(`${cpus().length} x ${cpus()[0]!.model}, Node ${process.version}, commit ${commit}`);
   console.log(`NT=${accesses} npm run bench -- ${process.argv.slice(2).join(' ')}`);
-  if (native) console.log(`native limit: ${native.command.replace(join(values.limit, ''), '')}`);
+  if (native) console.log(`native limit: ${native.command}`);
   const found: Record<string, unknown> = {};
   for (const section of sections) found[section] = await MEASURE[section]({ engines, callers, streams, native, runs, accesses });
   if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ rows: [], ...found }, undefined, 1)}\n`);

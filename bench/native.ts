@@ -36,7 +36,7 @@ export class Native {
       }
     });
     if (compiler === undefined) throw new Error('no C compiler');
-    this.command = `${compiler} ${FLAGS.join(' ')} ${join(source, 'limit.c')}`;
+    this.command = `${compiler} ${FLAGS.join(' ')} limit.c`;
   }
 
   /** Compile it; undefined without a source or a compiler, after saying so. @param source - its folder */
