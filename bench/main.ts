@@ -16,7 +16,7 @@ import { median } from './median.ts';
 import { Native } from './native.ts';
 import type { ReplayCost } from './replay-child.ts';
 import type { Caller, Engine } from './rig.ts';
-import { measureAlive, measureRows, type Plan } from './rows.ts';
+import { measureAlive, measureRows, type BenchRow, type Plan } from './rows.ts';
 import type { Start } from './start-child.ts';
 import { table } from './table.ts';
 import type { Scaling } from './workers-child.ts';
@@ -104,7 +104,10 @@ try {
   if (native) console.log(`native limit: ${native.command}`);
   const found: Record<string, unknown> = {};
   for (const section of sections) found[section] = await MEASURE[section]({ engines, callers, streams, native, runs, accesses });
-  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ rows: [], ...found }, undefined, 1)}\n`);
+  if (values.json !== undefined) {
+    const all = (found['rows'] ?? []) as readonly BenchRow[], rows = all.filter(row => row.caller !== 'queue'), queue = all.filter(row => row.caller === 'queue');
+    writeFileSync(values.json, `${JSON.stringify({ ...found, rows, queue }, undefined, 1)}\n`);
+  }
 } finally {
   native?.remove();
 }

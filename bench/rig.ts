@@ -7,6 +7,7 @@ export type Engine = 'wasm' | 'ts';
 /** `batch`: columns handed over whole; `call`: a call an access; `fast`: the fast table probed inline (functional mode); `queue`: pushed, then flushed. */
 export type Caller = 'batch' | 'call' | 'fast' | 'queue';
 
+const NONE = FAULT_NONE; // an imported name is loaded at every use, one of this module is not
 const ACCESS_OF_KIND = [ACCESS_READ | ACCESS_USER, ACCESS_WRITE | ACCESS_USER, ACCESS_FETCH | ACCESS_USER];
 const QUEUE_CAPACITY = 1024;
 const REPETITIONS = 3; // of a measurement, of which the median counts: as many as the native limit makes
@@ -60,7 +61,7 @@ export class Rig {
     const { cpu, access, columns: { va, pa } } = this;
     let faults = 0;
     for (let i = 0; i < n; i++) {
-      if (cpu.access(va[2 * i + 1]!, va[2 * i]!, access[i]!) === FAULT_NONE) {
+      if (cpu.access(va[2 * i + 1]!, va[2 * i]!, access[i]!) === NONE) {
         pa[2 * i] = cpu.paddrLo;
         pa[2 * i + 1] = cpu.paddrHi;
       } else {
@@ -75,14 +76,14 @@ export class Rig {
   private callOnly(n: number): number {
     const { cpu, access, columns: { va } } = this;
     let x = 0;
-    for (let i = 0; i < n; i++) x ^= cpu.access(va[2 * i + 1]!, va[2 * i]!, access[i]!) === FAULT_NONE ? cpu.paddrLo : -1;
+    for (let i = 0; i < n; i++) x ^= cpu.access(va[2 * i + 1]!, va[2 * i]!, access[i]!) === NONE ? cpu.paddrLo : -1;
     return x;
   }
 
   /** One access by a call. @returns how many faulted */
   private one(i: number): number {
     const { cpu, access, columns: { va, pa } } = this;
-    const ok = cpu.access(va[2 * i + 1]!, va[2 * i]!, access[i]!) === FAULT_NONE;
+    const ok = cpu.access(va[2 * i + 1]!, va[2 * i]!, access[i]!) === NONE;
     pa[2 * i] = ok ? cpu.paddrLo : -1;
     pa[2 * i + 1] = ok ? cpu.paddrHi : -1;
     return ok ? 0 : 1;
@@ -110,7 +111,7 @@ export class Rig {
     for (let i = 0; i < n; i++) {
       queue.push(va[2 * i + 1]!, va[2 * i]!, access[i]!, size[i]!);
       if (queue.pushed < QUEUE_CAPACITY && i < n - 1) continue;
-      while (queue.flush() !== FAULT_NONE) {
+      while (queue.flush() !== NONE) {
         queue.columns.pa.fill(-1, 2 * queue.made, 2 * queue.made + 2);
         queue.skip();
         faults++;
