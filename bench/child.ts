@@ -1,13 +1,12 @@
 /** A process that measures one engine, called in one way, whenever it is asked: other callers do not shape its compiled code. */
-import type { Stream } from './limit-work.ts';
-import type { NativeCounts } from './native.ts';
+import type { Stream, StreamCounts } from './limit-work.ts';
 import { Rig, type Caller, type Engine } from './rig.ts';
 
 /** What the parent asks, each with one answer: to be a rig, with others alive in the same process; to measure or to count a stream. */
 export type Question =
   | { readonly be: { readonly engine: Engine; readonly caller: Caller; readonly accesses: number; readonly alive: number } }
   | { readonly measure: Stream }
-  | { readonly count: Stream; readonly native: NativeCounts };
+  | { readonly count: Stream; readonly native: StreamCounts };
 
 let rigs: Rig[] = [];
 

@@ -1,7 +1,6 @@
 /** One engine called in one way, by the public doors: the loops that an embedder writes, on the work of limit.c. */
 import { ACCESS_FETCH, ACCESS_READ, ACCESS_USER, ACCESS_WRITE, FAULT_NONE, fastTable, type AccessColumns, type AccessQueue, type Machine, type Vcpu } from '../dist/index.js';
-import { Checksum, COUNTED, limitMachine, StreamSource, type Stream } from './limit-work.ts';
-import type { NativeCounts } from './native.ts';
+import { Checksum, COUNTED, limitMachine, StreamSource, type Stream, type StreamCounts } from './limit-work.ts';
 
 export type Engine = 'wasm' | 'ts';
 /** `batch`: columns handed over whole; `call`: a call an access; `fast`: the fast table probed inline (functional mode); `queue`: pushed, then flushed. */
@@ -145,7 +144,7 @@ export class Rig {
    *
    * @param native - its counts: they end its checksum, so that the checksums are equal if every physical address is
    */
-  counts(stream: Stream, native: NativeCounts): NativeCounts {
+  counts(stream: Stream, native: StreamCounts): StreamCounts {
     this.wholeStream(stream);
     this.cpu.flush();
     this.cpu.resetCounters();

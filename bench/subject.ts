@@ -1,8 +1,7 @@
 /** Child processes that measure, seen from the parent. */
 import { fork, type ChildProcess } from 'node:child_process';
 import type { Question } from './child.ts';
-import type { Stream } from './limit-work.ts';
-import type { NativeCounts } from './native.ts';
+import type { Stream, StreamCounts } from './limit-work.ts';
 import type { Caller, Engine } from './rig.ts';
 
 /** A child process with one engine called in one way. */
@@ -31,8 +30,8 @@ export class Subject {
     return await this.ask({ measure: stream }) as number;
   }
 
-  async counts(stream: Stream, native: NativeCounts): Promise<NativeCounts> {
-    return await this.ask({ count: stream, native }) as NativeCounts;
+  async counts(stream: Stream, native: StreamCounts): Promise<StreamCounts> {
+    return await this.ask({ count: stream, native }) as StreamCounts;
   }
 
   /** @throws Error - the child ended instead of answering */
