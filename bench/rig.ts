@@ -1,4 +1,4 @@
-/** One engine called in one way, by the public doors: the loops that an embedder writes, on the work of limit.c. */
+/** One engine called in one way, by the public doors: the loops that an embedder writes (that of calls: call-loop.ts), on the work of limit.c. */
 import { ACCESS_FETCH, ACCESS_READ, ACCESS_USER, ACCESS_WRITE, FAULT_NONE, fastTable, type AccessColumns, type AccessQueue, type Machine, type Vcpu } from '../dist/index.js';
 import { Checksum, COUNTED, limitMachine, StreamSource, type Stream, type StreamCounts } from './limit-work.ts';
 
@@ -17,12 +17,12 @@ const ROWS = FAST_TABLE_BYTES / FAST_STRIDE, ROW_WORDS = FAST_STRIDE >>> 2;
 /** A machine and its columns. Every loop goes on after a fault, and leaves the physical address that limit.c leaves: all ones. */
 export class Rig {
   private readonly machine: Machine;
-  private readonly cpu: Vcpu;
-  private readonly columns: AccessColumns;
+  readonly cpu: Vcpu;
+  readonly columns: AccessColumns;
   private readonly caller: Caller;
   private readonly queue: AccessQueue | undefined;
   /** ACCESS_* bits of each access of the columns. */
-  private readonly access: Uint8Array;
+  readonly access: Uint8Array;
   /** The fast tables of user loads, stores and fetches. */
   private readonly table: Int32Array;
 
@@ -71,14 +71,6 @@ export class Rig {
     return faults;
   }
 
-  /** The loop that limit.c has for calls: what they answer is only looked at. @returns all the low words, exclusive or */
-  private callOnly(n: number): number {
-    const { cpu, access, columns: { va } } = this;
-    let x = 0;
-    for (let i = 0; i < n; i++) x ^= cpu.access(va[2 * i + 1]!, va[2 * i]!, access[i]!) === NONE ? cpu.paddrLo : -1;
-    return x;
-  }
-
   /** One access by a call. @returns how many faulted */
   private one(i: number): number {
     const { cpu, access, columns: { va, pa } } = this;
@@ -121,8 +113,12 @@ export class Rig {
     return faults;
   }
 
-  /** Nanoseconds of CPU time an access, from empty TLBs: the first accesses of a stream, after they were made once. */
-  measure(stream: Stream): number {
+  /**
+   * Nanoseconds of CPU time an access, from empty TLBs: the first accesses of a stream, after they were made once.
+   *
+   * @param loop - to be measured instead of `run()`: returns all low words of the physical addresses, exclusive or
+   */
+  measure(stream: Stream, loop?: (n: number) => number): number {
     const { capacity, pa } = this.columns, times: number[] = [];
     this.fill(new StreamSource(stream), capacity);
     this.run(capacity);
@@ -131,7 +127,7 @@ export class Rig {
     for (let k = 0; k < REPETITIONS; k++) {
       this.cpu.flush();
       const before = process.cpuUsage();
-      const found = this.caller === 'call' ? this.callOnly(capacity) : (this.run(capacity), expected);
+      const found = loop ? loop(capacity) : (this.run(capacity), expected);
       const { user, system } = process.cpuUsage(before);
       times.push(((user + system) * 1000) / capacity);
       if (found !== expected) throw new Error('other answers than before');

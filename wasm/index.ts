@@ -5,7 +5,7 @@ import { drop, find, joined, locate, place, setOf, touch, victim } from "./array
 
 export { runBatch } from "./batch";
 export { dropEverything, dropNonGlobal, dropPcid, dropPcidAndGlobal, invlpg, invpcid } from "./invalidate";
-export { access, translate } from "./translate";
+export { access, accessAnew, translate } from "./translate";
 
 /** Whoever attaches compares this with the header's version. */
 export function layoutVersion(): i32 {

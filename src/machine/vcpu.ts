@@ -18,6 +18,7 @@ import type { Views } from '../memory/views.ts';
 import { writeAc, writeCr0, writeCr3, writeCr4, writeEfer, writePkru, writePkrs } from '../mmu/control.ts';
 import { dropEverything, invlpg, invpcid } from '../mmu/invalidate.ts';
 import { recompute } from '../mmu/mode.ts';
+import { repeat } from '../mmu/repeat.ts';
 import { recomputeRights } from '../mmu/rights.ts';
 import { check64, checkPhysical, hiWord, joinWords, loWord } from './address.ts';
 import { runBatch } from './batch.ts';
@@ -80,10 +81,10 @@ export class Vcpu {
   private readonly v: number;
   private readonly scratch: number;
   /** The words of the block: results are read from here, because it takes fewer loads than by way of all of memory. */
-  private words!: Int32Array;
+  private words: Int32Array;
   private readonly cacheNames: readonly string[];
   private readonly wasm: Accelerator | undefined;
-  private readonly wasmAccess: Accelerator['access'] | undefined;
+  private readonly wasmAccess: Accelerator['accessAnew'] | undefined;
 
   /** Made by `Machine.create`. Offsets in bytes. */
   constructor(s: Views, block: number, scratch: number, cacheNames: readonly string[], wasm: Accelerator | undefined) {
@@ -93,10 +94,9 @@ export class Vcpu {
     this.scratch = scratch >>> 2;
     this.cacheNames = cacheNames;
     this.wasm = wasm;
-    this.wasmAccess = wasm?.access;
-    const look = () => { this.words = new Int32Array(s.memory.buffer, block, VCPU_BYTES >>> 2); };
-    s.replaced.push(look);
-    look();
+    this.wasmAccess = wasm?.accessAnew;
+    this.words = this.blockWords();
+    if (!s.shared) s.replaced.push(() => { this.words = this.blockWords(); }); // shared memory stays where it was when it grows
     this.reset();
   }
 
@@ -138,6 +138,7 @@ export class Vcpu {
    * @returns FAULT_NONE, or `vector << 16 | error code`
    */
   access(vaHi: number, vaLo: number, kind: number): number {
+    if (repeat(this.words, this.block, vaHi | 0, vaLo | 0, kind)) return FAULT_NONE;
     return this.wasmAccess === undefined ? access(this.s, this.v, vaHi | 0, vaLo | 0, kind) : this.wasmAccess(this.block, vaHi, vaLo, kind);
   }
 
@@ -304,6 +305,10 @@ export class Vcpu {
 
   /** Set all counts to 0. */
   resetCounters(): void { resetCounters(this.s.w, this.v); }
+
+  private blockWords(): Int32Array {
+    return new Int32Array(this.s.memory.buffer, this.block, VCPU_BYTES >>> 2);
+  }
 
   private word(field: number): number {
     return this.words[field >>> 2];

@@ -209,7 +209,8 @@ export class Duel {
     const [hi, lo] = this.address(), kind = this.kind(), block = this.ts.machine.vcpus[k]!.block;
     const whole = this.random.chance(0.8);
     const a = whole ? access(this.ts.machine.views, block >>> 2, hi, lo, kind) : translate(this.ts.machine.views, block >>> 2, hi, lo, kind);
-    const b = whole ? this.engine.access(block, hi, lo, kind) : this.engine.translate(block, hi, lo, kind);
+    const make = !whole ? this.engine.translate : this.random.chance(0.5) ? this.engine.access : this.engine.accessAnew;
+    const b = make(block, hi, lo, kind);
     if (a !== b) throw new Error(`access ${hi}:${lo} kind ${kind}: TypeScript ${a.toString(16)}, wasm ${b.toString(16)}`);
     this.outcomes.set(a, (this.outcomes.get(a) ?? 0) + 1);
     if (a === 0) this.sameResults(block, whole);
