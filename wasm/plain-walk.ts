@@ -9,6 +9,7 @@ import { TLBD_D, TLBD_HI_LEVEL_SHIFT, TLBD_PKEY_SHIFT, TLBD_RW, TLBD_SSTK, TLBD_
 import {
   CTL_PGE, PLAIN_NEXT, PSC_A, PSC_BYTES, PSC_DATA, PSC_MASK, PSC_STAMPS, PSC_TAGS, VCPU_CTL, VCPU_OUT_LO, VCPU_OUT_REFS, VCPU_OUT_START, VCPU_PLAIN_PSC, VCPU_RSVD_HI, VCPU_TRAIL_HI, VCPU_TRAIL_LO,
 } from "../src/layout/vcpu";
+import { Ahead } from "./ahead";
 import { candidates4, find, oldest4, stamp, touchStamp } from "./array";
 import { chargeWalk, flat, IN_MEMORY } from "./charge";
 import { count } from "./counters";
@@ -40,7 +41,7 @@ const RIGHTS_AND = TLBD_RW | TLBD_US;
   touchStamp(load<i32>(c, PSC_A), load<i32>(c, PSC_STAMPS) + (i << 2));
 }
 
-/** @param d - from plainOf() @param access - SINGLE with it, perhaps @returns as plainAnew() */
+/** @param d - what the service needs @param access - SINGLE with it, perhaps @returns as plainAnew() */
 export function plainWalk(v: i32, d: i32, va: u64, access: i32): u64 {
   const pde = v + VCPU_PLAIN_PSC, pdpte = pde + PSC_BYTES;
   if (load<i32>(pde) == 0) return general(v, d, va, access);
@@ -58,6 +59,8 @@ export function plainWalk(v: i32, d: i32, va: u64, access: i32): u64 {
     const e = load<u64>(at2);
     if (((<i32>e & (PTE_P | PTE_A | PTE_PS)) ^ (PTE_P | PTE_A)) | (<i32>(e >> 32) & load<i32>(v, VCPU_RSVD_HI))) return general(v, d, va, access);
     above = (e & ENTRY_ADDRESS) | below(<i32>top, e);
+    Ahead.table = at2 & ~0xfff;
+    Ahead.region = va >> 30;
   }
   const pa = (above & ENTRY_ADDRESS) + ((va >> 9) & 0xff8), data = leafData(v, access, pa, <i32>above);
   if (data == 0) return general(v, d, va, access);

@@ -5,8 +5,8 @@ import { ARR_CAPACITY, ARR_FRAGMENTS, ARR_LIVE } from "../src/layout/array";
 import { CNT_HITS, CNT_MISS_SIZE, CNT_SLOW } from "../src/layout/counter";
 import { TAG_GLOBAL, TAG_VALID, TLBD_HI_LEVEL_SHIFT } from "../src/layout/tlb";
 import {
-  PLAIN_A, PLAIN_BYTES, PLAIN_DATA, PLAIN_MASK, PLAIN_NEXT, PLAIN_REPL, PLAIN_TAGS, PLAIN_TOUCH, PLAIN_WAYS, VCPU_OUT_CYCLES,
-  VCPU_OUT_LO, VCPU_OUT_SIZE, VCPU_PLAIN, VCPU_TAG_PCID, VCPU_TLB_CYCLES,
+  MODE_5LEVEL, PLAIN_A, PLAIN_BYTES, PLAIN_DATA, PLAIN_MASK, PLAIN_NEXT, PLAIN_REPL, PLAIN_TAGS, PLAIN_TOUCH, PLAIN_WAYS, VCPU_OUT_CYCLES,
+  VCPU_OUT_LO, VCPU_OUT_SIZE, VCPU_MODE, VCPU_PLAIN, VCPU_TAG_PCID, VCPU_TLB_CYCLES,
   VCPU_UNPLAIN,
 } from "../src/layout/vcpu";
 import { candidates, emptyWay, oldest, stamp, touchStamp, treeVictim } from "./array";
@@ -15,7 +15,7 @@ import { memoClear, memoPut, memoSlot } from "./memo";
 import { permits, rightsRow } from "./rights";
 import { NUMBER, serviceOf } from "./tlb";
 import { plainWalk } from "./plain-walk";
-import { anew } from "./translate";
+import { anew, notCanonical } from "./translate";
 
 const GLOBAL_PAGE: u64 = <u64>(<u32>(TAG_VALID | TAG_GLOBAL)) << 32;
 const ADDRESS: u64 = 0xf_ffff_ffff_f000;
@@ -23,24 +23,26 @@ const ADDRESS: u64 = 0xf_ffff_ffff_f000;
 export const FAULTED: u64 = 1 << 63;
 const LEVEL_SHIFT: u64 = 32 + TLBD_HI_LEVEL_SHIFT;
 
-/** Byte offset of what the service needs, 0 if this module cannot serve it now. */
-@inline export function plainOf(v: i32, service: i32): i32 {
-  const d = v + VCPU_PLAIN + service * PLAIN_BYTES;
-  return select(0, d, load<i32>(v, VCPU_UNPLAIN) | i32(load<i32>(d, PLAIN_A) == 0));
-}
-
 /** Added to an access: leave the results in VCPU_OUT_*, too. */
 export const SINGLE = 1 << 30;
 
+/** An access of 64-bit paging and timed mode that no memo answers, with its price. @param access - SINGLE with it, perhaps @returns as plainAnew() */
+export function searchAnew(v: i32, va: u64, access: i32): u64 {
+  const d = v + VCPU_PLAIN + serviceOf(access) * PLAIN_BYTES, unused: u64 = load<i32>(v, VCPU_MODE) == MODE_5LEVEL ? 7 : 16;
+  const canonical = i32(<u64>((<i64>(va << unused)) >> unused) == va);
+  if (canonical & i32(load<i32>(v, VCPU_UNPLAIN) == 0) & i32(load<i32>(d, PLAIN_A) != 0)) return plainAnew(v, d, va, access);
+  return canonical ? anewAddress(v, va, access) : FAULTED | <u64>(<u32>notCanonical(v, access));
+}
+
 /**
- * anew() for such a TLB: an access to a canonical address in timed mode that no memo answers, with its price. Data accesses have none.
+ * anew() for such a TLB: an access to a canonical address. Data accesses have no price.
  *
  * Few parameters, because what is passed is spilled; what can be computed again is.
  *
- * @param d - from plainOf() @param access - SINGLE with it, perhaps
+ * @param d - what the service needs @param access - SINGLE with it, perhaps
  * @returns the physical address, or FAULTED + the fault
  */
-export function plainAnew(v: i32, d: i32, va: u64, access: i32): u64 {
+@inline function plainAnew(v: i32, d: i32, va: u64, access: i32): u64 {
   const number = (va >> 12) & NUMBER, own = ownOf(v, number), global = number | GLOBAL_PAGE;
   const ways = load<i32>(d, PLAIN_WAYS), set = <i32>number & load<i32>(d, PLAIN_MASK), first = set * ways;
   const tags = load<i32>(d, PLAIN_TAGS) + (first << 3), bits = candidates(tags, ways, own);

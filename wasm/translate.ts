@@ -14,9 +14,9 @@ import { fastClass, fastFill, fastHit, fastRow } from "./fast-table";
 import { canonical, dropFaulting } from "./invalidate";
 import { pscFill, pscStart } from "./psc";
 import { memoAddress, memoClear, memoEntry, memoMatches, memoPut, memoSize, memoSlot } from "./memo";
-import { FAULTED, fillFirst, fillSecond, ownOf, plainAnew, plainOf, SINGLE } from "./plain";
+import { FAULTED, fillFirst, fillSecond, ownOf, searchAnew, SINGLE } from "./plain";
 import { permits, rightsRow } from "./rights";
-import { addressOf, DATA_BITS, fillLevel, fragmentLo, globalIn, look, NO_ENTRY, NUMBER, probeList, REFUSED_ENTRY, serviceOf, sizeIn } from "./tlb";
+import { addressOf, behindOther, DATA_BITS, fillLevel, fragmentLo, globalIn, look, NO_ENTRY, NUMBER, probeList, REFUSED_ENTRY, serviceOf, sizeIn } from "./tlb";
 import { findLeafLong } from "./walk-long";
 import { checkLeaf, findLeaf, markEntries, pageFault, walkRoot } from "./walk";
 
@@ -33,9 +33,8 @@ export function access(v: i32, vaHi: i32, vaLo: i32, kind: i32): i32 {
 
 /** access() without a look at the memo, which is not likely to help. */
 export function accessAnew(v: i32, vaHi: i32, vaLo: i32, kind: i32): i32 {
-  const service = serviceOf(kind), d = plainOf(v, service);
-  if (d != 0 && load<i32>(v, VCPU_MODE) >= MODE_4LEVEL && canonical(v, vaHi)) {
-    const got = plainAnew(v, d, joined(vaHi, vaLo), kind | SINGLE);
+  if (load<i32>(v, VCPU_TIMED) && load<i32>(v, VCPU_MODE) >= MODE_4LEVEL) {
+    const got = searchAnew(v, joined(vaHi, vaLo), kind | SINGLE);
     return got < FAULTED ? FAULT_NONE : <i32>got;
   }
   const fault = translate(v, vaHi, vaLo, kind);
@@ -73,7 +72,8 @@ function searched(v: i32, service: i32, va: u64, access: i32, row: i32): i32 {
     return beyondFirst(v, service, va, access, row, found != NO_ENTRY);
   }
   const size = sizeIn(found), pa = addressOf(found & DATA_BITS, va, size);
-  memoPut(v, slot, va, size, found & DATA_BITS, pa);
+  if (behindOther(found)) memoClear(v, slot);
+  else memoPut(v, slot, va, size, found & DATA_BITS, pa);
   store<u64>(v, pa, VCPU_OUT_LO);
   store<i32>(v, size, VCPU_OUT_SIZE);
   store<i32>(v, 1, VCPU_OUT_HIT);
@@ -110,9 +110,10 @@ export function anew(v: i32, va: u64, access: i32): i32 {
   return fault;
 }
 
-function notCanonical(v: i32, access: i32): i32 {
+export function notCanonical(v: i32, access: i32): i32 {
   store<i32>(v, 0, VCPU_OUT_HIT);
   store<i32>(v, 0, VCPU_OUT_REFS);
+  store<i32>(v, 0, VCPU_OUT_CYCLES);
   count(v, CNT_SLOW + serviceOf(access), 1);
   count(v, CNT_FAULTS, 1);
   return access & ACCESS_STACK ? FAULT_SS : FAULT_GP;

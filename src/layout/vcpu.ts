@@ -54,7 +54,7 @@ export const VCPU_OUT_LEVEL = 260; //level of the leaf in the tables
 export const VCPU_OUT_DATA_LO = 264; //the translation as TLB data, see tlb.ts
 export const VCPU_OUT_DATA_HI = 268;
 export const VCPU_OUT_GLOBAL = 272; //TAG_GLOBAL or 0
-export const VCPU_OUT_FAULT = 408; //fault at which the last batch stopped
+export const VCPU_OUT_FAULT = 276; //fault at which the last batch stopped
 
 // ... and of the last walk: physical address of each entry read and its value, by level - 1.
 export const VCPU_TRAIL_LO = 288;
@@ -64,7 +64,7 @@ export const VCPU_TRAIL_VALUE_LO = 348;
 export const VCPU_TRAIL_VALUE_HI = 368;
 export const VCPU_TRAIL_ACC = 388; // rights accumulated down to and including the entry
 export const VCPU_SCRATCH = 232; //  first byte of all this, and the first after it:
-export const VCPU_SCRATCH_END = 412;
+export const VCPU_SCRATCH_END = 408;
 
 // Memos: the entry of the first TLB level touched last, so that repeating the hit need not search. Three slots of 16 bytes: the linear address
 // with bits 11:0 set (0 = none), then the entry: TLB data narrowed to the 4K frame of that address, without the bits of TLBD_HI_* above the
