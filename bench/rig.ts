@@ -9,6 +9,8 @@ export type Caller = 'batch' | 'call' | 'fast' | 'queue';
 const NONE = FAULT_NONE; // an imported name is loaded at every use, one of this module is not
 const ACCESS_OF_KIND = [ACCESS_READ | ACCESS_USER, ACCESS_WRITE | ACCESS_USER, ACCESS_FETCH | ACCESS_USER];
 const QUEUE_CAPACITY = 1024;
+// Short calls before the first long one: a loop that is first compiled while it runs is left as it was compiled then.
+const WARM_CALLS = 300, WARM_ACCESSES = 500;
 const REPETITIONS = 3; // of a measurement, of which the median counts: as many as the native limit makes
 
 const { FAST_ENTRIES, FAST_PA, FAST_STRIDE, FAST_TABLE_BYTES, FAST_USER } = fastTable;
@@ -116,23 +118,30 @@ export class Rig {
   /**
    * Nanoseconds of CPU time an access, from empty TLBs: the first accesses of a stream, after they were made once.
    *
-   * @param loop - to be measured instead of `run()`: returns all low words of the physical addresses, exclusive or
+   * Small, so that it is never compiled, and what it measures is not compiled into it.
+   * @param loop - to be measured, if not `run()`: returns all low words of the physical addresses, exclusive or
    */
   measure(stream: Stream, loop?: (n: number) => number): number {
-    const { capacity, pa } = this.columns, times: number[] = [];
+    const { capacity } = this.columns, times: number[] = [];
     this.fill(new StreamSource(stream), capacity);
+    for (let k = 0; k < WARM_CALLS; k++) (loop ?? this.run.bind(this))(WARM_ACCESSES);
     this.run(capacity);
-    let expected = 0;
-    for (let i = 0; i < capacity; i++) expected ^= pa[2 * i]!;
+    const expected = this.answers(capacity);
     for (let k = 0; k < REPETITIONS; k++) {
       this.cpu.flush();
-      const before = process.cpuUsage();
-      const found = loop ? loop(capacity) : (this.run(capacity), expected);
-      const { user, system } = process.cpuUsage(before);
+      const before = process.cpuUsage(), found = loop ? loop(capacity) : this.run(capacity), { user, system } = process.cpuUsage(before);
       times.push(((user + system) * 1000) / capacity);
-      if (found !== expected) throw new Error('other answers than before');
+      if ((loop ? found : this.answers(capacity)) !== expected) throw new Error('other answers than before');
     }
     return times.sort((a, b) => a - b)[REPETITIONS >> 1]!;
+  }
+
+  /** The low words of all physical addresses, exclusive or. */
+  private answers(n: number): number {
+    const { pa } = this.columns;
+    let x = 0;
+    for (let i = 0; i < n; i++) x ^= pa[2 * i]!;
+    return x;
   }
 
   /**
