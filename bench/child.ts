@@ -1,24 +1,17 @@
 /** A process that measures one engine, called in one way, whenever it is asked: other callers do not shape its compiled code. */
-import type { Stream } from './limit-work.ts';
-import type { NativeCounts } from './native.ts';
-import { Rig, type Caller, type Engine } from './rig.ts';
+import type { Stream, StreamCounts } from './limit-work.ts';
 
-/** What the parent asks, each with one answer: to be a rig, with others alive in the same process; to measure or to count a stream. */
+/** What the parent asks, each with one answer: to measure a stream, or to count it. */
 export type Question =
-  | { readonly be: { readonly engine: Engine; readonly caller: Caller; readonly accesses: number; readonly alive: number } }
   | { readonly measure: Stream }
-  | { readonly count: Stream; readonly native: NativeCounts };
+  | { readonly count: Stream; readonly native: StreamCounts };
 
-let rigs: Rig[] = [];
+const alive = Number(process.argv[5]), machines: (typeof import('./call-loop.ts'))[] = [];
+for (let k = 0; k < alive; k++) machines.push(await import(`./call-loop.js?${k}`));
 
-function answer(question: Question): unknown {
-  if ('be' in question) {
-    const { engine, caller, accesses, alive } = question.be;
-    rigs = Array.from({ length: alive }, () => new Rig(engine, caller, accesses));
-    return true;
-  }
-  if ('count' in question) return rigs[0]!.counts(question.count, question.native);
-  return rigs.map(rig => rig.measure(question.measure)).at(-1);
-}
+/** Every machine works in its turn; the last is told of. */
+const answer = (question: Question): unknown =>
+  ('count' in question ? machines.at(-1)!.rig.counts(question.count, question.native) : machines.map(m => m.measure(question.measure)).at(-1));
 
 process.on('message', (question: Question) => process.send!(answer(question)));
+process.send!('ready');

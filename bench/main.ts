@@ -8,7 +8,6 @@
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import type { GrowthRow } from './growth-child.ts';
@@ -17,7 +16,7 @@ import { median } from './median.ts';
 import { Native } from './native.ts';
 import type { ReplayCost } from './replay-child.ts';
 import type { Caller, Engine } from './rig.ts';
-import { measureAlive, measureRows, type Plan } from './rows.ts';
+import { measureAlive, measureRows, type BenchRow, type Plan } from './rows.ts';
 import type { Start } from './start-child.ts';
 import { table } from './table.ts';
 import type { Scaling } from './workers-child.ts';
@@ -26,16 +25,22 @@ const ENGINES = ['wasm', 'ts'] as const satisfies readonly Engine[], CALLERS = [
 const SECTIONS = ['rows', 'alive', 'replay', 'start', 'growth', 'workers'] as const;
 const STARTS = 9; // processes, of which the median counts
 
+/** Ends with one line that says why. */
+function refuse(why: string): never {
+  console.error(why);
+  process.exit(2);
+}
+
 const { values } = parseArgs({
   options: {
     runs: { type: 'string', default: '7' }, only: { type: 'string', default: '' }, limit: { type: 'string', default: '../shared/bench/limit' }, json: { type: 'string' },
   },
 });
 const runs = Number(values.runs), accesses = Number(process.env['NT'] ?? 1_000_000);
-if (!Number.isInteger(runs) || runs < 1) throw new Error('--runs: expected a whole number from 1');
-if (!Number.isInteger(accesses) || accesses < 1000 || accesses > 2 ** 22) throw new Error('NT: expected a whole number of accesses from 1000 to 4194304');
+if (!Number.isInteger(runs) || runs < 1) refuse('--runs: expected a whole number from 1');
+if (!Number.isInteger(accesses) || accesses < 1000 || accesses > 2 ** 22) refuse('NT: expected a whole number of accesses from 1000 to 4194304');
 const words = values.only.split(',').map(word => word.trim()).filter(word => word !== ''), known: readonly string[] = [...ENGINES, ...CALLERS, ...STREAMS, ...SECTIONS];
-for (const word of words) if (!known.includes(word)) throw new Error(`--only: expected some of ${known.join(', ')}, got ${word}`);
+for (const word of words) if (!known.includes(word)) refuse(`--only: expected some of ${known.join(', ')}, got ${word}`);
 /** Those of the list that `--only` names; all of them, if it names none. */
 const chosen = <T extends string>(list: readonly T[]): T[] => (list.some(x => words.includes(x)) ? list.filter(x => words.includes(x)) : [...list]);
 /** What a program of this folder prints. */
@@ -49,9 +54,9 @@ const engines = chosen(ENGINES), callers = chosen(CALLERS), streams = chosen(STR
 const MEASURE: Record<(typeof SECTIONS)[number], (plan: Plan) => unknown> = {
   async rows(plan) {
     const rows = await measureRows(plan);
-    heading(`CPU nanoseconds an access, the native limit beside it: ${plan.runs} runs of each in turn, medians. All made the same physical addresses and faults.`);
-    console.log(table(['engine', 'caller', 'stream', 'ns', 'limit ns', 'ratio'], rows.map(r =>
-      [r.engine, r.caller, r.stream, ns(r.ns), r.limit_ns === null ? '' : ns(r.limit_ns), r.ratio === null ? '' : ns(r.ratio)])));
+    heading(`CPU nanoseconds an access, beside the native limit: ${plan.runs} runs of each in turn, medians. All gave limit.c's physical addresses and faults.`);
+    console.log(table(['engine', 'caller', 'stream', 'ns', 'limit ns', 'ratio', "limit's calls"], rows.map(r =>
+      [r.engine, r.caller, r.stream, ns(r.ns), ...[r.limit_ns, r.ratio, r.callLimit].map(x => (x === null ? '' : ns(x)))])));
     return rows;
   },
   async alive(plan) {
@@ -102,10 +107,14 @@ try {
   const commit = existsSync('.git') ? execFileSync('git', ['describe', '--always', '--dirty'], { encoding: 'utf8' }).trim() : 'none';
   console.log(`${cpus().length} x ${cpus()[0]!.model}, Node ${process.version}, commit ${commit}`);
   console.log(`NT=${accesses} npm run bench -- ${process.argv.slice(2).join(' ')}`);
-  if (native) console.log(`native limit: ${native.command.replace(join(values.limit, ''), '')}`);
+  if (native) console.log(`native limit: ${native.command}`);
   const found: Record<string, unknown> = {};
   for (const section of sections) found[section] = await MEASURE[section]({ engines, callers, streams, native, runs, accesses });
-  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ rows: [], ...found }, undefined, 1)}\n`);
+  if (values.json !== undefined) {
+    const all = (found['rows'] ?? []) as readonly BenchRow[], slim = (list: readonly BenchRow[]) => list.map(({ callLimit: _, ...row }) => row);
+    const rows = slim(all.filter(row => row.caller !== 'queue')), queue = slim(all.filter(row => row.caller === 'queue'));
+    writeFileSync(values.json, `${JSON.stringify({ ...found, rows, queue }, undefined, 1)}\n`);
+  }
 } finally {
   native?.remove();
 }

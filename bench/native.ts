@@ -3,22 +3,11 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { STREAMS, type Stream } from './limit-work.ts';
+import { STREAMS, type Stream, type StreamCounts } from './limit-work.ts';
 
 const FLAGS = ['-O3', '-march=native', '-fno-pie', '-no-pie', '-fno-strict-aliasing'];
 const COMPILERS = ['gcc', 'cc', 'clang'];
 const REPETITIONS = 3;
-
-/** What limit.c counted over its whole stream. */
-export interface NativeCounts {
-  readonly checksum: string;
-  readonly l1: number;
-  readonly l2: number;
-  readonly walks: number;
-  readonly references: number;
-  readonly faults: number;
-  readonly cycles: number;
-}
 
 export class Native {
   readonly command: string;
@@ -36,7 +25,7 @@ export class Native {
       }
     });
     if (compiler === undefined) throw new Error('no C compiler');
-    this.command = `${compiler} ${FLAGS.join(' ')} ${join(source, 'limit.c')}`;
+    this.command = `${compiler} ${FLAGS.join(' ')} limit.c`;
   }
 
   /** Compile it; undefined without a source or a compiler, after saying so. @param source - its folder */
@@ -56,13 +45,13 @@ export class Native {
     return new Map([...this.output(n, [String(REPETITIONS)]).matchAll(/^(\w+) ([\d.]+)$/gm)].map(([, name, ns]) => [name!, Number(ns)]));
   }
 
-  counts(): Record<Stream, NativeCounts> {
+  counts(): Record<Stream, StreamCounts> {
     const text = this.output(1000, ['1', 'counts']);
     const rows = [...text.matchAll(/^# s(\d) ck (\w+) l1 (\d+) l2 (\d+) walks (\d+) refs (\d+) faults (\d+) cyc (\d+)$/gm)];
     return Object.fromEntries(rows.map(([, s, checksum, ...numbers]) => {
       const [l1, l2, walks, references, faults, cycles] = numbers.map(Number);
       return [STREAMS[Number(s)], { checksum, l1, l2, walks, references, faults, cycles }];
-    })) as unknown as Record<Stream, NativeCounts>;
+    })) as unknown as Record<Stream, StreamCounts>;
   }
 
   private output(n: number, args: readonly string[]): string {

@@ -1,11 +1,11 @@
 /** The rows of the table: every engine, called in every way, on every stream, in turn with the native limit. */
-import { COUNTED, type Stream } from './limit-work.ts';
+import { COUNTED, RECORDED, type Stream, type StreamCounts } from './limit-work.ts';
 import { median } from './median.ts';
-import type { Native, NativeCounts } from './native.ts';
+import type { Native } from './native.ts';
 import type { Caller, Engine } from './rig.ts';
 import { Subject } from './subject.ts';
 
-/** A row of `--json`. Times are nanoseconds an access; `limit_ns` and `ratio` are null without the native limit. */
+/** Times are nanoseconds an access; `limit_ns` and `ratio` are null without the native limit. */
 export interface BenchRow {
   readonly engine: Engine;
   readonly caller: Caller;
@@ -13,6 +13,8 @@ export interface BenchRow {
   readonly ns: number;
   readonly limit_ns: number | null;
   readonly ratio: number | null;
+  /** limit.c's own calls, one an access, where this row is calls, too. */
+  readonly callLimit: number | null;
 }
 
 /** What to measure. */
@@ -36,7 +38,7 @@ const TOLERANCE = 0.002;
 const REFERENCES_AFTER_FAULT = 2;
 
 /** Does a subject do the work of limit.c? @throws Error - it does not */
-function check({ engine, caller }: Subject, stream: Stream, got: NativeCounts, native: NativeCounts): void {
+function check({ engine, caller }: Subject, stream: Stream, got: StreamCounts, native: StreamCounts): void {
   const where = `${engine} ${caller} ${stream}`;
   if (got.checksum !== native.checksum) throw new Error(`${where}: other physical addresses than limit.c`);
   if (got.faults !== native.faults) throw new Error(`${where}: ${got.faults} faults, limit.c ${native.faults}`);
@@ -50,24 +52,26 @@ function check({ engine, caller }: Subject, stream: Stream, got: NativeCounts, n
 /** Measure, after a check that every subject does what limit.c does. */
 export async function measureRows({ engines, callers, streams, native, runs, accesses }: Plan): Promise<BenchRow[]> {
   const subjects: Subject[] = [];
-  const times = new Map<string, { ours: number[]; limit: number[] }>(), key = (s: Subject, stream: Stream) => `${s.engine} ${s.caller} ${stream}`;
+  const times = new Map<string, { ours: number[]; limit: number[]; calls: number[] }>(), key = (s: Subject, stream: Stream) => `${s.engine} ${s.caller} ${stream}`;
   try {
     for (const caller of callers) for (const engine of engines) subjects.push(await Subject.start(engine, caller, accesses));
-    const counts = native?.counts();
+    const counts = native?.counts() ?? RECORDED;
     for (const s of subjects) {
       for (const stream of streamsOf(s.caller, streams)) {
-        times.set(key(s, stream), { ours: [], limit: [] });
-        if (counts) check(s, stream, await s.counts(stream, counts[stream]), counts[stream]);
+        times.set(key(s, stream), { ours: [], limit: [], calls: [] });
         await s.measure(stream); // warms up
+        check(s, stream, await s.counts(stream, counts[stream]), counts[stream]);
       }
     }
     for (let run = 0; run < runs; run++) {
       for (const s of subjects) {
         const limits = native?.run(accesses);
         for (const stream of streamsOf(s.caller, streams)) {
-          const { ours, limit } = times.get(key(s, stream))!;
+          const { ours, limit, calls } = times.get(key(s, stream))!;
           ours.push(await s.measure(stream));
-          if (limits) limit.push(limits.get(stream)!);
+          if (!limits) continue;
+          limit.push(limits.get(stream)!);
+          calls.push(limits.get(stream.replace('A', 'B'))!);
         }
       }
     }
@@ -75,8 +79,9 @@ export async function measureRows({ engines, callers, streams, native, runs, acc
     for (const s of subjects) s.stop();
   }
   return subjects.flatMap(s => streamsOf(s.caller, streams).map(stream => {
-    const { ours, limit } = times.get(key(s, stream))!, ns = median(ours), limit_ns = native ? median(limit) : null;
-    return { engine: s.engine, caller: s.caller, stream, ns, limit_ns, ratio: limit_ns === null ? null : ns / limit_ns };
+    const { ours, limit, calls } = times.get(key(s, stream))!, ns = median(ours), limit_ns = native ? median(limit) : null;
+    const callLimit = native && s.caller === 'call' ? median(calls) : null;
+    return { engine: s.engine, caller: s.caller, stream, ns, limit_ns, ratio: limit_ns === null ? null : ns / limit_ns, callLimit };
   }));
 }
 

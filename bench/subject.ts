@@ -1,28 +1,25 @@
 /** Child processes that measure, seen from the parent. */
 import { fork, type ChildProcess } from 'node:child_process';
 import type { Question } from './child.ts';
-import type { Stream } from './limit-work.ts';
-import type { NativeCounts } from './native.ts';
+import type { Stream, StreamCounts } from './limit-work.ts';
 import type { Caller, Engine } from './rig.ts';
 
 /** A child process with one engine called in one way. */
 export class Subject {
   readonly engine: Engine;
   readonly caller: Caller;
-  readonly alive: number;
   private readonly child: ChildProcess;
 
-  private constructor(engine: Engine, caller: Caller, alive: number) {
+  private constructor(engine: Engine, caller: Caller, accesses: number, alive: number) {
     this.engine = engine;
     this.caller = caller;
-    this.alive = alive;
-    this.child = fork(new URL('./child.js', import.meta.url));
+    this.child = fork(new URL('./child.js', import.meta.url), [engine, caller, String(accesses), String(alive)]);
   }
 
   /** @param accesses - of a measurement @param alive - machines in the process, all of them at work in turn; the last is measured */
   static async start(engine: Engine, caller: Caller, accesses: number, alive = 1): Promise<Subject> {
-    const subject = new Subject(engine, caller, alive);
-    await subject.ask({ be: { engine, caller, accesses, alive } });
+    const subject = new Subject(engine, caller, accesses, alive);
+    await subject.answer();
     return subject;
   }
 
@@ -31,12 +28,17 @@ export class Subject {
     return await this.ask({ measure: stream }) as number;
   }
 
-  async counts(stream: Stream, native: NativeCounts): Promise<NativeCounts> {
-    return await this.ask({ count: stream, native }) as NativeCounts;
+  async counts(stream: Stream, native: StreamCounts): Promise<StreamCounts> {
+    return await this.ask({ count: stream, native }) as StreamCounts;
+  }
+
+  private ask(question: Question): Promise<unknown> {
+    this.child.send(question);
+    return this.answer();
   }
 
   /** @throws Error - the child ended instead of answering */
-  private ask(question: Question): Promise<unknown> {
+  private answer(): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const ended = () => reject(new Error(`the ${this.engine} ${this.caller} process ended`));
       this.child.once('exit', ended);
@@ -44,7 +46,6 @@ export class Subject {
         this.child.off('exit', ended);
         resolve(answer);
       });
-      this.child.send(question);
     });
   }
 

@@ -2,7 +2,7 @@
 import { ACCESS_FETCH, ACCESS_WRITE, FAULT_NONE } from '../arch/fault.ts';
 import type { AccessColumns } from './columns.ts';
 
-const LOAD = 0, STORE = 1, FETCH = 2;
+const WRITE_SHIFT = 31 - Math.clz32(ACCESS_WRITE), FETCH_SHIFT = 31 - Math.clz32(ACCESS_FETCH);
 
 /** What makes them: a vCPU. */
 interface Maker {
@@ -46,12 +46,12 @@ export class AccessQueue {
     let i = this.pushed;
     if (i === this.made) i = this.made = 0;
     else if (i === kinds.length) return -1;
-    const bit = kind & ACCESS_FETCH ? ACCESS_FETCH : kind & ACCESS_WRITE;
+    const fetch = (kind >>> FETCH_SHIFT) & 1, store = (kind >>> WRITE_SHIFT) & ~fetch & 1; // no branches, as no processor can predict kinds
     va[2 * i] = vaLo;
     va[2 * i + 1] = vaHi;
-    kinds[i] = bit === 0 ? LOAD : bit === ACCESS_WRITE ? STORE : FETCH;
+    kinds[i] = (fetch << 1) | store;
     size[i] = bytes;
-    this.extra[i] = kind & ~bit;
+    this.extra[i] = kind & ~((fetch << FETCH_SHIFT) | (store << WRITE_SHIFT));
     this.pushed = i + 1;
     return i;
   }

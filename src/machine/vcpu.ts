@@ -8,7 +8,7 @@ import {
   CNT_REMOTE, CNT_SLOW, CNT_WALK_CYCLES,
 } from '../layout/counter.ts';
 import {
-  MODE_NONE, VCPU_AC, VCPU_CR0, VCPU_CR2_HI, VCPU_CR2_LO, VCPU_CR3_HI, VCPU_CR3_LO, VCPU_CR4, VCPU_CS64, VCPU_EFER, VCPU_FAST, VCPU_MODE,
+  MODE_NONE, VCPU_AC, VCPU_BYTES, VCPU_CR0, VCPU_CR2_HI, VCPU_CR2_LO, VCPU_CR3_HI, VCPU_CR3_LO, VCPU_CR4, VCPU_CS64, VCPU_EFER, VCPU_FAST, VCPU_MODE,
   VCPU_OUT_CYCLES, VCPU_OUT_FAULT, VCPU_OUT_HI, VCPU_OUT_HIT, VCPU_OUT_LO, VCPU_OUT_REFS, VCPU_OUT_SIZE, VCPU_PDPTE, VCPU_PKRS, VCPU_PKRU,
   VCPU_TLB_CYCLES, VCPU_TLB_LEVELS,
 } from '../layout/vcpu.ts';
@@ -18,6 +18,7 @@ import type { Views } from '../memory/views.ts';
 import { writeAc, writeCr0, writeCr3, writeCr4, writeEfer, writePkru, writePkrs } from '../mmu/control.ts';
 import { dropEverything, invlpg, invpcid } from '../mmu/invalidate.ts';
 import { recompute } from '../mmu/mode.ts';
+import { repeat } from '../mmu/repeat.ts';
 import { recomputeRights } from '../mmu/rights.ts';
 import { check64, checkPhysical, hiWord, joinWords, loWord } from './address.ts';
 import { runBatch } from './batch.ts';
@@ -79,10 +80,11 @@ export class Vcpu {
   private readonly s: Views;
   private readonly v: number;
   private readonly scratch: number;
+  /** The words of the block: results are read from here, because it takes fewer loads than by way of all of memory. */
+  private words: Int32Array;
   private readonly cacheNames: readonly string[];
   private readonly wasm: Accelerator | undefined;
-  private readonly wasmAccess: Accelerator['access'] | undefined;
-  private readonly wasmAddress: Accelerator['address'] | undefined;
+  private readonly wasmAccess: Accelerator['accessAnew'] | undefined;
 
   /** Made by `Machine.create`. Offsets in bytes. */
   constructor(s: Views, block: number, scratch: number, cacheNames: readonly string[], wasm: Accelerator | undefined) {
@@ -92,8 +94,9 @@ export class Vcpu {
     this.scratch = scratch >>> 2;
     this.cacheNames = cacheNames;
     this.wasm = wasm;
-    this.wasmAccess = wasm?.access;
-    this.wasmAddress = wasm?.address;
+    this.wasmAccess = wasm?.accessAnew;
+    this.words = this.blockWords();
+    if (!s.shared) s.replaced.push(() => { this.words = this.blockWords(); }); // shared memory stays where it was when it grows
     this.reset();
   }
 
@@ -135,18 +138,8 @@ export class Vcpu {
    * @returns FAULT_NONE, or `vector << 16 | error code`
    */
   access(vaHi: number, vaLo: number, kind: number): number {
+    if (repeat(this.words, this.block, vaHi | 0, vaLo | 0, kind)) return FAULT_NONE;
     return this.wasmAccess === undefined ? access(this.s, this.v, vaHi | 0, vaLo | 0, kind) : this.wasmAccess(this.block, vaHi, vaLo, kind);
-  }
-
-  /**
-   * The fastest door for single accesses: like `access()`, but the physical address comes back at once, and nothing else is left.
-   *
-   * @returns the physical address (below 2^52), or minus the fault: -(`vector << 16 | error code`)
-   */
-  address(vaHi: number, vaLo: number, kind: number): number {
-    if (this.wasmAddress !== undefined) return this.wasmAddress(this.block, vaHi, vaLo, kind);
-    const fault = access(this.s, this.v, vaHi | 0, vaLo | 0, kind);
-    return fault === FAULT_NONE ? (this.word(VCPU_OUT_HI) & 0xfffff) * 0x1_0000_0000 + (this.word(VCPU_OUT_LO) >>> 0) : -fault;
   }
 
   /**
@@ -279,13 +272,13 @@ export class Vcpu {
   }
 
   /** Physical address of the last `access()`, if it did not fault and no batch came after it: its low word. */
-  get paddrLo(): number { return this.s.w[this.v + (VCPU_OUT_LO >>> 2)]; }
+  get paddrLo(): number { return this.words[VCPU_OUT_LO >>> 2]; }
   /** ... its high word. */
-  get paddrHi(): number { return this.s.w[this.v + (VCPU_OUT_HI >>> 2)]; }
+  get paddrHi(): number { return this.words[VCPU_OUT_HI >>> 2]; }
   /** ... and both. */
   get paddr(): bigint { return joinWords(this.paddrHi, this.paddrLo); }
   /** Cycles of the last `access()`, if no batch came after it; 0 in functional mode. */
-  get cycles(): number { return this.word(VCPU_OUT_CYCLES); }
+  get cycles(): number { return this.words[VCPU_OUT_CYCLES >>> 2]; }
 
   /** What was counted since creation or `resetCounters()`. Allocates. */
   counters(): Counters {
@@ -313,8 +306,12 @@ export class Vcpu {
   /** Set all counts to 0. */
   resetCounters(): void { resetCounters(this.s.w, this.v); }
 
+  private blockWords(): Int32Array {
+    return new Int32Array(this.s.memory.buffer, this.block, VCPU_BYTES >>> 2);
+  }
+
   private word(field: number): number {
-    return this.s.w[this.v + (field >>> 2)];
+    return this.words[field >>> 2];
   }
 
   private pageBytes(): number {

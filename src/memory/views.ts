@@ -27,6 +27,8 @@ export class Views {
   u8!: Uint8Array;
   q!: BigInt64Array;
   readonly shared: boolean;
+  /** Called after the arrays were replaced, for holders of others over the same bytes. */
+  readonly replaced: (() => void)[] = [];
   /** Handlers by extent id; callbacks cannot live in shared memory. */
   readonly mmio = new Map<number, MmioHandler>();
   /** Frames from address 0 up that have bytes, and where: the extent that nearly every access falls in. */
@@ -71,6 +73,7 @@ export class Views {
     this.w = new Int32Array(buffer);
     this.u8 = new Uint8Array(buffer);
     this.q = new BigInt64Array(buffer);
+    for (const tell of this.replaced) tell();
     const w = this.w;
     this.atomic = w[HDR_ATOMIC >>> 2] !== 0;
     this.lowFrames = this.lowWord = w[HDR_LOW_FRAMES >>> 2] = w[HDR_LOW_BYTES >>> 2] = 0;

@@ -82,7 +82,7 @@ describe('both engines return the same codes and leave byte-identical state', ()
 it('called every function that the wasm exports, a million times in all', () => {
   const exported = WebAssembly.Module.exports(new WebAssembly.Module(readFileSync('wasm/pagewalk.wasm'))).map(e => e.name).sort();
   const elsewhere = exported.filter(name => HELD_ELSEWHERE.some(file => readFileSync(file, 'utf8').includes(`.${name}(`)));
-  expect(Object.keys(calls).filter(name => calls[name]! > 0).sort()).toEqual(exported.filter(name => !elsewhere.includes(name)));
+  expect(exported.filter(name => !calls[name]).filter(name => !elsewhere.includes(name))).toEqual([]);
   expect(Object.values(calls).reduce((sum, n) => sum + n, 0)).toBeGreaterThan(1_000_000);
 });
 
