@@ -19,6 +19,8 @@ export class Rig {
   private readonly cpu: Vcpu;
   private readonly columns: AccessColumns;
   private readonly caller: Caller;
+  /** Of calls: physical addresses, or minus the faults. */
+  private readonly addresses: Float64Array;
   private readonly queue: AccessQueue | undefined;
 
   /** @param capacity - accesses of a measurement */
@@ -28,6 +30,7 @@ export class Rig {
     this.columns = this.machine.columns(capacity);
     this.queue = caller === 'queue' ? this.cpu.queue(QUEUE_CAPACITY) : undefined;
     this.caller = caller;
+    this.addresses = new Float64Array(caller === 'call' ? capacity : 0);
   }
 
   /** Make the first `n` accesses of the columns. @returns how many faulted */
@@ -50,18 +53,24 @@ export class Rig {
   }
 
   private call(n: number): number {
-    const { cpu, columns: { va, kind, pa } } = this;
+    const { cpu, addresses, columns: { va, kind } } = this;
     let faults = 0;
     for (let i = 0; i < n; i++) {
-      if (cpu.access(va[2 * i + 1]!, va[2 * i]!, ACCESS_OF_KIND[kind[i]!]!) === FAULT_NONE) {
-        pa[2 * i] = cpu.paddrLo;
-        pa[2 * i + 1] = cpu.paddrHi;
-      } else {
-        pa[2 * i] = pa[2 * i + 1] = -1;
-        faults++;
-      }
+      const address = cpu.address(va[2 * i + 1]!, va[2 * i]!, ACCESS_OF_KIND[kind[i]!]!);
+      addresses[i] = address;
+      if (address < 0) faults++;
     }
     return faults;
+  }
+
+  /** The addresses that calls gave, where the others leave theirs. */
+  private split(n: number): void {
+    const { addresses, columns: { pa } } = this;
+    for (let i = 0; i < n; i++) {
+      const address = addresses[i]!;
+      pa[2 * i] = address < 0 ? -1 : address;
+      pa[2 * i + 1] = address < 0 ? -1 : address / 2 ** 32;
+    }
   }
 
   /** As src/layout/fast-table.ts says: the tables of user loads, stores and fetches follow each other. */
@@ -139,6 +148,7 @@ export class Rig {
       const n = Math.min(capacity, COUNTED - done);
       source.fill(this.columns, n);
       faults += this.run(n);
+      if (this.caller === 'call') this.split(n);
       checksum.add(this.columns.pa, 2 * n);
       done += n;
     }

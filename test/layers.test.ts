@@ -15,7 +15,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   conformance: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine'],
   trace: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine'],
   report: ['trace'],
-  cli: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine', 'conformance', 'trace', 'report'],
+  sweep: ['cost', 'machine', 'trace'],
+  cli: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine', 'conformance', 'trace', 'report', 'sweep'],
 };
 /** Folders that must run in browsers. */
 const NO_NODE = ['layout', 'arch', 'memory', 'cache', 'frames', 'mmu', 'cost', 'machine', 'accel'];

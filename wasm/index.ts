@@ -6,8 +6,8 @@ import { drop, find, joined, locate, place, setOf, touch, victim } from "./array
 export { runBatch } from "./batch";
 export { dropEntries, validateEntries, validateTable } from "./frames";
 export { dropEverything, dropNonGlobal, dropPcid, dropPcidAndGlobal, invlpg, invpcid } from "./invalidate";
+export { access, address, translate } from "./translate";
 export { backedPages, clearPages, comparePages, copyPages, hashPages } from "./pages";
-export { access, translate } from "./translate";
 export { updateEntries, updateEntry } from "./update";
 
 /** Whoever attaches compares this with the header's version. */

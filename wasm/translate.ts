@@ -31,6 +31,25 @@ export function access(v: i32, vaHi: i32, vaLo: i32, kind: i32): i32 {
   return accessAnew(v, vaHi, vaLo, kind);
 }
 
+/** access() for callers that want the address alone: it, or minus the fault. VCPU_OUT_* are undefined after it. */
+export function address(v: i32, vaHi: i32, vaLo: i32, kind: i32): f64 {
+  const va = joined(vaHi, vaLo), service = serviceOf(kind), slot = memoSlot(v, service), entry = memoEntry(slot);
+  if (i32(memoMatches(slot, va)) & i32(permits(rightsRow(v, kind), <i32>entry))) {
+    count(v, CNT_HITS + service, 1);
+    return <f64>(<i64>memoAddress(entry, va));
+  }
+  return addressAnew(v, vaHi, vaLo, kind);
+}
+
+function addressAnew(v: i32, vaHi: i32, vaLo: i32, kind: i32): f64 {
+  if (load<i32>(v, VCPU_TIMED) && load<i32>(v, VCPU_MODE) >= MODE_4LEVEL) {
+    const got = searchAnew(v, joined(vaHi, vaLo), kind);
+    return got < FAULTED ? <f64>(<i64>got) : -<f64>(<i32>got);
+  }
+  const fault = accessAnew(v, vaHi, vaLo, kind);
+  return fault == FAULT_NONE ? <f64>load<i64>(v, VCPU_OUT_LO) : -<f64>fault;
+}
+
 /** access() without a look at the memo, which is not likely to help. */
 export function accessAnew(v: i32, vaHi: i32, vaLo: i32, kind: i32): i32 {
   if (load<i32>(v, VCPU_TIMED) && load<i32>(v, VCPU_MODE) >= MODE_4LEVEL) {

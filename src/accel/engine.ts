@@ -15,6 +15,8 @@ export interface Accelerator {
   translate(v: number, vaHi: number, vaLo: number, access: number): number;
   /** Translate, and price the access in timed mode, like `Vcpu.access()`. */
   access(v: number, vaHi: number, vaLo: number, kind: number): number;
+  /** The same for callers that want the physical address alone, like `Vcpu.address()`. */
+  address(v: number, vaHi: number, vaLo: number, kind: number): number;
   /**
    * Make accesses `from` up to but not including `to` of columns in machine memory, see `layColumns()`.
    *

@@ -207,12 +207,19 @@ export class Duel {
 
   private access(k: number): void {
     const [hi, lo] = this.address(), kind = this.kind(), block = this.ts.machine.vcpus[k]!.block;
+    if (this.random.chance(0.2)) return this.addressAlone(k, hi, lo, kind);
     const whole = this.random.chance(0.8);
     const a = whole ? access(this.ts.machine.views, block >>> 2, hi, lo, kind) : translate(this.ts.machine.views, block >>> 2, hi, lo, kind);
     const b = whole ? this.engine.access(block, hi, lo, kind) : this.engine.translate(block, hi, lo, kind);
     if (a !== b) throw new Error(`access ${hi}:${lo} kind ${kind}: TypeScript ${a.toString(16)}, wasm ${b.toString(16)}`);
     this.outcomes.set(a, (this.outcomes.get(a) ?? 0) + 1);
     if (a === 0) this.sameResults(block, whole);
+  }
+
+  private addressAlone(k: number, hi: number, lo: number, kind: number): void {
+    const { block } = this.ts.machine.vcpus[k]!, a = this.ts.machine.vcpus[k]!.address(hi, lo, kind), b = this.engine.address(block, hi, lo, kind);
+    if (a !== b) throw new Error(`address of ${hi}:${lo} kind ${kind}: TypeScript ${a}, wasm ${b}`);
+    this.outcomes.set(Math.max(0, -a), (this.outcomes.get(Math.max(0, -a)) ?? 0) + 1);
   }
 
   private sameResults(block: number, whole: boolean): void {
