@@ -19,6 +19,7 @@ export type { AccessColumns } from './machine/columns.ts';
 export type { Explanation, Probe, Reference, Root } from './machine/explain.ts';
 export { Machine, type MapOptions } from './machine/machine.ts';
 export type { EngineChoice, ExtentOptions, Features, MachineOptions, Paging } from './machine/options.ts';
+export type { Pages } from './machine/pages.ts';
 export type { AccessQueue } from './machine/queue.ts';
 export type { Counters, Registers, Translation, Vcpu } from './machine/vcpu.ts';
 export type { Extent } from './memory/extents.ts';

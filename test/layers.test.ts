@@ -7,6 +7,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   arch: [],
   memory: ['layout', 'arch'],
   cache: ['layout', 'arch'],
+  frames: ['layout', 'arch', 'memory'],
   mmu: ['layout', 'arch', 'memory', 'cache'],
   cost: ['layout', 'arch', 'memory', 'cache'],
   accel: ['layout', 'arch', 'memory'],
@@ -14,10 +15,11 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   conformance: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine'],
   trace: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine'],
   report: ['trace'],
-  cli: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine', 'conformance', 'trace', 'report'],
+  sweep: ['cost', 'machine', 'trace'],
+  cli: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine', 'conformance', 'trace', 'report', 'sweep'],
 };
 /** Folders that must run in browsers. */
-const NO_NODE = ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'machine', 'accel'];
+const NO_NODE = ['layout', 'arch', 'memory', 'cache', 'frames', 'mmu', 'cost', 'machine', 'accel'];
 const MAX_LINES = 400;
 const MAX_FUNCTION = 60;
 const MAX_WALKER = 80;

@@ -31,6 +31,20 @@ export interface Accelerator {
   dropPcid(v: number, pcid: number): void;
   dropPcidAndGlobal(v: number, tagPcid: number): void;
   dropNonGlobal(v: number): void;
+
+  // Runs over the frame table: as the functions of frames/, with `v` as a byte offset.
+  validateEntries(v: number, table: number, from: number, to: number, owner: number, stop: number, adjust: number): number;
+  dropEntries(v: number, table: number, from: number, to: number, owner: number): number;
+  validateTable(v: number, table: number, owner: number, stop: number, adjust: number): number;
+  updateEntries(v: number, requests: number, count: number, owner: number, stop: number, adjust: number): number;
+  updateEntry(v: number, ptrHi: number, ptrLo: number, valHi: number, valLo: number, owner: number, stop: number, adjust: number): number;
+
+  // Whole pages: as the functions of memory/pages.ts.
+  backedPages(paHi: number, paLo: number, pages: number): number;
+  clearPages(paHi: number, paLo: number, pages: number): number;
+  copyPages(toHi: number, toLo: number, fromHi: number, fromLo: number, pages: number): number;
+  comparePages(aHi: number, aLo: number, bHi: number, bLo: number, pages: number): number;
+  hashPages(paHi: number, paLo: number, pages: number): bigint;
 }
 
 let compiled: WebAssembly.Module | undefined;

@@ -4,7 +4,7 @@ import { ConfigError } from '../errors.ts';
 import type { EngineChoice } from '../machine/options.ts';
 import { PAGING_FORMAT, replayPaging, type Difference } from '../conformance/paging.ts';
 import { findRecordings, readRecording, type Recording } from '../conformance/recording.ts';
-import { oneOf } from './options.ts';
+import { engineOf } from './options.ts';
 
 export const CONFORMANCE_HELP = `pagewalk conformance PATH...      files or folders of recordings (.jsonl, .jsonl.gz)
 
@@ -19,7 +19,7 @@ const REPLAYS: Readonly<Record<string, (recording: Recording, engine: EngineChoi
 /** @returns exit status: 0, or 1 if there is any difference */
 export function conformance(argv: readonly string[], print: (line: string) => void): number {
   const { values, positionals } = parseArgs({ args: [...argv], allowPositionals: true, options: { engine: { type: 'string', default: 'auto' } } });
-  const engine = oneOf<EngineChoice>(values.engine, '--engine', ['auto', 'wasm', 'ts']);
+  const engine = engineOf(values.engine);
   if (positionals.length === 0) throw new ConfigError('path', 'a folder or file of recordings', undefined);
   let differing = false;
   for (const file of positionals.flatMap(findRecordings)) {

@@ -75,6 +75,9 @@ export const MEMO_BYTES = 16;
 export const MEMO_ENTRY = 8; //      offset of the entry in a slot
 export const MEMO_SIZE_SHIFT = 28;
 
+// An entry that no table holds any more, 0 = none: a run over the frame table leaves it where putting its references is not the common case.
+export const VCPU_OWED = 408;
+
 // Counters: 64-bit, low word first. See counter.ts.
 export const VCPU_COUNTERS = 512;
 

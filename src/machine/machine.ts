@@ -14,6 +14,7 @@ import { check64, checkPhysical, hiWord, loWord } from './address.ts';
 import { AddressSpace, MODE_OF, type Attributes } from './address-space.ts';
 import { makeColumns, type AccessColumns } from './columns.ts';
 import { checkExtent, configure, type ExtentOptions, type MachineConfig, type MachineOptions, type Paging } from './options.ts';
+import { Pages } from './pages.ts';
 import { Vcpu } from './vcpu.ts';
 
 const FIRST_USABLE_FRAME = 1; // frame 0 is never handed out: a root of 0 is a common mistake
@@ -61,6 +62,8 @@ export class Machine {
    * `views.memory`: then it translates without leaving wasm.
    */
   readonly accelerator: Accelerator | undefined;
+  /** Whole pages of physical memory: clear, copy, compare, hash. */
+  readonly pages: Pages;
   private readonly config: MachineConfig;
   private readonly spaces = new Map<bigint, AddressSpace>();
   private nextExtentId = 0;
@@ -83,6 +86,7 @@ export class Machine {
     const layout = createState(config.plan);
     this.views = layout.views;
     this.accelerator = engineOf(config, this.views);
+    this.pages = new Pages(this.views, this.accelerator);
     let ram = 0;
     config.extents.forEach((e, k) => this.insert(e, e.kind === 'ram' ? layout.ramWords[ram++] : 0, `extents[${k}]`, FIRST_USABLE_FRAME));
     const names = config.cpu.caches.levels.map(c => c.name);

@@ -42,13 +42,10 @@ export class Views {
   busLo = 0;
   busHi = 0;
 
-  constructor(bytes: number, kind: BufferKind = 'auto') {
-    const initial = Math.ceil(bytes / WASM_PAGE_BYTES);
-    if (initial > MAX_WASM_PAGES) throw new ConfigError('memory', 'at most 4 GiB of backed memory and state', bytes);
-    const made = kind === 'plain' ? undefined : tryShared(initial);
-    if (!made && kind === 'shared') throw new ConfigError('buffer', 'an environment with shared memory', kind);
-    this.shared = made !== undefined;
-    this.memory = made ?? allocate(initial, false);
+  /** @param of - bytes of a new memory, or the memory of a machine, which may be another thread's @param kind - of a new memory */
+  constructor(of: number | WebAssembly.Memory, kind: BufferKind = 'auto') {
+    this.memory = typeof of === 'number' ? create(of, kind) : of;
+    this.shared = !(this.memory.buffer instanceof ArrayBuffer);
     this.look();
   }
 
@@ -88,6 +85,14 @@ export class Views {
     w[HDR_LOW_FRAMES >>> 2] = this.lowFrames;
     w[HDR_LOW_BYTES >>> 2] = this.lowWord << 2;
   }
+}
+
+function create(bytes: number, kind: BufferKind): WebAssembly.Memory {
+  const initial = Math.ceil(bytes / WASM_PAGE_BYTES);
+  if (initial > MAX_WASM_PAGES) throw new ConfigError('memory', 'at most 4 GiB of backed memory and state', bytes);
+  const made = kind === 'plain' ? undefined : tryShared(initial);
+  if (!made && kind === 'shared') throw new ConfigError('buffer', 'an environment with shared memory', kind);
+  return made ?? allocate(initial, false);
 }
 
 function tryShared(initial: number): WebAssembly.Memory | undefined {
