@@ -5,7 +5,7 @@ import { updateEntries } from '../../dist/frames/update.js';
 import { dropEntries, validateEntries } from '../../dist/frames/validate.js';
 import { FRAME_OWNER, FRAME_REFS, FRAME_STRIDE, FRAME_TYPE, PGC_ALLOCATED } from '../../dist/layout/frame.js';
 import { HDR_FRAME_TABLE } from '../../dist/layout/header.js';
-import { VCPU_OWED } from '../../dist/layout/vcpu.js';
+import { VCPU_OUT_LO, VCPU_OWED } from '../../dist/layout/vcpu.js';
 import { Views } from '../../dist/memory/views.js';
 import { dropEverything } from '../../dist/mmu/invalidate.js';
 import { translate } from '../../dist/mmu/translate.js';
@@ -78,6 +78,24 @@ const jobs = {
       }
     }
     return { lost: lost.slice(0, 5), count: lost.length };
+  },
+
+  /** Worker 1 changes an entry as a whole, between two pages that differ in both words; worker 0 walks, and meets one of the two. */
+  whole() {
+    const values = [0x5067n, 0x1_0000_6067n], seen = [0, 0], wrong = [];
+    if (index === 1) {
+      for (let k = 0; Atomics.load(meeting, 2) === 0; k++) Atomics.store(s.q, table >>> 3, values[k & 1]);
+      return {};
+    }
+    for (let step = 0; step < steps; step++) {
+      forget();
+      const fault = access(0, 4), lo = w[v + (VCPU_OUT_LO >>> 2)] | 0x67, hi = w[v + (VCPU_OUT_LO >>> 2) + 1];
+      const which = fault === 0 ? values.indexOf(BigInt(hi) << 32n | BigInt(lo)) : -1;
+      if (which < 0) wrong.push(`${fault}: ${hi.toString(16)}:${lo.toString(16)}`);
+      else seen[which]++;
+    }
+    Atomics.store(meeting, 2, 1);
+    return { both: seen.every(n => n > 0), wrong: wrong.slice(0, 5), count: wrong.length };
   },
 
   /** Own tables are validated and given up, a common one is updated, on the same few frames. */

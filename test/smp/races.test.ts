@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { layFrameTable } from '../../src/frames/table.ts';
 import { FRAME_OWNER, FRAME_REFS, FRAME_STRIDE, FRAME_TYPE, PGC_ALLOCATED, PGT_COUNT, PGT_L1_TABLE, PGT_LOCKED, PGT_VALIDATED } from '../../src/layout/frame.ts';
 import { Machine } from '../../src/machine/machine.ts';
-import { readEntry } from '../../src/memory/entry.ts';
+import { readEntry, writeEntry } from '../../src/memory/entry.ts';
 import { wordOf } from '../../src/memory/extents.ts';
 
 const PAIRS = [['TypeScript', 'TypeScript'], ['wasm', 'wasm'], ['TypeScript', 'wasm']] as const;
@@ -45,6 +45,16 @@ describe.each(PAIRS)('%s and %s', (...engines) => {
     const [leaf] = machine.vcpus[0]!.explain(0n, 4).references.slice(-1);
     const results = await race(machine, engines, 'marks', 1000, offset(machine, Number(leaf!.paddr)));
     expect(results).toEqual([{ lost: [], count: 0 }, { lost: [], count: 0 }]);
+  });
+
+  it('meet an entry as a whole', async () => {
+    const machine = Machine.create({ memory: '64K', vcpus: 2, mode: 'functional' });
+    machine.map(0n, { user: true, write: true });
+    for (const cpu of machine.vcpus) cpu.writeCr3(machine.vcpus[0]!.registers.cr3);
+    const [leaf] = machine.vcpus[0]!.explain(0n, 4).references.slice(-1);
+    writeEntry(machine.views, Number(leaf!.paddr), 0x5067n);
+    const [walker] = await race(machine, engines, 'whole', 200_000, offset(machine, Number(leaf!.paddr)));
+    expect(walker).toEqual({ both: expect.any(Boolean), wrong: [], count: 0 });
   });
 
   it('count every reference of tables and updates on the same frames', async () => {
