@@ -11,13 +11,14 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   cost: ['layout', 'arch', 'memory', 'cache'],
   accel: ['layout', 'arch', 'memory'],
   machine: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost'],
-  conformance: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'machine'],
+  xen: ['layout', 'arch', 'memory', 'mmu', 'machine'],
+  conformance: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'machine', 'xen'],
   trace: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'machine'],
   report: ['trace'],
-  cli: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'machine', 'conformance', 'trace', 'report'],
+  cli: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'machine', 'xen', 'conformance', 'trace', 'report'],
 };
 /** Folders that must run in browsers. */
-const NO_NODE = ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'machine', 'accel'];
+const NO_NODE = ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'machine', 'accel', 'xen'];
 const MAX_LINES = 400;
 const MAX_FUNCTION = 60;
 const MAX_WALKER = 80;

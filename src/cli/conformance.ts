@@ -1,30 +1,58 @@
 /** `pagewalk conformance PATH...`: replays recorded behaviour and prints one line a file. */
 import { parseArgs } from 'node:util';
 import { ConfigError } from '../errors.ts';
-import { PAGING_FORMAT, replayPaging, type Difference } from '../conformance/paging.ts';
+import { PAGING_FORMAT, replayPaging } from '../conformance/paging.ts';
 import { findRecordings, readRecording, type Recording } from '../conformance/recording.ts';
+import { XEN_FORMAT, replayXen, type XenReplayOptions } from '../conformance/xen.ts';
 
-export const CONFORMANCE_HELP = `pagewalk conformance PATH...      files or folders of recordings (.jsonl, .jsonl.gz)
+export const CONFORMANCE_HELP = `pagewalk conformance PATH... [--stop] [--audit N]
 
-Prints NAME: N cases, D differences for each file; exit status 1 if there is any difference.`;
+Replays recordings (.jsonl, .jsonl.gz), files or all of a folder, and prints NAME: N cases (or operations), D differences for each file;
+exit status 1 if there is any difference.
 
-const SHOWN = 5;
+  --stop      stop at the first difference
+  --audit N   of Xen's transcripts: recount all references after every N operations`;
 
-const REPLAYS: Readonly<Record<string, (recording: Recording) => Difference[]>> = { [PAGING_FORMAT]: replayPaging };
+const SHOWN_CASES = 5;
+
+/** What a replay of any format came to: lines to print, lines of the file that differ. */
+interface Result {
+  readonly unit: string;
+  readonly lines: ReadonlySet<number>;
+  readonly shown: readonly string[];
+}
+
+const REPLAYS: Readonly<Record<string, (recording: Recording, options: XenReplayOptions) => Result>> = {
+  [PAGING_FORMAT]: recording => {
+    const differences = replayPaging(recording);
+    const shown = differences.slice(0, SHOWN_CASES).map(d => `  ${recording.file}: line ${d.line}\n    expected ${d.expected}\n    got      ${d.got}`);
+    return { unit: 'cases', lines: new Set(differences.map(d => d.line)), shown };
+  },
+  [XEN_FORMAT]: (recording, options) => {
+    const differences = replayXen(recording, options);
+    const shown = differences.map(d => `  ${recording.file}: line ${d.line}: ${d.operation}\n    expected ${d.expected}\n    got      ${d.got}`);
+    return { unit: 'operations', lines: new Set(differences.map(d => d.line)), shown };
+  },
+};
 
 /** @returns exit status: 0, or 1 if there is any difference */
 export function conformance(argv: readonly string[], print: (line: string) => void): number {
-  const { positionals } = parseArgs({ args: [...argv], allowPositionals: true, options: {} });
+  const { positionals, values } = parseArgs({
+    args: [...argv], allowPositionals: true, options: { stop: { type: 'boolean', default: false }, audit: { type: 'string', default: '0' } },
+  });
   if (positionals.length === 0) throw new ConfigError('path', 'a folder or file of recordings', undefined);
+  const audit = Number(values.audit);
+  if (!Number.isInteger(audit) || audit < 0) throw new ConfigError('--audit', 'a number of operations', values.audit);
   let differing = false;
   for (const file of positionals.flatMap(findRecordings)) {
     const recording = readRecording(file);
     const replay = Object.hasOwn(REPLAYS, recording.format) ? REPLAYS[recording.format] : undefined;
     if (!replay) throw new ConfigError(`${file}: format`, `one of ${Object.keys(REPLAYS).join(', ')}`, recording.format);
-    const differences = replay(recording);
-    print(`${recording.name}: ${recording.rows.length} cases, ${new Set(differences.map(d => d.line)).size} differences`);
-    for (const d of differences.slice(0, SHOWN)) print(`  ${file}: line ${d.line}\n    expected ${d.expected}\n    got      ${d.got}`);
-    differing ||= differences.length > 0;
+    const { unit, lines, shown } = replay(recording, { stop: values.stop, audit });
+    print(`${recording.name}: ${recording.rows.length} ${unit}, ${lines.size} differences`);
+    for (const text of shown) print(text);
+    differing ||= lines.size > 0;
+    if (values.stop && differing) break;
   }
   return differing ? 1 : 0;
 }

@@ -26,4 +26,6 @@ export const HDR_HOST = 156; //        1 = a host that scatters 4K frames, see c
 export const HDR_HOST_CYCLES = 160; // its fixed cost per host entry of a walk
 export const HDR_LOW_FRAMES = 164; // frames from address 0 up that have bytes, 0 if frame 0 has none; and the byte offset of frame 0:
 export const HDR_LOW_BYTES = 168;
+export const HDR_FRAME_TABLE = 172; // byte offset of the frame table, 0 = none; see frame.ts
+export const HDR_FRAME_LIMIT = 176; // frames it has rows for
 export const HDR_BYTES = 4096;
