@@ -32,12 +32,6 @@ export interface Behaviour {
 /** Entries that the hypervisor puts into every root table: `[slot, low word, high word]`. */
 export type XenSlot = readonly [slot: number, lo: number, hi: number];
 
-/** A call that has to be made again to be completed. */
-export interface Continuation {
-  pending: boolean;
-  readonly nr: number;
-}
-
 export class Host {
   readonly machine: Machine;
   readonly s: Views;
@@ -121,5 +115,28 @@ export class Host {
   /** Has the call in progress to be preempted? Source: hypercall_preempt_check(). */
   preemptCheck(): boolean {
     return --this.budget < 0;
+  }
+
+  /** Do something that must not be preempted. */
+  unpreempted(what: () => void): void {
+    const { budget } = this;
+    this.budget = Infinity;
+    what();
+    this.budget = budget;
+  }
+
+  /** Invalidate everything that the vCPUs of a domain have cached. */
+  flushAll(domid: number): void {
+    for (const guest of this.domains.get(domid)?.vcpus ?? []) guest.cpu?.flush();
+  }
+
+  /** Ask for the call in progress to be made again, with up to four other arguments. @param at - word index of its arguments @returns its number */
+  continueCall(nr: number, at: number, ...args: (readonly [lo: number, hi: number])[]): number {
+    args.forEach(([lo, hi], k) => {
+      this.s.w[at + k * 2] = lo;
+      this.s.w[at + k * 2 + 1] = hi;
+    });
+    this.preempted = true;
+    return nr;
   }
 }

@@ -12,7 +12,7 @@ import { Frames } from './frames.ts';
 import { Host, type Behaviour, type FrameSource, type XenSlot } from './host.ts';
 import { M2p, OwnPool, type OwnFrames } from './m2p.ts';
 import { DOMID_IO } from './numbers.ts';
-import { guestRead, guestWrite } from './page-fault.ts';
+import { faultAddress, guestRead, guestWrite } from './page-fault.ts';
 import { loadRoot, startRoot } from './root.ts';
 
 /** What `Hypervisor.create()` takes besides the machine. */
@@ -150,11 +150,11 @@ export class Hypervisor {
    * @returns rax, signed: a result, or -XEN_E*
    */
   hypercall(cpu: Vcpu, nr: number, ...args: bigint[]): bigint {
-    const w = this.host.s.w, v = cpu.block >>> 2;
+    const w = this.host.s.w, v = cpu.block >>> 2, bits = this.guestOf(cpu).domain.is32 ? 32 : 64;
     w[v + (VCPU_CALL >>> 2)] = nr;
     w[v + (VCPU_CALL >>> 2) + 1] = 0;
     for (let k = 0; k < 5; k++) {
-      const value = BigInt.asUintN(64, args[k] ?? 0n);
+      const value = BigInt.asUintN(bits, args[k] ?? 0n);
       w[v + (VCPU_CALL_ARGS >>> 2) + k * 2] = loWord(value);
       w[v + (VCPU_CALL_ARGS >>> 2) + k * 2 + 1] = hiWord(value);
     }
@@ -184,12 +184,12 @@ export class Hypervisor {
 
   /** The guest kernel loads bytes. @returns as `write()`, `out` filled if FAULT_NONE */
   read(cpu: Vcpu, va: bigint, out: Uint8Array): number {
-    return guestRead(this.host, this.enter(cpu), va, out);
+    return guestRead(this.enter(cpu), va, out);
   }
 
   /** CR2 as the guest sees it. */
   cr2(cpu: Vcpu): bigint {
-    return cpu.registers.cr2;
+    return faultAddress(this.host, this.guestOf(cpu));
   }
 
   /** What does not hold of the numbered invariants, in prose; empty: all is well. */
