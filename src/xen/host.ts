@@ -32,6 +32,18 @@ export interface Behaviour {
 /** Entries that the hypervisor puts into every root table: `[slot, low word, high word]`. */
 export type XenSlot = readonly [slot: number, lo: number, hi: number];
 
+/** References that nothing holds any more. */
+export interface Lost {
+  /** Which behaviour of the real Xen lost them. */
+  readonly by: 'leakPartialTables' | 'shared compat table';
+  readonly mfn: number;
+  readonly refs: number;
+  readonly types: number;
+}
+
+/** Tells which references something outside the page tables holds. */
+export type Holder = (hold: (mfn: number, refs: number, types: number) => void) => void;
+
 export class Host {
   readonly machine: Machine;
   readonly s: Views;
@@ -51,6 +63,12 @@ export class Host {
   inMulticall = false;
   /** Entries that the call in progress may still look at before it is preempted; Infinity: never preempted. */
   budget = Infinity;
+  /** References that the real Xen loses too. */
+  readonly lost: Lost[] = [];
+  /** Who else holds references, for the audit. */
+  readonly holders: Holder[] = [];
+  /** Was a frame of another domain granted to this one? For the audit. */
+  isGranted: (mfn: number, domain: Domain) => boolean = () => false;
   /** What was just copied from the guest, and what is about to be copied there. */
   readonly buffer = new Int32Array(1024);
   readonly bytes = new Uint8Array(this.buffer.buffer);

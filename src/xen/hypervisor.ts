@@ -6,6 +6,7 @@ import { VCPU_CALL, VCPU_CALL_ARGS } from '../layout/vcpu.ts';
 import { hiWord, loWord } from '../machine/address.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Vcpu } from '../machine/vcpu.ts';
+import { audit } from './audit.ts';
 import { call } from './calls.ts';
 import { Domain, GuestVcpu, NO_FRAME } from './domain.ts';
 import { Frames } from './frames.ts';
@@ -194,7 +195,7 @@ export class Hypervisor {
 
   /** What does not hold of the numbered invariants, in prose; empty: all is well. */
   audit(): string[] {
-    return [];
+    return audit(this.host);
   }
 
   private enter(cpu: Vcpu): GuestVcpu {

@@ -59,7 +59,9 @@ export function promoteTable(h: Host, mfn: number, level: number, type: number):
 function getCompatLast(h: Host, lo: number, hi: number, owner: Domain, held: boolean): number {
   if ((lo & PTE_P) === 0 || disallowed(owner, 3, lo, hi)) return -XEN_EINVAL;
   const mfn = frameOf(lo, hi), rc = getTable(h, mfn, tableType(2) | PGT_PAE_XEN_L2, owner, held, true);
-  return rc === 0 && h.frames.typeCount(mfn) !== 1 ? -XEN_EINVAL : rc;
+  if (rc !== 0 || h.frames.typeCount(mfn) === 1) return rc;
+  h.lost.push({ by: 'shared compat table', mfn, refs: 1, types: 1 }); // Xen does not put them: the entry counts as not validated
+  return -XEN_EINVAL;
 }
 
 /** Validation ends at entry `i`: preempted, or failed with entries before it that have to be put later. */
@@ -78,11 +80,16 @@ function stop(h: Host, mfn: number, level: number, i: number, held: boolean, rc:
   if (i > 0) {
     const failed = frameOf(w[at + i * 2], w[at + i * 2 + 1]);
     const handed = current.oldTable === failed && current.oldTable !== NO_FRAME;
-    // A table deferred by a level further down is forgotten here, with its references: the release build's leak.
-    if (current.oldTable !== NO_FRAME && !handed && !h.behaviour.leakPartialTables) h.unpreempted(() => putOldTable(h));
+    if (current.oldTable !== NO_FRAME && !handed) forget(h);
     frames.setValidated(mfn, i, held || handed);
     deferPut(h, mfn, NO_FRAME, true);
   }
   if (level === 3 && h.ownerOf(mfn)!.is32) for (let k = 0; k < i; k++) w[at + k * 2] = givenLo(w[at + k * 2]);
   return rc;
+}
+
+/** A table deferred two levels further down is about to be overwritten: the release build's leak. */
+function forget(h: Host): void {
+  if (h.behaviour.leakPartialTables) h.lost.push({ by: 'leakPartialTables', mfn: h.current.oldTable, refs: 1, types: 0 });
+  else h.unpreempted(() => putOldTable(h));
 }
