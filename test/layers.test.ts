@@ -7,18 +7,20 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   arch: [],
   memory: ['layout', 'arch'],
   cache: ['layout', 'arch'],
+  frames: ['layout', 'arch', 'memory'],
   mmu: ['layout', 'arch', 'memory', 'cache'],
   cost: ['layout', 'arch', 'memory', 'cache'],
   accel: ['layout', 'arch', 'memory'],
-  machine: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost'],
-  xen: ['layout', 'arch', 'memory', 'mmu', 'machine'],
-  conformance: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'machine', 'xen'],
-  trace: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'machine'],
+  machine: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel'],
+  xen: ['layout', 'arch', 'memory', 'frames', 'mmu', 'accel', 'machine'],
+  conformance: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine', 'xen'],
+  trace: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine'],
   report: ['trace'],
-  cli: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'machine', 'xen', 'conformance', 'trace', 'report'],
+  sweep: ['cost', 'machine', 'trace'],
+  cli: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine', 'xen', 'conformance', 'trace', 'report', 'sweep'],
 };
 /** Folders that must run in browsers. */
-const NO_NODE = ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'machine', 'accel', 'xen'];
+const NO_NODE = ['layout', 'arch', 'memory', 'cache', 'frames', 'mmu', 'cost', 'machine', 'accel', 'xen'];
 const MAX_LINES = 400;
 const MAX_FUNCTION = 60;
 const MAX_WALKER = 80;
@@ -27,7 +29,7 @@ const VAGUE = /^(utils?|helpers?|common|types?|misc)\.ts$/;
 const under = (folder: string) => readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(f => f.endsWith('.ts')).map(f => `${folder}/${f}`);
 const optional = (folder: string) => (readdirSync('.').includes(folder) ? under(folder) : []);
 const sources = under('src');
-const all = [...sources, ...optional('wasm'), ...under('test'), ...optional('fuzz')];
+const all = [...sources, ...optional('wasm'), ...optional('bench'), ...under('test'), ...optional('fuzz')];
 const read = (file: string) => readFileSync(file, 'utf8');
 
 /** What a file says that some rule forbids. */

@@ -1,6 +1,6 @@
 // Many accesses a call: the loop over a batch of a trace. See src/machine/batch.ts. The columns are in machine memory, too.
 import { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE, FAULT_NONE } from "./fault";
-import { VCPU_OUT_LO } from "../src/layout/vcpu";
+import { VCPU_OUT_FAULT, VCPU_OUT_LO } from "../src/layout/vcpu";
 import { rightsRow } from "./rights";
 import { runSwift, swift } from "./swift-batch";
 import { access, accessAnew } from "./translate";
@@ -24,9 +24,16 @@ const ACCESS_OF_KIND: i32 = ACCESS_READ | (ACCESS_WRITE << 8) | (ACCESS_FETCH <<
 export function runBatch(v: i32, va: i32, kind: i32, size: i32, pa: i32, from: i32, to: i32, extra: i32): i32 {
   if (swift(v, extra)) return runSwift(v, va, kind, size, pa, from, to, extra, rightsRow(v, extra));
   for (let i = from; i < to; i++) {
-    if (one(v, load<u64>(va + (i << 3)), load<u8>(kind + i), load<u16>(size + (i << 1)), pa == 0 ? 0 : pa + (i << 3), extra) != FAULT_NONE) return i;
+    const fault = one(v, load<u64>(va + (i << 3)), load<u8>(kind + i), load<u16>(size + (i << 1)), pa == 0 ? 0 : pa + (i << 3), extra);
+    if (fault != FAULT_NONE) return stopped(v, i, fault);
   }
   return to;
+}
+
+/** Leave the fault that ended a batch. @returns `i` */
+@inline export function stopped(v: i32, i: i32, fault: i32): i32 {
+  store<i32>(v, fault, VCPU_OUT_FAULT);
+  return i;
 }
 
 /** One access with all its pages; a modify loads, then stores. */

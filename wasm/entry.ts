@@ -16,3 +16,9 @@ export function casEntry32(at: i32, old: u32, value: u32): bool {
   store<u32>(at, value);
   return true;
 }
+
+/** Store a whole 8-byte entry, whatever was there. Never torn for other vCPUs. */
+export function storeEntry(at: i32, value: u64): void {
+  if (load<i32>(0, HDR_ATOMIC)) atomic.store<u64>(at, value);
+  else store<u64>(at, value);
+}

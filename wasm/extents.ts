@@ -36,6 +36,13 @@ function bytesElsewhere(pa: u64): i32 {
   return (load<i32>(row, EXT_WORD) << 2) + (<i32>((pa >> 12) - load<u64>(row, EXT_BASE_LO)) << 12) + (<i32>pa & 0xfff);
 }
 
+/** Frames with bytes, one after the other in machine memory too, from frame `frame` on; 0 if it has none. */
+export function backedRun(frame: u64): i32 {
+  const row = rowOf(frame);
+  if (row == 0 || load<i32>(row, EXT_KIND) != EXTK_BACKED) return 0;
+  return <i32>(load<u64>(row, EXT_BASE_LO) + load<u64>(row, EXT_FRAMES) - frame);
+}
+
 export function nodeOf(pa: u64): i32 {
   const row = rowOf(pa >> 12);
   return row == 0 ? 0 : load<i32>(row, EXT_NODE);

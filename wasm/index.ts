@@ -4,8 +4,11 @@ import { LAYOUT_VERSION } from "../src/layout/header";
 import { drop, find, joined, locate, place, setOf, touch, victim } from "./array";
 
 export { runBatch } from "./batch";
+export { dropEntries, validateEntries, validateTable } from "./frames";
 export { dropEverything, dropNonGlobal, dropPcid, dropPcidAndGlobal, invlpg, invpcid } from "./invalidate";
-export { access, translate } from "./translate";
+export { backedPages, clearPages, comparePages, copyPages, hashPages } from "./pages";
+export { access, accessAnew, translate } from "./translate";
+export { updateEntries, updateEntry } from "./update";
 
 /** Whoever attaches compares this with the header's version. */
 export function layoutVersion(): i32 {

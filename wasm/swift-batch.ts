@@ -4,7 +4,7 @@ import { CNT_HITS } from "../src/layout/counter";
 import { HDR_DATA } from "../src/layout/header";
 import { MODE_4LEVEL, VCPU_MODE, VCPU_TIMED } from "../src/layout/vcpu";
 import { Ahead, readAhead } from "./ahead";
-import { accessOf, FETCH, one } from "./batch";
+import { accessOf, FETCH, one, stopped } from "./batch";
 import { count } from "./counters";
 import { memoAddress, memoEntry, memoMatches, memoSlot } from "./memo";
 import { FAULTED, searchAnew } from "./plain";
@@ -26,9 +26,12 @@ export function runSwift(v: i32, va: i32, kind: i32, size: i32, pa: i32, from: i
     } else if (plain) {
       if (Ahead.table != 0) readAhead(load<u64>(va + (min(i + 1, to - 1) << 3)));
       const got = searchAnew(v, x, what | extra);
-      if (got >= FAULTED) return i;
+      if (got >= FAULTED) return stopped(v, i, <i32>got);
       if (pa != 0) store<u64>(pa + (i << 3), got);
-    } else if (one(v, x, k, bytes, pa == 0 ? 0 : pa + (i << 3), extra) != FAULT_NONE) return i;
+    } else {
+      const fault = one(v, x, k, bytes, pa == 0 ? 0 : pa + (i << 3), extra);
+      if (fault != FAULT_NONE) return stopped(v, i, fault);
+    }
   }
   return to;
 }

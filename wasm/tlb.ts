@@ -52,6 +52,12 @@ export const REFUSED_ENTRY: u64 = 1;
 export const DATA_BITS: u64 = 0x00ff_ffff_ffff_ffff;
 const SIZE_AT: u64 = 60;
 const GLOBAL_AT: u64 = 62;
+const BEHIND_AT: u64 = 63;
+
+/** Is an entry found behind a smaller one that does not permit the access, but may permit another? */
+@inline export function behindOther(found: u64): bool {
+  return found >> BEHIND_AT != 0;
+}
 
 /** Size code in an answer of look(). */
 @inline export function sizeIn(found: u64): i32 {
@@ -91,7 +97,7 @@ function lookLarger(list: i32, va: u64, pcid: u64, row: i32, found: u64): u64 {
     const a = load<i32>(list + (size << 2));
     if (a == 0 || load<i32>(a + (size << 2), ARR_LIVE) == 0) continue;
     const tag = pageTag(va, size), answer = load<i32>(a, ARR_HINTS) ? byHint(a, tag | pcid, tag | GLOBAL, row) : bySet(a, tag | pcid, tag | GLOBAL, row);
-    if (answer > REFUSED_ENTRY) return answer | (<u64>size << SIZE_AT);
+    if (answer > REFUSED_ENTRY) return answer | (<u64>size << SIZE_AT) | (found << BEHIND_AT);
     found |= answer;
   }
   return found;

@@ -16,7 +16,7 @@ import { pscFill, pscStart } from "./psc";
 import { memoAddress, memoClear, memoEntry, memoMatches, memoPut, memoSize, memoSlot } from "./memo";
 import { FAULTED, fillFirst, fillSecond, ownOf, searchAnew, SINGLE } from "./plain";
 import { permits, rightsRow } from "./rights";
-import { addressOf, DATA_BITS, fillLevel, fragmentLo, globalIn, look, NO_ENTRY, NUMBER, probeList, REFUSED_ENTRY, serviceOf, sizeIn } from "./tlb";
+import { addressOf, behindOther, DATA_BITS, fillLevel, fragmentLo, globalIn, look, NO_ENTRY, NUMBER, probeList, REFUSED_ENTRY, serviceOf, sizeIn } from "./tlb";
 import { findLeafLong } from "./walk-long";
 import { checkLeaf, findLeaf, markEntries, pageFault, walkRoot } from "./walk";
 
@@ -72,7 +72,8 @@ function searched(v: i32, service: i32, va: u64, access: i32, row: i32): i32 {
     return beyondFirst(v, service, va, access, row, found != NO_ENTRY);
   }
   const size = sizeIn(found), pa = addressOf(found & DATA_BITS, va, size);
-  memoPut(v, slot, va, size, found & DATA_BITS, pa);
+  if (behindOther(found)) memoClear(v, slot);
+  else memoPut(v, slot, va, size, found & DATA_BITS, pa);
   store<u64>(v, pa, VCPU_OUT_LO);
   store<i32>(v, size, VCPU_OUT_SIZE);
   store<i32>(v, 1, VCPU_OUT_HIT);

@@ -15,11 +15,13 @@ export interface Accelerator {
   translate(v: number, vaHi: number, vaLo: number, access: number): number;
   /** Translate, and price the access in timed mode, like `Vcpu.access()`. */
   access(v: number, vaHi: number, vaLo: number, kind: number): number;
+  /** Like `access()`, which it is when no memo answers the access (src/mmu/repeat.ts): then it takes a look less. */
+  accessAnew(v: number, vaHi: number, vaLo: number, kind: number): number;
   /**
    * Make accesses `from` up to but not including `to` of columns in machine memory, see `layColumns()`.
    *
    * @param va - byte offset of the addresses; `kind`, `size` likewise @param pa - of the results, 0 = not wanted @param extra - ACCESS_* bits added to each
-   * @returns `to`, or the index of the first access that faulted
+   * @returns `to`, or the index of the first access that faulted, with the fault in VCPU_OUT_FAULT
    */
   runBatch(v: number, va: number, kind: number, size: number, pa: number, from: number, to: number, extra: number): number;
   invlpg(v: number, vaHi: number, vaLo: number): void;
@@ -29,6 +31,20 @@ export interface Accelerator {
   dropPcid(v: number, pcid: number): void;
   dropPcidAndGlobal(v: number, tagPcid: number): void;
   dropNonGlobal(v: number): void;
+
+  // Runs over the frame table: as the functions of frames/, with `v` as a byte offset.
+  validateEntries(v: number, table: number, from: number, to: number, owner: number, stop: number, adjust: number): number;
+  dropEntries(v: number, table: number, from: number, to: number, owner: number): number;
+  validateTable(v: number, table: number, owner: number, stop: number, adjust: number): number;
+  updateEntries(v: number, requests: number, count: number, owner: number, stop: number, adjust: number): number;
+  updateEntry(v: number, ptrHi: number, ptrLo: number, valHi: number, valLo: number, owner: number, stop: number, adjust: number): number;
+
+  // Whole pages: as the functions of memory/pages.ts.
+  backedPages(paHi: number, paLo: number, pages: number): number;
+  clearPages(paHi: number, paLo: number, pages: number): number;
+  copyPages(toHi: number, toLo: number, fromHi: number, fromLo: number, pages: number): number;
+  comparePages(aHi: number, aLo: number, bHi: number, bLo: number, pages: number): number;
+  hashPages(paHi: number, paLo: number, pages: number): bigint;
 }
 
 let compiled: WebAssembly.Module | undefined;
@@ -50,7 +66,7 @@ function packaged(): WebAssembly.Module | undefined {
  * Entries in a device's hole are read and written through the handlers of `views`; everything else stays inside wasm.
  *
  * @param module - compiled wasm/pagewalk.wasm, for hosts without files (browsers)
- * @returns undefined where the memory is not shared, the module is missing, or it was made for another layout
+ * @returns undefined where the memory is not shared, or the module is missing, another one, or made for another layout
  */
 export function attach(views: Views, module: WebAssembly.Module | undefined = packaged()): Accelerator | undefined {
   if (!views.shared || module === undefined) return undefined;
@@ -59,9 +75,13 @@ export function attach(views: Views, module: WebAssembly.Module | undefined = pa
     return (BigInt(views.busHi) << 32n) | BigInt(views.busLo >>> 0);
   };
   const busWrite = (hi: number, lo: number, value: number): void => writeBus(views, hi, lo, 4, BigInt(value >>> 0));
-  const { exports } = new WebAssembly.Instance(module, { env: { memory: views.memory, busRead, busWrite } });
-  const engine = exports as unknown as Accelerator;
-  return engine.layoutVersion() === views.w[HDR_VERSION >>> 2] ? engine : undefined;
+  let engine: Partial<Accelerator>;
+  try {
+    engine = new WebAssembly.Instance(module, { env: { memory: views.memory, busRead, busWrite } }).exports as unknown as Accelerator;
+  } catch {
+    return undefined; // it imports something else
+  }
+  return engine.layoutVersion?.() === views.w[HDR_VERSION >>> 2] ? engine as Accelerator : undefined;
 }
 
 /** Columns of a batch in machine memory, as typed arrays and as byte offsets for `Accelerator.runBatch()`. */

@@ -62,12 +62,29 @@ export function locate(w: Int32Array, a: number, lo: number, hi: number, altHi: 
 export function touch(w: Int32Array, a: number, i: number): void {
   const policy = w[a + (ARR_POLICY >>> 2)];
   if (policy === ARRP_LRU) {
-    const stamp = (w[a + (ARR_REPL >>> 2)] >>> 2) + i, clock = w[a + (ARR_CLOCK >>> 2)];
-    if (w[stamp] === clock && clock !== 0) return;
-    if (clock === LRU_CLOCK_LIMIT) renumber(w, a);
-    w[stamp] = ++w[a + (ARR_CLOCK >>> 2)];
+    touchStamp(w, a, (w[a + (ARR_REPL >>> 2)] >>> 2) + i);
   } else if (policy === ARRP_TREE_PLRU) touchTree(w, a, i);
   else if (policy === ARRP_NRU) touchReferenced(w, a, i);
+}
+
+/** touch() for LRU. @param at - word index of the entry's stamp */
+export function touchStamp(w: Int32Array, a: number, at: number): void {
+  const clock = w[a + (ARR_CLOCK >>> 2)];
+  if (w[at] !== clock || clock === 0) stamp(w, a, at);
+}
+
+/** Stamp an entry that is not the one touched last. */
+export function stamp(w: Int32Array, a: number, at: number): void {
+  if (w[a + (ARR_CLOCK >>> 2)] === LRU_CLOCK_LIMIT) renumber(w, a);
+  const now = w[a + (ARR_CLOCK >>> 2)] + 1;
+  w[a + (ARR_CLOCK >>> 2)] = now;
+  w[at] = now;
+}
+
+/** First empty way of a row of tags, -1 if none. */
+export function emptyWay(w: Int32Array, tags: number, ways: number): number {
+  for (let k = 0; k < ways; k++) if (w[tags + k * 2 + 1] === 0) return k;
+  return -1;
 }
 
 /** Entry of `set` to be replaced next: an empty one if there is one, the lowest of them first. */
@@ -76,10 +93,10 @@ export function victim(w: Int32Array, a: number, set: number): number {
   const first = set * ways;
   if (policy === ARRP_LRU) return oldest(w, a, first, ways);
   if (!full(w, a)) {
-    const tags = (w[a + (ARR_TAGS >>> 2)] >>> 2) + first * 2;
-    for (let k = 0; k < ways; k++) if (w[tags + k * 2 + 1] === 0) return first + k;
+    const k = emptyWay(w, (w[a + (ARR_TAGS >>> 2)] >>> 2) + first * 2, ways);
+    if (k >= 0) return first + k;
   }
-  if (policy === ARRP_TREE_PLRU) return first + treeVictim(w, a, set, ways);
+  if (policy === ARRP_TREE_PLRU) return first + treeVictim(w, (w[a + (ARR_REPL >>> 2)] >>> 2) + set * w[a + (ARR_REPL_WORDS >>> 2)], ways);
   if (policy === ARRP_NRU) return first + unreferenced(w, a, set, ways);
   return first + (xorshift(w, a) >>> 0) % ways;
 }
@@ -171,8 +188,8 @@ function touchTree(w: Int32Array, a: number, i: number): void {
   }
 }
 
-function treeVictim(w: Int32Array, a: number, set: number, ways: number): number {
-  const bits = (w[a + (ARR_REPL >>> 2)] >>> 2) + set * w[a + (ARR_REPL_WORDS >>> 2)];
+/** @param bits - word index of the tree of the set */
+export function treeVictim(w: Int32Array, bits: number, ways: number): number {
   const n = leaves(ways);
   let node = 1;
   for (let below = n >>> 1; node < n; below >>>= 1) {

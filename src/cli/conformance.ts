@@ -4,14 +4,16 @@ import { ConfigError } from '../errors.ts';
 import { PAGING_FORMAT, replayPaging } from '../conformance/paging.ts';
 import { findRecordings, readRecording, type Recording } from '../conformance/recording.ts';
 import { XEN_FORMAT, replayXen, type XenReplayOptions } from '../conformance/xen.ts';
+import { engineOf } from './options.ts';
 
-export const CONFORMANCE_HELP = `pagewalk conformance PATH... [--stop] [--audit N]
+export const CONFORMANCE_HELP = `pagewalk conformance PATH... [--engine NAME] [--stop] [--audit N]
 
 Replays recordings (.jsonl, .jsonl.gz), files or all of a folder, and prints NAME: N cases (or operations), D differences for each file;
 exit status 1 if there is any difference.
 
-  --stop      stop at the first difference
-  --audit N   of Xen's transcripts: recount all references after every N operations`;
+  --engine NAME  auto, wasm, ts                                                     [auto]
+  --stop         stop at the first difference
+  --audit N      of Xen's transcripts: recount all references after every N operations`;
 
 const SHOWN_CASES = 5;
 
@@ -23,8 +25,8 @@ interface Result {
 }
 
 const REPLAYS: Readonly<Record<string, (recording: Recording, options: XenReplayOptions) => Result>> = {
-  [PAGING_FORMAT]: recording => {
-    const differences = replayPaging(recording);
+  [PAGING_FORMAT]: (recording, { engine }) => {
+    const differences = replayPaging(recording, engine);
     const shown = differences.slice(0, SHOWN_CASES).map(d => `  ${recording.file}: line ${d.line}\n    expected ${d.expected}\n    got      ${d.got}`);
     return { unit: 'cases', lines: new Set(differences.map(d => d.line)), shown };
   },
@@ -38,8 +40,10 @@ const REPLAYS: Readonly<Record<string, (recording: Recording, options: XenReplay
 /** @returns exit status: 0, or 1 if there is any difference */
 export function conformance(argv: readonly string[], print: (line: string) => void): number {
   const { positionals, values } = parseArgs({
-    args: [...argv], allowPositionals: true, options: { stop: { type: 'boolean', default: false }, audit: { type: 'string', default: '0' } },
+    args: [...argv], allowPositionals: true,
+    options: { engine: { type: 'string', default: 'auto' }, stop: { type: 'boolean', default: false }, audit: { type: 'string', default: '0' } },
   });
+  const engine = engineOf(values.engine);
   if (positionals.length === 0) throw new ConfigError('path', 'a folder or file of recordings', undefined);
   const audit = Number(values.audit);
   if (!Number.isInteger(audit) || audit < 0) throw new ConfigError('--audit', 'a number of operations', values.audit);
@@ -48,7 +52,7 @@ export function conformance(argv: readonly string[], print: (line: string) => vo
     const recording = readRecording(file);
     const replay = Object.hasOwn(REPLAYS, recording.format) ? REPLAYS[recording.format] : undefined;
     if (!replay) throw new ConfigError(`${file}: format`, `one of ${Object.keys(REPLAYS).join(', ')}`, recording.format);
-    const { unit, lines, shown } = replay(recording, { stop: values.stop, audit });
+    const { unit, lines, shown } = replay(recording, { engine, stop: values.stop, audit });
     print(`${recording.name}: ${recording.rows.length} ${unit}, ${lines.size} differences`);
     for (const text of shown) print(text);
     differing ||= lines.size > 0;

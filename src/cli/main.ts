@@ -2,20 +2,26 @@
 /**
  * The `pagewalk` command.
  *
- * Exit status: 0 done; 1 a comparison found a difference; 2 bad input or options, said in one line on standard error.
+ * Exit status: 0 done; 1 a comparison found a difference, or merged results are not all; 2 bad input or options; 3 a worker thread died.
+ * What is wrong is said in one line on standard error.
  */
-import { readFileSync } from 'node:fs';
 import { ConfigError, InputError } from '../errors.ts';
 import { chase, CHASE_HELP } from './chase.ts';
 import { conformance, CONFORMANCE_HELP } from './conformance.ts';
 import { CONVERT_HELP, convertCommand } from './convert.ts';
+import { MERGE_HELP, mergeCommand } from './merge.ts';
 import { presetsCommand } from './presets.ts';
 import { discardTargets } from '../trace/target-file.ts';
+import { WorkerError } from '../trace/worker-pool.ts';
 import { REPLAY_HELP, replayCommand } from './replay.ts';
+import { SWEEP_HELP, sweepCommand } from './sweep.ts';
+import { packageVersion } from './version.ts';
 
 const HELP = `pagewalk: x86 paging, TLBs and their cost
 
-  pagewalk replay FILE       run a memory trace through TLB models; tables, charts
+  pagewalk replay FILE...    run memory traces through TLB models; tables, charts
+  pagewalk sweep PLAN        all combinations of traces, processors and page sizes; can be interrupted and shared out
+  pagewalk merge FILE...     join the results of a sweep's parts; tables, CSV
   pagewalk convert IN OUT    turn a trace into another format
   pagewalk chase             a pointer chase on a processor, beside a measured one
   pagewalk presets [NAME]    the processors there are; every number of one with its source
@@ -34,6 +40,8 @@ interface Command {
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   replay: { help: REPLAY_HELP, run: argv => replayCommand(argv, process.stdin, print) },
+  sweep: { help: SWEEP_HELP, run: argv => sweepCommand(argv, print, tell) },
+  merge: { help: MERGE_HELP, run: argv => mergeCommand(argv, print, tell) },
   convert: { help: CONVERT_HELP, run: argv => convertCommand(argv, process.stdin, print, tell) },
   chase: { help: CHASE_HELP, run: argv => chase(argv, print) },
   presets: { help: 'pagewalk presets [NAME...] [--json]', run: argv => presetsCommand(argv, print) },
@@ -47,7 +55,7 @@ async function main(argv: readonly string[]): Promise<number> {
     return name === undefined ? 2 : 0;
   }
   if (name === '--version') {
-    print(JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version);
+    print(packageVersion());
     return 0;
   }
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
@@ -59,10 +67,12 @@ async function main(argv: readonly string[]): Promise<number> {
   return command.run(rest);
 }
 
-/** A mistake of the user's, to be told without a stack. */
-function told(error: unknown): error is Error {
+/** Exit status of an error that is told in a line, without a stack; undefined for a bug. */
+function statusOf(error: unknown): number | undefined {
   const code = (error as { code?: unknown }).code;
-  return error instanceof ConfigError || error instanceof InputError || (typeof code === 'string' && code.startsWith('ERR_PARSE_ARGS'));
+  if (error instanceof WorkerError) return 3;
+  const mistaken = error instanceof ConfigError || error instanceof InputError || (typeof code === 'string' && code.startsWith('ERR_PARSE_ARGS'));
+  return mistaken ? 2 : undefined;
 }
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -81,9 +91,10 @@ for (const [signal, number] of [['SIGINT', 2], ['SIGTERM', 15], ['SIGHUP', 1]] a
 main(process.argv.slice(2)).then(
   status => { process.exitCode = status; },
   (error: unknown) => {
-    if (!told(error)) throw error;
-    tell(`pagewalk: ${error.message}`);
-    process.exitCode = 2;
+    const status = statusOf(error);
+    if (status === undefined) throw error;
+    tell(`pagewalk: ${(error as Error).message}`);
+    process.exitCode = status;
     process.stdin.unref?.();
   },
 );

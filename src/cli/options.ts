@@ -1,9 +1,10 @@
 /** Reading the command line: lists, numbers, processors, with errors that name the option. */
-import { readFileSync } from 'node:fs';
-import { ConfigError, InputError } from '../errors.ts';
+import { ConfigError } from '../errors.ts';
 import type { CpuModel } from '../cost/cpu-model.ts';
 import { checkCpuModel } from '../cost/preset-check.ts';
 import { findPreset } from '../cost/presets/all.ts';
+import type { EngineChoice } from '../machine/options.ts';
+import { readJson } from './json-file.ts';
 
 /** Values separated by commas, each one of `known`. @throws ConfigError */
 export function listOf<T extends string>(text: string, option: string, known: readonly T[]): T[] {
@@ -25,6 +26,18 @@ export function integerOf(text: string, option: string, least: number, most: num
   return value;
 }
 
+/** `--engine`. @throws ConfigError */
+export function engineOf(text: string): EngineChoice {
+  return oneOf<EngineChoice>(text, '--engine', ['auto', 'wasm', 'ts']);
+}
+
+const MAX_THREADS = 512;
+
+/** `--jobs`. @throws ConfigError */
+export function threadsOf(text: string): number {
+  return integerOf(text, '--jobs', 1, MAX_THREADS);
+}
+
 /** Processors by preset name, or by the path of a JSON file with one. @throws ConfigError, InputError */
 export function cpusOf(text: string): CpuModel[] {
   const models = text.split(',').map(part => part.trim()).map(part => (/\.json$/i.test(part) ? readModel(part) : findPreset(part)));
@@ -34,34 +47,7 @@ export function cpusOf(text: string): CpuModel[] {
   return models;
 }
 
-function readModel(path: string): CpuModel {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new InputError(path, 'file', 'a readable JSON file with a processor', (error as NodeJS.ErrnoException).code ?? String(error));
-  }
-  let data: unknown;
-  try {
-    data = JSON.parse(text);
-  } catch (error) {
-    throw new InputError(path, lineOf(text), 'JSON', (error as Error).message.replace(/\s+/g, ' '));
-  }
-  return checkCpuModel(data, path);
-}
-
-/** Line of a JSON syntax error: the first at which the text so far is wrong and not merely unfinished. */
-function lineOf(text: string): string {
-  const lines = text.split('\n');
-  for (let n = 1; n < lines.length; n++) {
-    const start = lines.slice(0, n).join('\n');
-    try {
-      JSON.parse(start);
-    } catch (error) {
-      const { message } = error as Error, position = /position (\d+)/.exec(message);
-      const unfinished = /Unexpected end|Unterminated string/.test(message) || (position !== null && Number(position[1]) >= start.length);
-      if (!unfinished) return `line ${n}`;
-    }
-  }
-  return `line ${lines.length}`;
+/** A processor from a JSON file. @throws ConfigError, InputError */
+export function readModel(path: string): CpuModel {
+  return checkCpuModel(readJson(path, 'a processor'), path);
 }

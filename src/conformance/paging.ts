@@ -7,6 +7,7 @@ import { ACCESS_FETCH, ACCESS_READ, ACCESS_USER, ACCESS_WRITE, FAULT_NONE } from
 import { CR0_PE, CR0_PG, EFER_LMA } from '../arch/registers.ts';
 import { InputError } from '../errors.ts';
 import { Machine } from '../machine/machine.ts';
+import type { EngineChoice } from '../machine/options.ts';
 import type { Vcpu } from '../machine/vcpu.ts';
 import { readEntry, writeEntry } from '../memory/entry.ts';
 import type { Json, Recording, Row } from './recording.ts';
@@ -23,13 +24,13 @@ export interface Difference {
 const ACCESS: Readonly<Record<string, number>> = { r: ACCESS_READ, w: ACCESS_WRITE, x: ACCESS_FETCH };
 
 /** Replay a recording. @returns the differences, in order @throws InputError - a case lacks a field */
-export function replayPaging(recording: Recording): Difference[] {
+export function replayPaging(recording: Recording, engine: EngineChoice = 'auto'): Difference[] {
   const { header, file } = recording;
   const memory = header['memory'], bits = header['maxphyaddr'];
   if (typeof memory !== 'number' || typeof bits !== 'number') throw new InputError(file, 'line 1', 'memory and maxphyaddr in the header');
   const features = { amd: header['vendor'] === 'amd rules', la57: true, pages1g: true };
   const machines = (['functional', 'timed'] as const).map(mode =>
-    ({ mode, machine: Machine.create({ memory, physicalAddressBits: bits, mode, paging: 'none', features }) }));
+    ({ mode, machine: Machine.create({ memory, physicalAddressBits: bits, mode, paging: 'none', features, engine }) }));
   const differences: Difference[] = [];
   for (const { line, row } of recording.rows) {
     const one = readCase(file, line, row);

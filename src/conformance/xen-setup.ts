@@ -1,6 +1,7 @@
 /** The machine, hypervisor and domain 0 that the header and first rows of a Xen transcript describe. */
 import { InputError } from '../errors.ts';
 import { Machine } from '../machine/machine.ts';
+import type { EngineChoice } from '../machine/options.ts';
 import type { Vcpu } from '../machine/vcpu.ts';
 import type { Domain } from '../xen/domain.ts';
 import type { FrameSource, XenSlot } from '../xen/host.ts';
@@ -43,7 +44,7 @@ export interface XenSetup {
 }
 
 /** Build it. @throws InputError - header or rows are not of the format */
-export function setUp(recording: Recording, rows: Recording['rows']): XenSetup {
+export function setUp(recording: Recording, rows: Recording['rows'], engine: EngineChoice): XenSetup {
   const { header, file } = recording, at: Place = { file, line: 1 };
   const arch = header['arch'];
   if (arch !== 'pv64' && arch !== 'pv32') throw new InputError(file, 'line 1', 'pv64 or pv32 in "arch"', JSON.stringify(arch));
@@ -53,7 +54,7 @@ export function setUp(recording: Recording, rows: Recording['rows']): XenSetup {
       { base: 0, bytes: frames * FRAME_BYTES },
       { base: OWN_FIRST * FRAME_BYTES, bytes: OWN_FRAMES * FRAME_BYTES },
     ],
-    physicalAddressBits: 42, mode: 'functional', paging: 'none', openBus: 0, features: { amd: true },
+    physicalAddressBits: 42, mode: 'functional', paging: 'none', openBus: 0, features: { amd: true }, engine,
   });
   const slots = rows.filter(({ row }) => row['op'] === 'xen_slots').flatMap(({ line, row }) => entries({ file, line }, row));
   const source = new HintedFrames();

@@ -5,6 +5,7 @@
  * compared. A difference does not stop the replay: the next operation starts from what this hypervisor made of the last one.
  */
 import { InputError } from '../errors.ts';
+import type { EngineChoice } from '../machine/options.ts';
 import type { Recording, Row } from './recording.ts';
 import { XenRun } from './xen-run.ts';
 import { setUp } from './xen-setup.ts';
@@ -20,6 +21,7 @@ export interface XenDifference {
 }
 
 export interface XenReplayOptions {
+  readonly engine: EngineChoice;
   /** Stop at the first difference. */
   readonly stop?: boolean;
   /** Audit after every so many operations; 0: never. */
@@ -27,12 +29,12 @@ export interface XenReplayOptions {
 }
 
 /** Replay a recording. @returns the differences, in order @throws InputError - a row that is none of the format's */
-export function replayXen(recording: Recording, options: XenReplayOptions = {}): XenDifference[] {
+export function replayXen(recording: Recording, options: XenReplayOptions = { engine: 'auto' }): XenDifference[] {
   const { file, rows } = recording;
   const differences: XenDifference[] = [];
   const first = rows.findIndex(({ row }) => row['op'] !== 'frame' && row['op'] !== 'xen_slots');
   if (first < 0) throw new InputError(file, `line ${rows.length + 1}`, 'operations after the frames');
-  const run = new XenRun(setUp(recording, rows.slice(0, first)), file);
+  const run = new XenRun(setUp(recording, rows.slice(0, first), options.engine), file);
   for (const [k, { line, row }] of rows.slice(first).entries()) {
     if (row['op'] === 'end') break;
     const outcome = run.apply(line, row);

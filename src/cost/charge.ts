@@ -44,7 +44,13 @@ export function charge(s: Views, v: number, faulted: boolean): void {
   w[v + (VCPU_OUT_CYCLES >>> 2)] = cycles;
 }
 
-function chargeWalk(s: Views, v: number, refs: number, faulted: boolean): number {
+/** Does every entry cost the same: no caches, no host, one node? */
+export function flat(w: Int32Array): boolean {
+  return (w[HDR_DATA_CACHES >>> 2] | w[HDR_HOST >>> 2] | (w[HDR_NODES >>> 2] >>> 1)) === 0;
+}
+
+/** @returns cycles of the walk that left the trail */
+export function chargeWalk(s: Views, v: number, refs: number, faulted: boolean): number {
   const w = s.w;
   const host = w[HDR_HOST >>> 2] !== 0;
   let fixed = w[HDR_WALK_CYCLES >>> 2], loads = 0;

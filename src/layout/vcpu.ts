@@ -54,6 +54,7 @@ export const VCPU_OUT_LEVEL = 260; //level of the leaf in the tables
 export const VCPU_OUT_DATA_LO = 264; //the translation as TLB data, see tlb.ts
 export const VCPU_OUT_DATA_HI = 268;
 export const VCPU_OUT_GLOBAL = 272; //TAG_GLOBAL or 0
+export const VCPU_OUT_FAULT = 276; //fault at which the last batch stopped
 
 // ... and of the last walk: physical address of each entry read and its value, by level - 1.
 export const VCPU_TRAIL_LO = 288;
@@ -73,6 +74,9 @@ export const VCPU_MEMO_OF = 464; //  for load, store, fetch: byte offset of the 
 export const MEMO_BYTES = 16;
 export const MEMO_ENTRY = 8; //      offset of the entry in a slot
 export const MEMO_SIZE_SHIFT = 28;
+
+// An entry that no table holds any more, 0 = none: a run over the frame table leaves it where putting its references is not the common case.
+export const VCPU_OWED = 408;
 
 // Counters: 64-bit, low word first. See counter.ts.
 export const VCPU_COUNTERS = 512;

@@ -1,11 +1,12 @@
 /** Many accesses a call: the loop over a batch of a trace, with everything that a single access does. */
 import { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE, FAULT_NONE } from '../arch/fault.ts';
-import { VCPU_OUT_HI, VCPU_OUT_LO } from '../layout/vcpu.ts';
+import { VCPU_OUT_FAULT, VCPU_OUT_HI, VCPU_OUT_LO } from '../layout/vcpu.ts';
 import type { Views } from '../memory/views.ts';
 import { access } from './span.ts';
+import { runSwift, swift } from './swift-batch.ts';
 
 /** What each KIND_* of a trace asks for: load, store, fetch, and the load of a modify (its store follows). */
-const ACCESS_OF_KIND = [ACCESS_READ, ACCESS_WRITE, ACCESS_FETCH, ACCESS_READ];
+export const ACCESS_OF_KIND = [ACCESS_READ, ACCESS_WRITE, ACCESS_FETCH, ACCESS_READ];
 const MODIFY = 3;
 
 /** Accesses as columns: addresses as low and high words, kinds 0 to 3, bytes from 1 to 65535. */
@@ -21,26 +22,38 @@ export interface Columns {
  * Make accesses `from` up to but not including `to`. One that crosses pages makes a translation in each; a modify loads, then stores.
  *
  * @param v - word index of the vCPU block @param extra - ACCESS_* bits added to each, such as ACCESS_USER
- * @returns `to`, or the index of the first access that faulted (it can be made again)
+ * @returns `to`, or the index of the first access that faulted (it can be made again), with the fault in VCPU_OUT_FAULT
  */
 export function runBatch(s: Views, v: number, columns: Columns, from: number, to: number, extra: number): number {
-  const { va, kind, size, pa } = columns, w = s.w;
+  if (swift(s.w, v, extra)) return runSwift(s, v, columns, from, to, extra);
   for (let i = from; i < to; i++) {
-    const lo = va[2 * i], hi = va[2 * i + 1], k = kind[i];
-    const what = ACCESS_OF_KIND[k] | extra;
-    let fault = access(s, v, hi, lo, what);
-    if (pa !== undefined && fault === FAULT_NONE) {
-      pa[2 * i] = w[v + (VCPU_OUT_LO >>> 2)];
-      pa[2 * i + 1] = w[v + (VCPU_OUT_HI >>> 2)];
-    }
-    if ((lo & 0xfff) + size[i] > 4096 && fault === FAULT_NONE) fault = rest(s, v, hi, lo, size[i], what);
-    if (k === MODIFY && fault === FAULT_NONE) {
-      fault = access(s, v, hi, lo, ACCESS_WRITE | extra);
-      if ((lo & 0xfff) + size[i] > 4096 && fault === FAULT_NONE) fault = rest(s, v, hi, lo, size[i], ACCESS_WRITE | extra);
-    }
-    if (fault !== FAULT_NONE) return i;
+    const fault = one(s, v, columns, i, extra);
+    if (fault !== FAULT_NONE) return stopped(s.w, v, i, fault);
   }
   return to;
+}
+
+/** Leave the fault that ended a batch. @returns `i` */
+export function stopped(w: Int32Array, v: number, i: number, fault: number): number {
+  w[v + (VCPU_OUT_FAULT >>> 2)] = fault;
+  return i;
+}
+
+/** Access `i` with all its pages. */
+export function one(s: Views, v: number, { va, kind, size, pa }: Columns, i: number, extra: number): number {
+  const lo = va[2 * i], hi = va[2 * i + 1], k = kind[i], w = s.w;
+  const what = ACCESS_OF_KIND[k] | extra;
+  let fault = access(s, v, hi, lo, what);
+  if (pa !== undefined && fault === FAULT_NONE) {
+    pa[2 * i] = w[v + (VCPU_OUT_LO >>> 2)];
+    pa[2 * i + 1] = w[v + (VCPU_OUT_HI >>> 2)];
+  }
+  if ((lo & 0xfff) + size[i] > 4096 && fault === FAULT_NONE) fault = rest(s, v, hi, lo, size[i], what);
+  if (k === MODIFY && fault === FAULT_NONE) {
+    fault = access(s, v, hi, lo, ACCESS_WRITE | extra);
+    if ((lo & 0xfff) + size[i] > 4096 && fault === FAULT_NONE) fault = rest(s, v, hi, lo, size[i], ACCESS_WRITE | extra);
+  }
+  return fault;
 }
 
 /** The pages of an access after its first. */

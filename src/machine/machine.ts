@@ -1,5 +1,6 @@
 /** A machine: physical memory and the vCPUs that translate for it. What you construct. */
 import { CR0_ET, CR0_NE, CR0_PE, CR0_PG, CR0_WP, CR4_LA57, CR4_PAE, CR4_PGE, CR4_PSE, EFER_LME, EFER_NXE } from '../arch/registers.ts';
+import { attach, type Accelerator } from '../accel/engine.ts';
 import { ConfigError } from '../errors.ts';
 import { HDR_BYTES_USED } from '../layout/header.ts';
 import { FEAT_NX, FEAT_PGE, FEAT_PSE } from '../layout/vcpu.ts';
@@ -11,7 +12,9 @@ import { createState } from '../memory/plan.ts';
 import { WASM_PAGE_BYTES, type Views } from '../memory/views.ts';
 import { check64, checkPhysical, hiWord, loWord } from './address.ts';
 import { AddressSpace, MODE_OF, type Attributes } from './address-space.ts';
+import { makeColumns, type AccessColumns } from './columns.ts';
 import { checkExtent, configure, type ExtentOptions, type MachineConfig, type MachineOptions, type Paging } from './options.ts';
+import { Pages } from './pages.ts';
 import { Vcpu } from './vcpu.ts';
 
 const FIRST_USABLE_FRAME = 1; // frame 0 is never handed out: a root of 0 is a common mistake
@@ -36,6 +39,16 @@ function checkMapOptions(options: MapOptions): MapOptions {
   return options;
 }
 
+/** The wasm engine on a machine's memory, if it is wanted and can be. @throws ConfigError - it is demanded and cannot be */
+function engineOf({ engine, wasm }: MachineConfig, views: Views): Accelerator | undefined {
+  if (engine === 'ts') return undefined;
+  const accelerator = attach(views, wasm);
+  if (accelerator || (engine === 'auto' && !(wasm && views.shared))) return accelerator;
+  if (!views.shared) throw new ConfigError('engine', 'ts or auto without shared memory', engine);
+  if (wasm) throw new ConfigError('wasm', "this version's pagewalk.wasm, compiled", 'another module');
+  throw new ConfigError('engine', 'ts or auto where wasm/pagewalk.wasm cannot be read or compiled (browsers give it as option wasm)', engine);
+}
+
 /** Physical memory and the vCPUs that translate for it. See `Machine.create()`. */
 export class Machine {
   readonly vcpus: readonly Vcpu[];
@@ -44,6 +57,13 @@ export class Machine {
   readonly frames = new FrameAllocator();
   /** The bytes and typed arrays of the state. */
   readonly views: Views;
+  /**
+   * The wasm engine's functions on this machine's memory, undefined if `engine` is `ts`. A wasm host takes them as its imports, beside
+   * `views.memory`: then it translates without leaving wasm.
+   */
+  readonly accelerator: Accelerator | undefined;
+  /** Whole pages of physical memory: clear, copy, compare, hash. */
+  readonly pages: Pages;
   private readonly config: MachineConfig;
   private readonly spaces = new Map<bigint, AddressSpace>();
   private nextExtentId = 0;
@@ -65,11 +85,18 @@ export class Machine {
     this.cpu = config.cpu;
     const layout = createState(config.plan);
     this.views = layout.views;
+    this.accelerator = engineOf(config, this.views);
+    this.pages = new Pages(this.views, this.accelerator);
     let ram = 0;
     config.extents.forEach((e, k) => this.insert(e, e.kind === 'ram' ? layout.ramWords[ram++] : 0, `extents[${k}]`, FIRST_USABLE_FRAME));
     const names = config.cpu.caches.levels.map(c => c.name);
-    this.vcpus = layout.vcpus.map(block => new Vcpu(this.views, block, layout.scratch, names));
+    this.vcpus = layout.vcpus.map(block => new Vcpu(this.views, block, layout.scratch, names, this.accelerator));
     if (config.paging !== 'none') for (const cpu of this.vcpus) this.startPaging(cpu, config.paging);
+  }
+
+  /** Which engine makes accesses and invalidations. */
+  get engine(): 'ts' | 'wasm' {
+    return this.accelerator ? 'wasm' : 'ts';
   }
 
   /** What physical memory there is. */
@@ -107,6 +134,16 @@ export class Machine {
   /** Copy `data` to physical memory at `pa` (below 2^52). */
   write(pa: bigint, data: Uint8Array): void {
     writeBytes(this.views, checkPhysical(pa, 'pa'), data);
+  }
+
+  /**
+   * Room for a batch of accesses, see `Vcpu.runBatch()`: with the wasm engine at the end of machine memory, which it keeps for good.
+   *
+   * @param capacity - accesses, 1 to 2^24
+   * @throws ConfigError - capacity, or no room
+   */
+  columns(capacity: number): AccessColumns {
+    return makeColumns(this.views, this.accelerator !== undefined, capacity);
   }
 
   /** The paging structures that a vCPU's CR3 points at, as something to map pages in. @throws ConfigError - paging is off */

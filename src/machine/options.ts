@@ -32,6 +32,9 @@ const FEATURE_BITS = {
 /** Features that CPUID would report; `amd` chooses AMD's rules where vendors differ. */
 export type Features = { readonly [name in keyof typeof FEATURE_BITS]: boolean };
 
+/** `ts` runs everywhere; `wasm` needs shared memory and the module; `auto` is wasm where it can be. Both leave the same bytes. */
+export type EngineChoice = 'auto' | 'ts' | 'wasm';
+
 export type Paging = '5-level' | '4-level' | 'pae' | 'legacy' | 'none';
 
 /** What `Machine.create()` takes; everything has a default. */
@@ -64,12 +67,18 @@ export interface MachineOptions {
   /** Byte read where no memory and no device answers. Default 0xff. */
   readonly openBus?: number;
   readonly buffer?: BufferKind;
+  /** Which engine makes accesses and invalidations. Default `auto`; `Machine.engine` tells which it is. */
+  readonly engine?: EngineChoice;
+  /** Compiled `pagewalk/wasm`, for hosts without files (browsers). Default: the file of the package. */
+  readonly wasm?: WebAssembly.Module;
 }
 
 /** Options with everything decided. */
 export interface MachineConfig {
   readonly cpu: CpuModel;
   readonly paging: Paging;
+  readonly engine: EngineChoice;
+  readonly wasm: WebAssembly.Module | undefined;
   readonly extents: readonly { readonly base: number; readonly frames: number; readonly kind: 'ram' | 'unbacked' | 'mmio'; readonly node: number; readonly handler: MmioHandler | undefined }[];
   readonly plan: StatePlan;
 }
@@ -78,7 +87,7 @@ const POLICY: Record<Replacement, number> = { lru: ARRP_LRU, 'tree-plru': ARRP_T
 const SIZE_CODE: Record<PageSize, number> = { '4k': 0, '2m': 1, '1g': 2 };
 const SERVICES = ['load', 'store', 'fetch'];
 const KNOWN = ['memory', 'extents', 'cpu', 'mode', 'paging', 'vcpus', 'vcpuNodes', 'features', 'physicalAddressBits', 'hostPage',
-  'host', 'dataAccesses', 'distances', 'openBus', 'buffer'];
+  'host', 'dataAccesses', 'distances', 'openBus', 'buffer', 'engine', 'wasm'];
 const KNOWN_OF_EXTENT = ['base', 'bytes', 'kind', 'node', 'handler'];
 
 /** Bytes from a number or from text like `'64M'`. @throws ConfigError */
@@ -123,6 +132,8 @@ export function configure(options: MachineOptions): MachineConfig {
   const features = featureBits(cpu, options.features ?? {}, paging);
   const host = options.host === undefined ? undefined : checkHostModel(options.host);
   const hostPage = oneOf(options.hostPage ?? (host ? '4k' : '1g'), 'hostPage', host ? ['4k'] : ['4k', '2m', '1g']);
+  const engine = oneOf(options.engine ?? 'auto', 'engine', ['auto', 'ts', 'wasm']);
+  if (options.wasm !== undefined && !(options.wasm instanceof WebAssembly.Module)) throw new ConfigError('wasm', 'a WebAssembly.Module', options.wasm);
   const plan: StatePlan = {
     ...modelPlan(cpu, host), vcpus, vcpuNodes, paBits, distances, features,
     timed: oneOf(options.mode ?? 'timed', 'mode', ['timed', 'functional']) === 'timed',
@@ -135,7 +146,7 @@ export function configure(options: MachineOptions): MachineConfig {
     replacementWords,
     treeMasks,
   };
-  return { cpu, paging, extents, plan };
+  return { cpu, paging, extents, plan, engine, wasm: options.wasm };
 }
 
 function featureBits(cpu: CpuModel, overrides: Partial<Features>, paging: Paging): number {

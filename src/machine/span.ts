@@ -25,6 +25,10 @@ export interface Span {
   readonly pieces: { readonly pa: number; readonly bytes: number }[];
 }
 
+interface Door {
+  access(vaHi: number, vaLo: number, kind: number): number;
+}
+
 /** What of an access is in one 4K page. */
 interface Part {
   readonly hi: number;
@@ -42,10 +46,12 @@ function firstBad(s: Views, v: number, parts: readonly Part[], kind: number): [P
 /**
  * Translate every page of an access of `bytes` bytes.
  *
+ * @param door - makes the accesses: the vCPU, by its engine
+ *
  * All pages are peeked at first; the first that would fault is then really translated, for its fault and its CR2, and nothing else is.
  * A and D are set only if every page permits the access.
  */
-export function accessSpan(s: Views, v: number, va: bigint, bytes: number, kind: number): Span {
+export function accessSpan(s: Views, v: number, door: Door, va: bigint, bytes: number, kind: number): Span {
   const width = s.w[v + (VCPU_MODE >>> 2)] >= MODE_4LEVEL ? 64 : 32;
   const span: Span = { fault: FAULT_NONE, cycles: 0, pieces: [] };
   const parts: Part[] = [];
@@ -56,7 +62,7 @@ export function accessSpan(s: Views, v: number, va: bigint, bytes: number, kind:
     done += n;
   }
   for (const p of firstBad(s, v, parts, kind) ?? parts) {
-    span.fault = access(s, v, p.hi, p.lo, kind);
+    span.fault = door.access(p.hi, p.lo, kind);
     span.cycles += s.w[v + (VCPU_OUT_CYCLES >>> 2)];
     if (span.fault !== FAULT_NONE) {
       span.pieces.length = 0;

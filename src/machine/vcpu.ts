@@ -1,4 +1,5 @@
 /** One virtual CPU: its registers, its translations, its cached translations. The friendly door, and the fast one. */
+import type { Accelerator } from '../accel/engine.ts';
 import { ACCESS_ALL, ACCESS_WRITE, FAULT_NONE, FAULT_PF, faultCode, faultVector } from '../arch/fault.ts';
 import { CR0_CD, CR0_ET, CR0_NW } from '../arch/registers.ts';
 import { ConfigError } from '../errors.ts';
@@ -7,8 +8,8 @@ import {
   CNT_REMOTE, CNT_SLOW, CNT_WALK_CYCLES,
 } from '../layout/counter.ts';
 import {
-  MODE_NONE, VCPU_AC, VCPU_CR0, VCPU_CR2_HI, VCPU_CR2_LO, VCPU_CR3_HI, VCPU_CR3_LO, VCPU_CR4, VCPU_CS64, VCPU_EFER, VCPU_FAST, VCPU_MODE,
-  VCPU_OUT_CYCLES, VCPU_OUT_HI, VCPU_OUT_HIT, VCPU_OUT_LO, VCPU_OUT_REFS, VCPU_OUT_SIZE, VCPU_PDPTE, VCPU_PKRS, VCPU_PKRU,
+  MODE_NONE, VCPU_AC, VCPU_BYTES, VCPU_CR0, VCPU_CR2_HI, VCPU_CR2_LO, VCPU_CR3_HI, VCPU_CR3_LO, VCPU_CR4, VCPU_CS64, VCPU_EFER, VCPU_FAST, VCPU_MODE,
+  VCPU_OUT_CYCLES, VCPU_OUT_FAULT, VCPU_OUT_HI, VCPU_OUT_HIT, VCPU_OUT_LO, VCPU_OUT_REFS, VCPU_OUT_SIZE, VCPU_PDPTE, VCPU_PKRS, VCPU_PKRU,
   VCPU_TLB_CYCLES, VCPU_TLB_LEVELS,
 } from '../layout/vcpu.ts';
 import { readBytes, writeBytes } from '../memory/bytes.ts';
@@ -17,9 +18,13 @@ import type { Views } from '../memory/views.ts';
 import { writeAc, writeCr0, writeCr3, writeCr4, writeEfer, writePkru, writePkrs } from '../mmu/control.ts';
 import { dropEverything, invlpg, invpcid } from '../mmu/invalidate.ts';
 import { recompute } from '../mmu/mode.ts';
+import { repeat } from '../mmu/repeat.ts';
 import { recomputeRights } from '../mmu/rights.ts';
 import { check64, checkPhysical, hiWord, joinWords, loWord } from './address.ts';
+import { runBatch } from './batch.ts';
+import { checkColumns, makeColumns, type AccessColumns } from './columns.ts';
 import { explain, probe, type Explanation, type Probe, type Root } from './explain.ts';
+import { AccessQueue } from './queue.ts';
 import { access, accessSpan } from './span.ts';
 
 /** Outcome of one access. A fault is a result, not an exception of this library. */
@@ -41,6 +46,9 @@ export interface Registers {
   /** Page-directory-pointer-table entry registers, used by PAE paging. */
   readonly pdpte: readonly bigint[];
 }
+
+/** Accesses of one call into wasm: code that runs since before it was optimized stays as it was until it returns. */
+const BATCH_MOST = 65536;
 
 const SERVICES = ['load', 'store', 'fetch'] as const;
 const SIZES = ['4k', '2m', '1g'] as const;
@@ -72,15 +80,23 @@ export class Vcpu {
   private readonly s: Views;
   private readonly v: number;
   private readonly scratch: number;
+  /** The words of the block: results are read from here, because it takes fewer loads than by way of all of memory. */
+  private words: Int32Array;
   private readonly cacheNames: readonly string[];
+  private readonly wasm: Accelerator | undefined;
+  private readonly wasmAccess: Accelerator['accessAnew'] | undefined;
 
   /** Made by `Machine.create`. Offsets in bytes. */
-  constructor(s: Views, block: number, scratch: number, cacheNames: readonly string[]) {
+  constructor(s: Views, block: number, scratch: number, cacheNames: readonly string[], wasm: Accelerator | undefined) {
     this.s = s;
     this.block = block;
     this.v = block >>> 2;
     this.scratch = scratch >>> 2;
     this.cacheNames = cacheNames;
+    this.wasm = wasm;
+    this.wasmAccess = wasm?.accessAnew;
+    this.words = this.blockWords();
+    if (!s.shared) s.replaced.push(() => { this.words = this.blockWords(); }); // shared memory stays where it was when it grows
     this.reset();
   }
 
@@ -122,7 +138,38 @@ export class Vcpu {
    * @returns FAULT_NONE, or `vector << 16 | error code`
    */
   access(vaHi: number, vaLo: number, kind: number): number {
-    return access(this.s, this.v, vaHi | 0, vaLo | 0, kind);
+    if (repeat(this.words, this.block, vaHi | 0, vaLo | 0, kind)) return FAULT_NONE;
+    return this.wasmAccess === undefined ? access(this.s, this.v, vaHi | 0, vaLo | 0, kind) : this.wasmAccess(this.block, vaHi, vaLo, kind);
+  }
+
+  /**
+   * Make accesses `from` up to but not including `to` of columns: each as `access()` does, page by page; a modify loads, then stores.
+   *
+   * @param columns - from `Machine.columns()` of this machine @param extra - ACCESS_* bits added to each, such as ACCESS_USER
+   * @returns `to`, or the index of the first access that faulted, which can be made again; `batchFault` is its fault
+   * @throws ConfigError - columns of another machine, or a range outside them
+   *
+   * What a device's handler throws comes through; which of the accesses before it were made is not told then.
+   */
+  runBatch(columns: AccessColumns, from: number, to: number, extra = 0): number {
+    checkColumns(this.s, columns, from, to);
+    if (columns.offsets === undefined) return runBatch(this.s, this.v, columns, from, to, extra);
+    const { va, kind, size, pa } = columns.offsets;
+    let at = from;
+    while (at < to) {
+      const end = Math.min(to, at + BATCH_MOST);
+      at = this.wasm!.runBatch(this.block, va, kind, size, pa, at, end, extra);
+      if (at < end) break;
+    }
+    return at;
+  }
+
+  /** The fault at which the last `runBatch()` stopped. */
+  get batchFault(): number { return this.word(VCPU_OUT_FAULT); }
+
+  /** A queue of at most `capacity` accesses (1 to 2^24) for callers that do not need the answers at once. @throws ConfigError */
+  queue(capacity: number): AccessQueue {
+    return new AccessQueue(this, makeColumns(this.s, this.wasm !== undefined, capacity));
   }
 
   /**
@@ -134,7 +181,7 @@ export class Vcpu {
     check64(va, 'va');
     checkAccess(kind);
     if (!Number.isInteger(bytes) || bytes < 1 || bytes > 65536) throw new ConfigError('bytes', 'an integer from 1 to 65536', bytes);
-    return accessSpan(this.s, this.v, va, bytes, kind);
+    return accessSpan(this.s, this.v, this, va, bytes, kind);
   }
 
   /** Read linear memory. @returns FAULT_NONE with `out` filled, or a fault with `out` untouched */
@@ -198,13 +245,18 @@ export class Vcpu {
   }
 
   /** INVLPG. */
-  invlpg(va: bigint): void { invlpg(this.s.w, this.v, hiWord(check64(va, 'va')), loWord(va)); }
+  invlpg(va: bigint): void {
+    const hi = hiWord(check64(va, 'va')), lo = loWord(va);
+    if (this.wasm) this.wasm.invlpg(this.block, hi, lo);
+    else invlpg(this.s.w, this.v, hi, lo);
+  }
 
   /** INVPCID with both halves of its descriptor. @param type - 0 address, 1 one PCID, 2 everything, 3 everything but global. @returns FAULT_NONE, FAULT_GP or FAULT_UD. @throws ConfigError - not 64 bits, or no integer */
   invpcid(type: number, pcid: bigint, va: bigint): number {
     check64(pcid, 'pcid');
     if (!Number.isInteger(type)) throw new ConfigError('type', 'an integer', type);
-    return invpcid(this.s.w, this.v, type, loWord(pcid), hiWord(pcid), hiWord(check64(va, 'va')), loWord(va));
+    const hi = hiWord(check64(va, 'va')), lo = loWord(va), d0Lo = loWord(pcid), d0Hi = hiWord(pcid);
+    return this.wasm ? this.wasm.invpcid(this.block, type, d0Lo, d0Hi, hi, lo) : invpcid(this.s.w, this.v, type, d0Lo, d0Hi, hi, lo);
   }
 
   /**
@@ -214,16 +266,19 @@ export class Vcpu {
   get fastTable(): number { return this.word(VCPU_FAST); }
 
   /** Forget every cached translation. */
-  flush(): void { dropEverything(this.s.w, this.v); }
+  flush(): void {
+    if (this.wasm) this.wasm.dropEverything(this.block);
+    else dropEverything(this.s.w, this.v);
+  }
 
-  /** Physical address of the last `access()`: its low word. */
-  get paddrLo(): number { return this.s.w[this.v + (VCPU_OUT_LO >>> 2)]; }
+  /** Physical address of the last `access()`, if it did not fault and no batch came after it: its low word. */
+  get paddrLo(): number { return this.words[VCPU_OUT_LO >>> 2]; }
   /** ... its high word. */
-  get paddrHi(): number { return this.s.w[this.v + (VCPU_OUT_HI >>> 2)]; }
+  get paddrHi(): number { return this.words[VCPU_OUT_HI >>> 2]; }
   /** ... and both. */
   get paddr(): bigint { return joinWords(this.paddrHi, this.paddrLo); }
-  /** Cycles of the last `access()`; 0 in functional mode. */
-  get cycles(): number { return this.word(VCPU_OUT_CYCLES); }
+  /** Cycles of the last `access()`, if no batch came after it; 0 in functional mode. */
+  get cycles(): number { return this.words[VCPU_OUT_CYCLES >>> 2]; }
 
   /** What was counted since creation or `resetCounters()`. Allocates. */
   counters(): Counters {
@@ -251,8 +306,12 @@ export class Vcpu {
   /** Set all counts to 0. */
   resetCounters(): void { resetCounters(this.s.w, this.v); }
 
+  private blockWords(): Int32Array {
+    return new Int32Array(this.s.memory.buffer, this.block, VCPU_BYTES >>> 2);
+  }
+
   private word(field: number): number {
-    return this.s.w[this.v + (field >>> 2)];
+    return this.words[field >>> 2];
   }
 
   private pageBytes(): number {

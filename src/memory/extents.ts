@@ -50,6 +50,14 @@ function wordOfElsewhere(s: Views, hi: number, lo: number): number {
   return s.w[row + (EXT_WORD >>> 2)] + (frame - base) * FRAME_WORDS + ((lo & 0xfff) >>> 2);
 }
 
+/** Frames with bytes, one after the other in machine memory too, from frame `frame` on; 0 if it has none. */
+export function backedRun(s: Views, frame: number): number {
+  const row = rowOf(s, frame), w = s.w;
+  if (row < 0 || w[row + (EXT_KIND >>> 2)] !== EXTK_BACKED) return 0;
+  const base = (w[row + (EXT_BASE_LO >>> 2)] >>> 0) + w[row + (EXT_BASE_HI >>> 2)] * TWO_32;
+  return base + (w[row + (EXT_FRAMES >>> 2)] >>> 0) - frame; // what has bytes has fewer than 2^20 frames
+}
+
 /** NUMA node of the memory at `hi:lo`; 0 where there is none. */
 export function nodeOf(s: Views, hi: number, lo: number): number {
   const row = rowOf(s, hi * 0x100000 + (lo >>> 12));

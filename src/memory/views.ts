@@ -27,6 +27,8 @@ export class Views {
   u8!: Uint8Array;
   q!: BigInt64Array;
   readonly shared: boolean;
+  /** Called after the arrays were replaced, for holders of others over the same bytes. */
+  readonly replaced: (() => void)[] = [];
   /** Handlers by extent id; callbacks cannot live in shared memory. */
   readonly mmio = new Map<number, MmioHandler>();
   /** Frames from address 0 up that have bytes, and where: the extent that nearly every access falls in. */
@@ -40,13 +42,10 @@ export class Views {
   busLo = 0;
   busHi = 0;
 
-  constructor(bytes: number, kind: BufferKind = 'auto') {
-    const initial = Math.ceil(bytes / WASM_PAGE_BYTES);
-    if (initial > MAX_WASM_PAGES) throw new ConfigError('memory', 'at most 4 GiB of backed memory and state', bytes);
-    const made = kind === 'plain' ? undefined : tryShared(initial);
-    if (!made && kind === 'shared') throw new ConfigError('buffer', 'an environment with shared memory', kind);
-    this.shared = made !== undefined;
-    this.memory = made ?? allocate(initial, false);
+  /** @param of - bytes of a new memory, or the memory of a machine, which may be another thread's @param kind - of a new memory */
+  constructor(of: number | WebAssembly.Memory, kind: BufferKind = 'auto') {
+    this.memory = typeof of === 'number' ? create(of, kind) : of;
+    this.shared = !(this.memory.buffer instanceof ArrayBuffer);
     this.look();
   }
 
@@ -74,6 +73,7 @@ export class Views {
     this.w = new Int32Array(buffer);
     this.u8 = new Uint8Array(buffer);
     this.q = new BigInt64Array(buffer);
+    for (const tell of this.replaced) tell();
     const w = this.w;
     this.atomic = w[HDR_ATOMIC >>> 2] !== 0;
     this.lowFrames = this.lowWord = w[HDR_LOW_FRAMES >>> 2] = w[HDR_LOW_BYTES >>> 2] = 0;
@@ -85,6 +85,14 @@ export class Views {
     w[HDR_LOW_FRAMES >>> 2] = this.lowFrames;
     w[HDR_LOW_BYTES >>> 2] = this.lowWord << 2;
   }
+}
+
+function create(bytes: number, kind: BufferKind): WebAssembly.Memory {
+  const initial = Math.ceil(bytes / WASM_PAGE_BYTES);
+  if (initial > MAX_WASM_PAGES) throw new ConfigError('memory', 'at most 4 GiB of backed memory and state', bytes);
+  const made = kind === 'plain' ? undefined : tryShared(initial);
+  if (!made && kind === 'shared') throw new ConfigError('buffer', 'an environment with shared memory', kind);
+  return made ?? allocate(initial, false);
 }
 
 function tryShared(initial: number): WebAssembly.Memory | undefined {

@@ -5,6 +5,8 @@
  * not be searched for. A slot is emptied by whatever else could change the answer: a miss of its services, any invalidation, any change of
  * a control register or of rights.
  *
+ * An entry that was found behind a smaller one whose rights did not permit the access is not kept: another access may find the smaller one.
+ *
  * Layout in `layout/vcpu.ts`, VCPU_MEMO; which service uses which slot is decided in `memory/plan.ts`.
  */
 import { TLBD_HI_ADDR } from '../layout/tlb.ts';

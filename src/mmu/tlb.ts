@@ -17,7 +17,7 @@ import {
   VCPU_OUT_DATA_LO, VCPU_OUT_GLOBAL, VCPU_OUT_HI, VCPU_OUT_LO, VCPU_OUT_SIZE, VCPU_PROBES, VCPU_TAG_PCID, VCPU_TLB_LEVELS, VCPU_UNPLAIN, UNPLAIN_LARGE,
 } from '../layout/vcpu.ts';
 import { drop, find, locate, place, setOf, touch, victim } from '../cache/array.ts';
-import { memoPut } from './memo.ts';
+import { memoClear, memoPut } from './memo.ts';
 import { refused } from './rights.ts';
 
 /** Bits of a linear address below a page of size code 0, 1, 2. */
@@ -50,6 +50,7 @@ export function probeList(w: Int32Array, v: number, service: number, level: numb
  */
 export function firstLevel(w: Int32Array, v: number, service: number, vaHi: number, vaLo: number, access: number, slot: number): boolean {
   const list = (w[v + (VCPU_PROBES >>> 2)] + service * PROBE_SERVICE_BYTES) >>> 2;
+  let behind = false; // another entry, which does not permit this access but may permit the next
   for (let size = 0, shift = 12; size < 3; size++, shift += 9) {
     const a = w[list + (PROBE_SIZE >>> 2) + size] >>> 2;
     if (a === 0 || w[a + (ARR_LIVE >>> 2) + size] === 0) continue;
@@ -57,13 +58,17 @@ export function firstLevel(w: Int32Array, v: number, service: number, vaHi: numb
     const i = locate(w, a, lo, hi | w[v + (VCPU_TAG_PCID >>> 2)], hi | TAG_GLOBAL);
     if (i < 0) continue;
     const d = (w[a + (ARR_DATA >>> 2)] >>> 2) + i * 2, data = w[d];
-    if (refused(w, v, data, access) !== 0) continue;
+    if (refused(w, v, data, access) !== 0) {
+      behind = true;
+      continue;
+    }
     touch(w, a, i);
     const inside = (1 << shift) - 1;
     w[v + (VCPU_OUT_LO >>> 2)] = (data & ~0xfff & ~inside) | (vaLo & inside);
     w[v + (VCPU_OUT_HI >>> 2)] = w[d + 1] & TLBD_HI_ADDR;
     w[v + (VCPU_OUT_SIZE >>> 2)] = size;
-    memoPut(w, v, slot, vaHi, vaLo, size, data, w[v + (VCPU_OUT_HI >>> 2)], w[v + (VCPU_OUT_LO >>> 2)]);
+    if (behind) memoClear(w, v, slot);
+    else memoPut(w, v, slot, vaHi, vaLo, size, data, w[v + (VCPU_OUT_HI >>> 2)], w[v + (VCPU_OUT_LO >>> 2)]);
     return true;
   }
   return false;
@@ -119,6 +124,14 @@ function lookupLevel(w: Int32Array, v: number, list: number, vaHi: number, vaLo:
 export function tlbFill(w: Int32Array, v: number, service: number, vaHi: number, vaLo: number, size: number): void {
   const levels = w[v + (VCPU_TLB_LEVELS >>> 2)];
   for (let level = 1; level <= levels; level++) fillLevel(w, v, probeList(w, v, service, level), vaHi, vaLo, size);
+}
+
+/** Put a global 4K translation, by its TLB data, into the two levels of a plain TLB. */
+export function fillGlobal(w: Int32Array, v: number, service: number, vaHi: number, vaLo: number, dataLo: number, dataHi: number): void {
+  w[v + (VCPU_OUT_DATA_LO >>> 2)] = dataLo;
+  w[v + (VCPU_OUT_DATA_HI >>> 2)] = dataHi;
+  w[v + (VCPU_OUT_GLOBAL >>> 2)] = TAG_GLOBAL;
+  tlbFill(w, v, service, vaHi, vaLo, 0);
 }
 
 function fillLevel(w: Int32Array, v: number, list: number, vaHi: number, vaLo: number, from: number): void {

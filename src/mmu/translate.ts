@@ -142,7 +142,7 @@ function walk(s: Views, v: number, vaHi: number, vaLo: number, access: number, c
       if (fault === FAULT_NONE) fault = checkLeaf(w, v, access);
     }
     if (fault === FAULT_NONE) changed = markEntries(s, v, access);
-  } while (changed < 0);
+  } while (changed < 0 && fault === FAULT_NONE);
   count(w, v, CNT_DEPTH + w[v + (VCPU_OUT_REFS >>> 2)], 1);
   if (fault !== FAULT_NONE) return faulted(w, v, vaHi, vaLo, fault);
   if (changed > 0) count(w, v, CNT_AD_SETS, changed);

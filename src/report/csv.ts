@@ -1,16 +1,30 @@
-/** A replay as comma-separated values, RFC 4180: a header, then a row for each run; numbers in full, never rounded. */
+/** Runs as comma-separated values, RFC 4180: a header, then a row for each run; numbers in full, never rounded. */
 
-import type { ReplayResult, ReplayRun } from '../trace/replay-result.ts';
+import type { ReplayResult, ReplayRun, TraceSummary } from '../trace/replay-result.ts';
 import { cacheLevels, perAccess, referenceHits, tlbLevel, tlbLevels, translationCycles } from './run-figures.ts';
 
 type Cell = string | number;
-type Row = (readonly [column: string, value: Cell])[];
+type Row = readonly (readonly [column: string, value: Cell])[];
+
+/** A run, and what else a row says of it. */
+export interface RunRecord {
+  readonly trace: Pick<TraceSummary, 'name' | 'format' | 'accesses' | 'pages4k'>;
+  readonly run: ReplayRun;
+  /** Columns behind the page size; the same for all records. */
+  readonly options?: Row;
+}
+
+/** The runs of one or more traces. */
+export function replayCsv(results: readonly ReplayResult[]): string {
+  return runsCsv(results.flatMap(({ trace, runs }) => runs.map((run) => ({ trace, run }))));
+}
 
 /** Columns are the same for all rows; a level that a processor lacks leaves its cells empty. */
-export function replayCsv(result: ReplayResult): string {
-  const levels = tlbLevels(result.runs);
-  const caches = cacheLevels(result.runs);
-  const rows = result.runs.map((run) => runRow(result, run, levels, caches));
+export function runsCsv(records: readonly RunRecord[]): string {
+  const runs = records.map(({ run }) => run);
+  const levels = tlbLevels(runs);
+  const caches = cacheLevels(runs);
+  const rows = records.map((record) => runRow(record, levels, caches));
   const lines = rows.map((row) => row.map(([, value]) => value));
   const header = rows[0]?.map(([column]) => column) ?? ['trace', 'format', 'accesses', 'cpu', 'pages'];
   return csvText([header, ...lines]);
@@ -26,13 +40,12 @@ function field(value: Cell): string {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-function runRow(
-  { trace }: ReplayResult, run: ReplayRun, levels: readonly number[], caches: readonly string[],
-): Row {
+function runRow({ trace, run, options = [] }: RunRecord, levels: readonly number[], caches: readonly string[]): Row {
   const { cycles } = run;
   return [
     ['trace', trace.name], ['format', trace.format], ['accesses', trace.accesses], ['pages_touched_4k', trace.pages4k],
     ['cpu', run.cpu], ['cpu_title', run.cpuTitle], ['clock_ghz', run.clockGHz], ['pages', run.pages],
+    ...options,
     ['translations', run.translations],
     ...levels.flatMap((level) => tlbCells(run, level)),
     ['walks', run.walks],

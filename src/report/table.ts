@@ -1,6 +1,6 @@
 /** Tables for the terminal: a generic aligned one, and the summary of a replay made of it. */
 
-import type { ReplayResult, ReplayRun, TraceSummary } from '../trace/replay-result.ts';
+import type { ReplayRun, TraceSummary } from '../trace/replay-result.ts';
 import { bytes, count, fixed, percent, printable } from './number-format.ts';
 import {
   cacheLevels, perAccess, referenceHits, referencesPerWalk, sizesInUse, tlbLevel, tlbLevels, tlbMisses,
@@ -38,14 +38,13 @@ export function textTable(columns: readonly TextColumn[], rows: readonly (readon
 }
 
 /** Everything `pagewalk replay` prints: the trace, a row for each run, and misses by page size. */
-export function replayTables(result: ReplayResult): string {
-  const { trace, runs } = result;
+export function replayTables({ trace, runs }: { readonly trace: Omit<TraceSummary, 'map'>; readonly runs: readonly ReplayRun[] }): string {
   const parts = [traceHeader(trace)];
   if (runs.length > 0) parts.push(runTable(runs, trace.accesses), sizeTable(runs));
   return parts.join('\n');
 }
 
-function traceHeader(trace: TraceSummary): string {
+function traceHeader(trace: Omit<TraceSummary, 'map'>): string {
   const kinds = `${count(trace.loads)} loads, ${count(trace.stores)} stores, ${count(trace.fetches)} fetches`;
   const lines = [
     `Trace     ${printable(trace.name)} (${printable(trace.format)})`,

@@ -25,26 +25,49 @@ export class Census {
   systemCalls = 0;
   private readonly index = new Map<number, number>();
   private readonly pages: number[] = [];
-  private touches = new Float64Array(3 * 1024); // loads, stores, fetches of each page
+  private touches = new Float64Array(3 * 1024); // loads, stores, fetches of each page, as KIND_* are numbered
   private stamps = new Int32Array(WINDOWS.length * 1024); // last window of each size that saw the page, + 1
   private readonly windowPages = new Float64Array(WINDOWS.length); // distinct pages summed over windows
-  private readonly filterPage = new Float64Array(FILTER).fill(-1);
+  private readonly filterLo = new Int32Array(FILTER); // address with bits 11:0 set: never 0
+  private readonly filterHi = new Int32Array(FILTER);
   private readonly filterIndex = new Int32Array(FILTER);
 
   /** Look at a batch. @returns pages it touches for the first time, in order */
   add(batch: AccessBatch): NewPage[] {
     const fresh: NewPage[] = [];
-    const { va, kind, size } = batch;
-    for (let i = 0; i < batch.count; i++) {
-      const lo = va[2 * i], k = kind[i];
-      const page = (va[2 * i + 1] >>> 0) * 0x100000 + (lo >>> 12);
-      this.byKind[k]++;
-      this.touch(page, k, i, fresh);
-      for (let left = (lo & 0xfff) + size[i] - 4096, next = page + 1; left > 0; left -= 4096) this.touch(next++ % 2 ** 52, k, i, fresh);
-      this.accesses++;
+    for (let i = 0; i < batch.count;) {
+      const end = Math.min(batch.count, i + WINDOWS[0] - (this.accesses % WINDOWS[0]));
+      this.addWindow(batch, i, end, fresh);
+      i = end;
     }
     this.systemCalls += batch.events.length;
     return fresh;
+  }
+
+  /** Accesses of one smallest window: nearly all are to a page that it has seen, and that the filter knows. */
+  private addWindow(batch: AccessBatch, from: number, to: number, fresh: NewPage[]): void {
+    const { va, kind, size } = batch, { filterLo, filterHi, filterIndex } = this, before = this.accesses;
+    const now = Math.floor(before / WINDOWS[0]) + 1, each = WINDOWS.length, slots = FILTER - 1;
+    let { touches, stamps } = this, few = 0, more = 0; // accesses by kind, 16 bits each: kinds 0 and 1, 2 and 3; no processor can predict kinds
+    for (let i = from; i < to; i++) {
+      const lo = va[2 * i], hi = va[2 * i + 1], k = kind[i], slot = (lo >>> 12) & slots, id = filterIndex[slot];
+      const one = 1 << ((k & 1) << 4), second = -(k >> 1);
+      few += one & ~second;
+      more += one & second;
+      if (filterLo[slot] === (lo | 0xfff) && filterHi[slot] === hi && stamps[each * id] === now && k !== KIND_MODIFY && (lo & 0xfff) + size[i] <= 4096) {
+        touches[3 * id + k]++;
+        continue;
+      }
+      this.accesses = before + i - from;
+      let page = (hi >>> 0) * 0x100000 + (lo >>> 12);
+      for (let left = (lo & 0xfff) + size[i]; left > 0; left -= 4096) {
+        this.touch(page, k, i, fresh);
+        page = (page + 1) % 2 ** 52;
+      }
+      ({ touches, stamps } = this);
+    }
+    this.accesses = before + to - from;
+    [few & 0xffff, few >>> 16, more & 0xffff, more >>> 16].forEach((n, k) => { this.byKind[k] += n; });
   }
 
   get pages4k(): number {
@@ -52,18 +75,18 @@ export class Census {
   }
 
   private touch(page: number, kind: number, at: number, fresh: NewPage[]): void {
-    const slot = page % FILTER;
-    let id: number;
-    if (this.filterPage[slot] === page) id = this.filterIndex[slot];
-    else {
+    const slot = page % FILTER, lo = (page << 12) | 0xfff, hi = Math.floor(page / 0x100000) | 0;
+    let id = this.filterIndex[slot];
+    if (this.filterLo[slot] !== lo || this.filterHi[slot] !== hi) {
       id = this.identify(page, at, fresh);
-      this.filterPage[slot] = page;
+      this.filterLo[slot] = lo;
+      this.filterHi[slot] = hi;
       this.filterIndex[slot] = id;
     }
-    if (kind === KIND_FETCH) this.touches[3 * id + 2]++;
+    if (kind !== KIND_MODIFY) this.touches[3 * id + kind]++;
     else {
-      if (kind !== KIND_STORE) this.touches[3 * id]++;
-      if (kind !== KIND_LOAD) this.touches[3 * id + 1]++;
+      this.touches[3 * id + KIND_LOAD]++;
+      this.touches[3 * id + KIND_STORE]++;
     }
     // Windows nest: a page seen in the current small one was seen in every larger one around it.
     for (let n = 0; n < WINDOWS.length; n++) {

@@ -4,10 +4,12 @@ import { AddressSpace } from '../machine/address-space.ts';
 import type { Machine } from '../machine/machine.ts';
 
 /** `4k`, `2m`, `1g`: every page of that size. `thp`: 4K pages; a 2M region becomes one 2M page when an eighth of it has been touched. */
-export type PagePolicy = '4k' | '2m' | '1g' | 'thp';
+export const PAGE_POLICIES = ['4k', '2m', '1g', 'thp'] as const;
+export type PagePolicy = (typeof PAGE_POLICIES)[number];
 
 /** `first-touch`: on the node of the vCPU that touches. `interleave`: page by page over all nodes. */
-export type NumaPolicy = 'first-touch' | 'interleave';
+export const NUMA_POLICIES = ['first-touch', 'interleave'] as const;
+export type NumaPolicy = (typeof NUMA_POLICIES)[number];
 
 const THP_PAGES = 64;
 const PAGES = { '4k': 1, '2m': 512, '1g': 262144 };

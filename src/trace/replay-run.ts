@@ -2,10 +2,11 @@
 import { ACCESS_USER } from '../arch/fault.ts';
 import { ConfigError, InvariantError } from '../errors.ts';
 import { figure, type CpuModel } from '../cost/cpu-model.ts';
-import { runBatch } from '../machine/batch.ts';
+import type { AccessColumns } from '../machine/columns.ts';
 import { Machine } from '../machine/machine.ts';
+import type { EngineChoice } from '../machine/options.ts';
 import type { Counters } from '../machine/vcpu.ts';
-import type { AccessBatch } from './batch.ts';
+import { BATCH_CAPACITY, type AccessBatch } from './batch.ts';
 import type { NewPage } from './census.ts';
 import { Placement, type NumaPolicy, type PagePolicy } from './placement.ts';
 import type { ReplayRun, SeriesPoint, TlbCounts } from './replay-result.ts';
@@ -17,6 +18,7 @@ export interface RunOptions {
   readonly data: boolean;
   readonly nodes: number;
   readonly numa: NumaPolicy;
+  readonly engine: EngineChoice;
 }
 
 const TABLE_BYTES = 64 * 2 ** 20; // room for tables, plugged in piece by piece
@@ -31,6 +33,7 @@ export class Run {
   private readonly options: RunOptions;
   private readonly machine: Machine;
   private readonly placement: Placement;
+  private columns: AccessColumns;
   private points: SeriesPoint[] = [];
   private bucket = FIRST_BUCKET;
   private done = 0;
@@ -46,8 +49,9 @@ export class Run {
     const share = Math.min(DATA_BYTES, 2 ** (bits - 1)) / (nodes === 1 ? 1 : 8);
     const extents = Array.from({ length: nodes }, (_, node) => ({ base: share * (node + 1), bytes: share / 2, kind: 'unbacked' as const, node }));
     this.machine = Machine.create({
-      cpu: options.cpu, mode: 'timed', dataAccesses: options.data, distances, extents: [{ base: 0, bytes: TABLE_BYTES }, ...extents],
+      cpu: options.cpu, mode: 'timed', dataAccesses: options.data, distances, engine: options.engine, extents: [{ base: 0, bytes: TABLE_BYTES }, ...extents],
     });
+    this.columns = this.machine.columns(BATCH_CAPACITY);
     this.placement = new Placement(this.machine, options.pages, options.numa, nodes);
   }
 
@@ -57,17 +61,27 @@ export class Run {
       this.makeRoom();
       this.placement.touch(page);
     }
-    const v = this.machine.vcpus[0].block >>> 2;
+    const columns = this.copied(batch), [cpu] = this.machine.vcpus;
     let mapped = 0;
     for (let at = 0; at < batch.count;) {
       const to = Math.min(batch.count, at + this.bucket - (this.done % this.bucket));
-      const reached = runBatch(this.machine.views, v, batch, at, to, ACCESS_USER);
+      const reached = cpu.runBatch(columns, at, to, ACCESS_USER);
       if (reached !== to) throw new InvariantError(`access ${this.done + reached - at} of the trace faulted though its page is mapped`);
       this.done += to - at;
       for (; mapped < fresh.length && fresh[mapped].at < to; mapped++) this.newPages++;
       at = to;
       if (this.done % this.bucket === 0) this.point();
     }
+  }
+
+  /** The batch where the engine can reach it. */
+  private copied(batch: AccessBatch): AccessColumns {
+    const { count } = batch;
+    if (count > this.columns.capacity) this.columns = this.machine.columns(count);
+    this.columns.va.set(batch.va.subarray(0, count * 2));
+    this.columns.kind.set(batch.kind.subarray(0, count));
+    this.columns.size.set(batch.size.subarray(0, count));
+    return this.columns;
   }
 
   private makeRoom(): void {

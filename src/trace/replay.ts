@@ -2,6 +2,7 @@
 import { ConfigError, InputError } from '../errors.ts';
 import { MODE_4LEVEL } from '../layout/vcpu.ts';
 import type { CpuModel } from '../cost/cpu-model.ts';
+import type { EngineChoice } from '../machine/options.ts';
 import type { TraceReader } from './batch.ts';
 import { Census } from './census.ts';
 import { isCanonical, type NumaPolicy, type PagePolicy } from './placement.ts';
@@ -20,6 +21,10 @@ export interface ReplayOptions {
   readonly nodes?: number;
   /** Default first-touch. */
   readonly numa?: NumaPolicy;
+  /** Of the runs, processor by processor and of each page size by page size, those to do, by their places from 0. Default: all. */
+  readonly only?: readonly number[];
+  /** Engine of the machines; it changes the time a replay takes, not its result. Default `auto`. */
+  readonly engine?: EngineChoice;
   /** Stop after this many accesses (whole batches: the last one is cut). Default: no limit. */
   readonly limit?: number;
   /** Called after each batch with the accesses replayed so far. */
@@ -71,12 +76,13 @@ export async function replay(reader: TraceReader, options: ReplayOptions): Promi
 }
 
 function makeRuns(options: ReplayOptions): Run[] {
-  const { cpus, pages, data = false, nodes = 1, numa = 'first-touch', limit } = options;
+  const { cpus, pages, data = false, nodes = 1, numa = 'first-touch', engine = 'auto', only, limit } = options;
   if (cpus.length === 0) throw new ConfigError('cpus', 'at least one processor', 'none');
   if (pages.length === 0) throw new ConfigError('pages', 'at least one page size', 'none');
   if (!Number.isInteger(nodes) || nodes < 1 || nodes > 8) throw new ConfigError('nodes', 'an integer from 1 to 8', nodes);
   if (limit !== undefined && (!Number.isSafeInteger(limit) || limit < 1)) throw new ConfigError('limit', 'an integer from 1', limit);
   const without = pages.includes('1g') ? cpus.find(cpu => !cpu.pages1g) : undefined;
   if (without) throw new ConfigError('pages', `sizes that ${without.name} has (it has no 1-GByte pages)`, '1g');
-  return cpus.flatMap(cpu => pages.map(p => new Run({ cpu, pages: p, data, nodes, numa })));
+  const runs = cpus.flatMap(cpu => pages.map(p => ({ cpu, pages: p, data, nodes, numa, engine })));
+  return runs.filter((_, place) => only === undefined || only.includes(place)).map(run => new Run(run));
 }

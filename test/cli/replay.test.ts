@@ -54,6 +54,15 @@ describe('pagewalk replay', () => {
     expect(json(['-', '--cpu', 'zen3', '--data'], LACKEY).runs[0].cycles.data).toBeGreaterThan(0);
   });
 
+  it('gives the same result on either engine', () => {
+    const result = (engine: string) => {
+      const { seconds: _, rate: __, ...same } = json([fixture('gcc.pwt.gz'), '--cpu', 'zen3,skylake', '--pages', '4k,thp', '--data', '--nodes', '2', '--numa', 'interleave', '--engine', engine]);
+      return same;
+    };
+    expect(result('wasm').trace.accesses).toBeGreaterThan(500_000);
+    expect(result('wasm')).toEqual(result('ts'));
+  });
+
   it('prices remote memory when pages are interleaved over nodes', () => {
     const cycles = (numa: string) => json([fixture('gcc.pwt.gz'), '--cpu', 'zen3', '--data', '--nodes', '2', '--numa', numa, '--limit', '50000']).runs[0].cycles.data;
     expect(cycles('interleave')).toBeGreaterThan(cycles('first-touch'));
@@ -65,8 +74,9 @@ const hole = { ...skylake, name: 'holed', tlb: [{ ...skylake.tlb[0], structures:
 
 describe('bad input ends with status 2, one line that says why, and nothing half-written', () => {
   it.each<[string, readonly string[], RegExp]>([
-    ['no file', ['replay'], /FILE: expected one trace/],
-    ['two files', ['replay', 'a', 'b'], /FILE: expected one trace/],
+    ['no file', ['replay'], /FILE: expected one trace or more/],
+    ['an engine that there is not', ['replay', '-', '--engine', 'c'], /--engine: expected one of auto, wasm, ts, got "c"/],
+    ['an engine that there is not', ['conformance', 'test/conformance/paging', '--engine', 'c'], /--engine: expected one of auto, wasm, ts, got "c"/],
     ['a missing file', ['replay', join(folder, 'none')], /none: open: expected a file/],
     ['a folder', ['replay', folder], /expected a file/],
     ['an empty file', ['replay', file('empty', '')], /at least one access/],

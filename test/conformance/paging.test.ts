@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -47,8 +47,8 @@ describe('the copied cases', () => {
       'rand', 'rsvd', 'rsvd-nx']);
   });
 
-  it.each(findRecordings(SUBSET))('%s replays without a difference', file => {
-    expect(replayPaging(readRecording(file))).toEqual([]);
+  it.each(findRecordings(SUBSET).flatMap(file => (['ts', 'wasm'] as const).map(engine => [file, engine] as const)))('%s replays without a difference on %s', (file, engine) => {
+    expect(replayPaging(readRecording(file), engine)).toEqual([]);
   });
 });
 
@@ -82,12 +82,13 @@ describe('the copied cases that translate', () => {
 
 /** Replayed as built: the test runner's module wrapper makes the engine ten times as slow. */
 describe.skipIf(!existsSync(WHOLE))('the whole recordings in ../shared', () => {
-  it('replay without a difference', { timeout: 60_000 }, () => {
+  it.each(['ts', 'wasm'])('replay without a difference on %s', { timeout: 60_000 }, engine => {
     const out = join(folder, 'dist');
     execFileSync('node_modules/.bin/tsc', ['-p', 'tsconfig.json', '--outDir', out, '--incremental', 'false']);
+    cpSync('wasm/pagewalk.wasm', join(folder, 'wasm/pagewalk.wasm'));
     save('package.json', '{ "type": "module" }');
-    const run = 'const { conformance } = await import(process.argv[1]); process.exitCode = conformance([process.argv[2]], console.log);';
-    const printed = execFileSync(process.execPath, ['--input-type=module', '-e', run, pathToFileURL(join(out, 'cli/conformance.js')).href, WHOLE]);
+    const run = 'const { conformance } = await import(process.argv[1]); process.exitCode = conformance(process.argv.slice(2), console.log);';
+    const printed = execFileSync(process.execPath, ['--input-type=module', '-e', run, pathToFileURL(join(out, 'cli/conformance.js')).href, WHOLE, '--engine', engine]);
     expect(printed.toString().trim().split('\n')).toEqual(Object.entries(RECORDED).map(([name, cases]) => `${name}: ${cases} cases, 0 differences`));
   });
 });

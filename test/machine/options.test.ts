@@ -6,6 +6,7 @@ import { configure, parseBytes, type MachineOptions } from '../../src/machine/op
 
 const HANDLER = { read: () => 0n, write: () => undefined };
 const ram = { base: 0, bytes: '1M' };
+const EMPTY_MODULE = new WebAssembly.Module(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0));
 const hole = { base: 0, bytes: 4096, kind: 'mmio' };
 
 /** A row: the field that the message names, and options that are wrong there. */
@@ -53,6 +54,8 @@ const BAD: readonly [field: string, ...options: unknown[]][] = [
   ['distances[0][1]', { distances: [[10, 9], [20, 10]] }, { distances: [[10, 255], [20, 10]] }, { distances: [[10, '20'], [20, 10]] }, { distances: [Object.assign([10], { length: 2 }), [20, 10]] }],
   ['openBus', { openBus: 256 }, { openBus: -1 }, { openBus: 0.5 }, { openBus: '0xff' }],
   ['buffer', { buffer: 'wasm' }, { buffer: true }],
+  ['engine', { engine: 'js' }, { engine: true }, { engine: 'wasm', buffer: 'plain' }],
+  ['wasm', { wasm: new Uint8Array(8) }, { engine: 'auto', wasm: EMPTY_MODULE }, { engine: 'wasm', wasm: EMPTY_MODULE }],
 ];
 
 describe.each(BAD)('%s', (field, ...wrong) => {
@@ -78,7 +81,7 @@ it('has a row of mistakes for every option', () => {
   }
   const tried = new Set(BAD.map(([field]) => field.split(/[.[]/)[0]));
   expect(known.filter(name => !tried.has(name))).toEqual([]);
-  expect(known).toHaveLength(15);
+  expect(known).toHaveLength(17);
 });
 
 it.each([

@@ -33,7 +33,7 @@ describe('csv', () => {
 
   it('has one flat row a run, equal columns, and numbers in full', () => {
     const result = sampleResult({ name: 'a "b", c.pwt' });
-    const [header, ...rows] = parseCsv(replayCsv(result));
+    const [header, ...rows] = parseCsv(replayCsv([result]));
     expect(rows).toHaveLength(4);
     expect(new Set(header).size).toBe(header!.length);
     rows.forEach((row, i) => {
@@ -51,6 +51,6 @@ describe('csv', () => {
   });
 
   it('writes a header even without runs', () => {
-    expect(parseCsv(replayCsv({ ...sampleResult(), runs: [] }))).toHaveLength(1);
+    expect(parseCsv(replayCsv([{ ...sampleResult(), runs: [] }]))).toHaveLength(1);
   });
 });

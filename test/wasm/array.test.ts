@@ -52,6 +52,8 @@ function lay(w: Int32Array, sets: number, ways: number, policy: number, clock: n
 }
 
 describe('the committed wasm', () => {
+  it('is under 40 KB', () => expect(committed.length).toBeLessThan(40_000));
+
   it('is what its source compiles to', () => {
     const out = join(folder, 'rebuilt.wasm');
     execFileSync(process.execPath, [

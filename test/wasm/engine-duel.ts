@@ -1,12 +1,13 @@
 /** Two equal machines under the same random operations: one by the TypeScript engine, one by the wasm engine. */
-import { attach, layColumns, type Accelerator, type BatchColumns } from '../../src/accel/engine.ts';
+import { layColumns, type Accelerator, type BatchColumns } from '../../src/accel/engine.ts';
 import { ACCESS_FETCH, ACCESS_IMPLICIT, ACCESS_READ, ACCESS_SHADOW_STACK, ACCESS_STACK, ACCESS_USER, ACCESS_WRITE } from '../../src/arch/fault.ts';
 import { PTE_HI_XD, PTE_PS } from '../../src/arch/pte.ts';
 import {
   CR0_CD, CR0_PG, CR0_WP, CR3_HI_NOFLUSH, CR4_LA57, CR4_PAE, CR4_PCIDE, CR4_PGE, CR4_PKE, CR4_PKS, CR4_PSE, CR4_SMAP, CR4_SMEP, EFER_LME, EFER_NXE, EFER_SCE,
 } from '../../src/arch/registers.ts';
+import { LAYOUT_VERSION } from '../../src/layout/header.ts';
 import {
-  VCPU_OUT_CYCLES, VCPU_OUT_HI, VCPU_OUT_HIT, VCPU_OUT_LO, VCPU_OUT_REFS, VCPU_OUT_SIZE, VCPU_SCRATCH, VCPU_SCRATCH_END,
+  VCPU_OUT_CYCLES, VCPU_OUT_FAULT, VCPU_OUT_HI, VCPU_OUT_HIT, VCPU_OUT_LO, VCPU_OUT_REFS, VCPU_OUT_SIZE,
 } from '../../src/layout/vcpu.ts';
 import { runBatch } from '../../src/machine/batch.ts';
 import { Machine } from '../../src/machine/machine.ts';
@@ -16,6 +17,7 @@ import type { Vcpu } from '../../src/machine/vcpu.ts';
 import { wordOf } from '../../src/memory/extents.ts';
 import { dropEverything, dropNonGlobal, dropPcid, dropPcidAndGlobal, invlpg, invpcid } from '../../src/mmu/invalidate.ts';
 import { translate } from '../../src/mmu/translate.ts';
+import { stateOf } from './state.ts';
 
 const RAM = 2 ** 20, HOLE = 2 ** 28, FAR = 2 ** 33, UNBACKED = 2 ** 36, BATCH = 64;
 const KINDS = [
@@ -60,6 +62,16 @@ export class Random {
   }
 }
 
+/** How often each function of the wasm engine was called in the duels of this file. */
+export const calls: Record<string, number> = {};
+
+function counting(accelerator: Accelerator): Accelerator {
+  return Object.fromEntries(Object.entries(accelerator).map(([name, f]: [string, (...args: number[]) => number]) => {
+    calls[name] ??= 0;
+    return [name, (...args: number[]) => { calls[name]!++; return f(...args); }];
+  })) as unknown as Accelerator;
+}
+
 interface Side {
   readonly machine: Machine;
   readonly columns: BatchColumns;
@@ -82,11 +94,10 @@ export class Duel {
     this.random = new Random(seed);
     this.options = options;
     this.nodes = options.distances?.length ?? 1;
-    this.ts = this.side();
-    this.wasm = this.side();
-    const engine = attach(this.wasm.machine.views);
-    if (engine === undefined) throw new Error('the wasm engine is missing');
-    this.engine = engine;
+    this.ts = this.side('ts');
+    this.wasm = this.side('wasm');
+    this.engine = counting(this.wasm.machine.accelerator!);
+    if (this.engine.layoutVersion() !== LAYOUT_VERSION) throw new Error('the wasm engine is of another layout');
     const near = Array.from({ length: 20 }, (_, k) => 0x40000 + k * 0x1000), far = Array.from({ length: 8 }, (_, k) => FAR + k * 0x1000);
     this.tables = [...near, ...far, HOLE, UNBACKED, 2 ** 40];
     for (const table of this.tables.slice(0, 28)) for (let k = 0; k < 1024; k += 2) this.putEntry(table + k * 4);
@@ -94,7 +105,7 @@ export class Duel {
     for (const vcpu of this.ts.machine.vcpus.keys()) this.enter(vcpu);
   }
 
-  private side(): Side {
+  private side(engine: 'ts' | 'wasm'): Side {
     const { pages: _, unrest: __, small: ___, ...options } = this.options;
     const heard: string[] = [];
     const handler = {
@@ -107,7 +118,7 @@ export class Duel {
     };
     const last = this.nodes - 1;
     const machine = Machine.create({
-      ...options,
+      ...options, engine,
       extents: [
         { base: 0, bytes: RAM }, { base: HOLE, bytes: 0x10000, kind: 'mmio', handler },
         { base: FAR, bytes: '64K', node: last }, { base: UNBACKED, bytes: '1G', kind: 'unbacked', node: last },
@@ -198,7 +209,8 @@ export class Duel {
     const [hi, lo] = this.address(), kind = this.kind(), block = this.ts.machine.vcpus[k]!.block;
     const whole = this.random.chance(0.8);
     const a = whole ? access(this.ts.machine.views, block >>> 2, hi, lo, kind) : translate(this.ts.machine.views, block >>> 2, hi, lo, kind);
-    const b = whole ? this.engine.access(block, hi, lo, kind) : this.engine.translate(block, hi, lo, kind);
+    const make = !whole ? this.engine.translate : this.random.chance(0.5) ? this.engine.access : this.engine.accessAnew;
+    const b = make(block, hi, lo, kind);
     if (a !== b) throw new Error(`access ${hi}:${lo} kind ${kind}: TypeScript ${a.toString(16)}, wasm ${b.toString(16)}`);
     this.outcomes.set(a, (this.outcomes.get(a) ?? 0) + 1);
     if (a === 0) this.sameResults(block, whole);
@@ -212,7 +224,7 @@ export class Duel {
   }
 
   private batch(k: number): number {
-    const r = this.random, n = 1 + r.below(BATCH), extra = r.chance(0.5) ? ACCESS_USER : 0, near = r.chance(0.5);
+    const r = this.random, n = 1 + r.below(BATCH), wanted = r.chance(0.8), extra = r.chance(0.5) ? ACCESS_USER : 0, near = r.chance(0.5);
     let [hi, lo] = this.address();
     for (let i = 0; i < n; i++) {
       if (!near || r.chance(0.1)) [hi, lo] = this.address();
@@ -226,11 +238,13 @@ export class Duel {
       }
     }
     const block = this.ts.machine.vcpus[k]!.block, { offsets } = this.wasm.columns;
+    const columns = wanted ? this.ts.columns : { ...this.ts.columns, pa: undefined };
     // A batch goes on after each fault, as a caller that handles faults would.
     for (let from = 0; from < n; from++) {
-      const a = runBatch(this.ts.machine.views, block >>> 2, this.ts.columns, from, n, extra);
-      const b = this.engine.runBatch(block, offsets.va, offsets.kind, offsets.size, offsets.pa, from, n, extra);
+      const a = runBatch(this.ts.machine.views, block >>> 2, columns, from, n, extra);
+      const b = this.engine.runBatch(block, offsets.va, offsets.kind, offsets.size, wanted ? offsets.pa : 0, from, n, extra);
       if (a !== b) throw new Error(`batch: TypeScript stops at ${a}, wasm at ${b}`);
+      if (a < n) this.both(({ views }) => views.w[(block + VCPU_OUT_FAULT) >>> 2]!);
       from = a;
     }
     return n;
@@ -289,9 +303,8 @@ export class Duel {
 
   /** Byte offsets at which the two states differ, the first few. */
   differences(): number[] {
-    const a = this.ts.machine.views.u8, b = this.wasm.machine.views.u8;
-    for (const { block } of this.ts.machine.vcpus) for (const u8 of [a, b]) u8.fill(0, block + VCPU_SCRATCH, block + VCPU_SCRATCH_END);
-    if (Buffer.compare(Buffer.from(a.buffer), Buffer.from(b.buffer)) === 0) return [];
+    const a = stateOf(this.ts.machine), b = stateOf(this.wasm.machine);
+    if (Buffer.compare(a, b) === 0) return [];
     const found: number[] = [];
     for (let i = 0; i < a.length && found.length < 8; i++) if (a[i] !== b[i]) found.push(i);
     return found;

@@ -6,7 +6,7 @@ import type { CpuModel } from '../../src/cost/cpu-model.ts';
 import { presets } from '../../src/cost/presets/all.ts';
 import { Machine } from '../../src/machine/machine.ts';
 import { GEOMETRIES, modelOf } from '../mmu/tlb-geometries.ts';
-import { Duel, type DuelOptions } from './engine-duel.ts';
+import { calls, Duel, type DuelOptions } from './engine-duel.ts';
 
 const host = { title: 'a host', entryCycles: 7, lastCachePercent: 40 };
 const two = { distances: [[10, 21], [23, 10]] };
@@ -14,7 +14,7 @@ const random = (cpu: CpuModel): CpuModel => ({ ...cpu, caches: { ...cpu.caches, 
 
 const four: CpuModel = { // paging-structure caches of four ways
   ...presets.skylake,
-  psc: Object.fromEntries(Object.entries(presets.skylake.psc).map(([name, g]) => [name, { ...g!, replacement: 'lru' as const, sets: { ...g!.sets, value: 8 }, ways: { ...g!.ways, value: 4 } }])),
+  psc: Object.fromEntries(Object.entries(presets.skylake.psc).map(([name, g]) => [name, { ...g!, replacement: 'lru' as const, sets: 8, ways: 4 }])),
 };
 
 const calm = { pages: 60, unrest: 0.01 }, busy = { pages: 300, unrest: 0.15 };
@@ -52,6 +52,9 @@ const SCENES: Record<string, DuelOptions> = {
   'functional 32-bit paging': { mode: 'functional', paging: 'legacy', ...busy },
 };
 
+/** Exports by the beginning of their names, and the test that holds them to the TypeScript engine. */
+const HELD_ELSEWHERE = ['test/wasm/array.test.ts', 'test/frames/duel.ts'];
+
 function duel(options: DuelOptions, seed: number, operations: number): Duel {
   const d = new Duel(options, seed);
   for (let part = 0; part < 8; part++) {
@@ -74,6 +77,13 @@ describe('both engines return the same codes and leave byte-identical state', ()
     const paging = g.levels === 5 ? '5-level' : '4-level';
     duel({ cpu: modelOf(g, policy), hostPage: g.hostPage, paging, pages: g.addresses, unrest: k % 2 ? 0.1 : 0.02 }, 100 + k, 24_000);
   });
+});
+
+it('called every function that the wasm exports, a million times in all', () => {
+  const exported = WebAssembly.Module.exports(new WebAssembly.Module(readFileSync('wasm/pagewalk.wasm'))).map(e => e.name).sort();
+  const elsewhere = exported.filter(name => HELD_ELSEWHERE.some(file => readFileSync(file, 'utf8').includes(`.${name}(`)));
+  expect(exported.filter(name => !calls[name]).filter(name => !elsewhere.includes(name))).toEqual([]);
+  expect(Object.values(calls).reduce((sum, n) => sum + n, 0)).toBeGreaterThan(1_000_000);
 });
 
 describe('attaching', () => {

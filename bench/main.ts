@@ -1,0 +1,120 @@
+/**
+ * `npm run bench`: how fast the engines are, beside a native limit, and what everything around them costs.
+ *
+ *   npm run bench -- [--runs N] [--only WORDS] [--limit FOLDER] [--json FILE]
+ *
+ * WORDS choose engines, callers, streams and sections, those of a kind being all if none is named: `--only rows,wasm,batch,A0`.
+ * NT in the environment is the number of accesses of a measurement, as it is for the native limit.
+ */
+import { execFileSync } from 'node:child_process';
+import { existsSync, statSync, writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { parseArgs } from 'node:util';
+import type { GrowthRow } from './growth-child.ts';
+import { STREAMS } from './limit-work.ts';
+import { median } from './median.ts';
+import { Native } from './native.ts';
+import type { ReplayCost } from './replay-child.ts';
+import type { Caller, Engine } from './rig.ts';
+import { measureAlive, measureRows, type BenchRow, type Plan } from './rows.ts';
+import type { Start } from './start-child.ts';
+import { table } from './table.ts';
+import type { Scaling } from './workers-child.ts';
+
+const ENGINES = ['wasm', 'ts'] as const satisfies readonly Engine[], CALLERS = ['batch', 'call', 'fast', 'queue'] as const satisfies readonly Caller[];
+const SECTIONS = ['rows', 'alive', 'replay', 'start', 'growth', 'workers'] as const;
+const STARTS = 9; // processes, of which the median counts
+
+/** Ends with one line that says why. */
+function refuse(why: string): never {
+  console.error(why);
+  process.exit(2);
+}
+
+const { values } = parseArgs({
+  options: {
+    runs: { type: 'string', default: '7' }, only: { type: 'string', default: '' }, limit: { type: 'string', default: '../shared/bench/limit' }, json: { type: 'string' },
+  },
+});
+const runs = Number(values.runs), accesses = Number(process.env['NT'] ?? 1_000_000);
+if (!Number.isInteger(runs) || runs < 1) refuse('--runs: expected a whole number from 1');
+if (!Number.isInteger(accesses) || accesses < 1000 || accesses > 2 ** 22) refuse('NT: expected a whole number of accesses from 1000 to 4194304');
+const words = values.only.split(',').map(word => word.trim()).filter(word => word !== ''), known: readonly string[] = [...ENGINES, ...CALLERS, ...STREAMS, ...SECTIONS];
+for (const word of words) if (!known.includes(word)) refuse(`--only: expected some of ${known.join(', ')}, got ${word}`);
+/** Those of the list that `--only` names; all of them, if it names none. */
+const chosen = <T extends string>(list: readonly T[]): T[] => (list.some(x => words.includes(x)) ? list.filter(x => words.includes(x)) : [...list]);
+/** What a program of this folder prints. */
+const printed = <T>(program: string, ...args: readonly string[]): T =>
+  JSON.parse(execFileSync(process.execPath, [new URL(`./${program}.js`, import.meta.url).pathname, ...args], { encoding: 'utf8' })) as T;
+const heading = (text: string) => console.log(`\n${text}\n`);
+const ns = (value: number) => value.toFixed(2);
+const engines = chosen(ENGINES), callers = chosen(CALLERS), streams = chosen(STREAMS);
+
+/** Each prints its table and returns what `--json` keeps of it. */
+const MEASURE: Record<(typeof SECTIONS)[number], (plan: Plan) => unknown> = {
+  async rows(plan) {
+    const rows = await measureRows(plan);
+    heading(`CPU nanoseconds an access, beside the native limit: ${plan.runs} runs of each in turn, medians. All gave limit.c's physical addresses and faults.`);
+    console.log(table(['engine', 'caller', 'stream', 'ns', 'limit ns', 'ratio', "limit's calls"], rows.map(r =>
+      [r.engine, r.caller, r.stream, ns(r.ns), ...[r.limit_ns, r.ratio, r.callLimit].map(x => (x === null ? '' : ns(x)))])));
+    return rows;
+  },
+  async alive(plan) {
+    const rows = await measureAlive({ ...plan, callers: plan.callers.filter(c => c === 'batch' || c === 'call') });
+    heading('The same with one machine in the process, and with four that take turns: ns');
+    console.log(table(['engine', 'caller', 'stream', 'one', 'four', 'ratio'], rows.map(r => [r.engine, r.caller, r.stream, ns(r.one), ns(r.four), ns(r.four / r.one)])));
+    return rows;
+  },
+  replay(plan) {
+    const rows = plan.engines.map(engine => ({ engine, ...printed<ReplayCost>('replay-child', engine, String(plan.runs)) }));
+    heading(`Replay of test/fixtures/gcc.pwt.gz (${rows[0]!.accesses} accesses) on zen3, 4K pages: millions a second of CPU time`);
+    const rate = (cost: number) => (1000 / cost).toFixed(1);
+    console.log(table(['engine', 'batch alone', 'replay pwt', 'of batch', 'replay pwt.gz', 'replay lackey', 'read pwt', 'read lackey'], rows.map(r =>
+      [r.engine, rate(r.batch), rate(r.replayPwt), `${Math.round((100 * r.batch) / r.replayPwt)} %`, rate(r.replayGz), rate(r.replayLackey), rate(r.readPwt), rate(r.readLackey)])));
+    return rows;
+  },
+  start(plan) {
+    const wasmBytes = statSync(new URL('../wasm/pagewalk.wasm', import.meta.url)).size;
+    const rows = plan.engines.map(engine => {
+      const starts = Array.from({ length: STARTS }, () => printed<Start>('start-child', engine));
+      const of = (field: keyof Start) => median(starts.map(s => s[field]));
+      return { engine, importMs: of('importMs'), machineMs: of('machineMs'), importBytes: of('importBytes'), machineBytes: of('machineBytes') };
+    });
+    heading(`Start of a process: import, then a 64 MiB machine with one access made. Medians of ${STARTS}; the wasm has ${wasmBytes} bytes.`);
+    const mib = (bytes: number) => (bytes / 2 ** 20).toFixed(1);
+    console.log(table(['engine', 'import ms', 'machine ms', 'sum ms', 'import MiB', 'machine MiB'], rows.map(r =>
+      [r.engine, r.importMs.toFixed(1), r.machineMs.toFixed(1), (r.importMs + r.machineMs).toFixed(1), mib(r.importBytes), mib(r.machineBytes)])));
+    return { wasmBytes, rows };
+  },
+  growth(plan) {
+    const rows = plan.engines.flatMap(engine => printed<GrowthRow[]>('growth-child', engine, String(plan.runs)).map(row => ({ engine, ...row })));
+    heading('What an access costs as something grows: ns of a TLB hit, ns of a walk');
+    const first = rows.filter(r => r.engine === plan.engines[0]), at = (engine: Engine, k: number) => rows.filter(r => r.engine === engine)[k]!;
+    console.log(table(['what grows', 'to', ...plan.engines.flatMap(e => [`${e} hit`, `${e} walk`])], first.map((r, k) =>
+      [r.what, r.size, ...plan.engines.flatMap(e => [at(e, k).hits.toFixed(1), at(e, k).walks.toFixed(1)])])));
+    return rows;
+  },
+  workers(plan) {
+    const { one, two } = printed<Scaling>('workers-child', String(plan.runs));
+    heading('Two replays of the bundled trace, wall time');
+    console.log(`one worker ${one.toFixed(2)} s, two workers ${two.toFixed(2)} s: ${(one / two).toFixed(2)} times as fast`);
+    return { one, two };
+  },
+};
+
+const sections = chosen(SECTIONS), native = sections.includes('rows') ? Native.find(values.limit) : undefined;
+try {
+  const commit = existsSync('.git') ? execFileSync('git', ['describe', '--always', '--dirty'], { encoding: 'utf8' }).trim() : 'none';
+  console.log(`${cpus().length} x ${cpus()[0]!.model}, Node ${process.version}, commit ${commit}`);
+  console.log(`NT=${accesses} npm run bench -- ${process.argv.slice(2).join(' ')}`);
+  if (native) console.log(`native limit: ${native.command}`);
+  const found: Record<string, unknown> = {};
+  for (const section of sections) found[section] = await MEASURE[section]({ engines, callers, streams, native, runs, accesses });
+  if (values.json !== undefined) {
+    const all = (found['rows'] ?? []) as readonly BenchRow[], slim = (list: readonly BenchRow[]) => list.map(({ callLimit: _, ...row }) => row);
+    const rows = slim(all.filter(row => row.caller !== 'queue')), queue = slim(all.filter(row => row.caller === 'queue'));
+    writeFileSync(values.json, `${JSON.stringify({ ...found, rows, queue }, undefined, 1)}\n`);
+  }
+} finally {
+  native?.remove();
+}

@@ -1,0 +1,102 @@
+/** A process that measures what a replay of the bundled trace costs, by parts, on the engine of its argument; prints JSON. */
+import { readFileSync } from 'node:fs';
+import { Readable } from 'node:stream';
+import { gunzipSync } from 'node:zlib';
+import { ACCESS_USER, presets } from '../dist/index.js';
+import { AccessBatch, LackeyWriter, openTrace, replay, type TraceReader } from '../dist/trace/index.js';
+import { Census, type NewPage } from '../dist/trace/census.js';
+import { Run } from '../dist/trace/replay-run.js';
+import { median } from './median.ts';
+import type { Engine } from './rig.ts';
+
+/** Nanoseconds of CPU time an access. Formats: compact as it comes (gzipped), compact, lackey text. */
+export interface ReplayCost {
+  readonly accesses: number;
+  readonly batch: number;
+  readonly replayGz: number;
+  readonly replayPwt: number;
+  readonly replayLackey: number;
+  readonly readPwt: number;
+  readonly readLackey: number;
+}
+
+const FIXTURE = new URL('../test/fixtures/gcc.pwt.gz', import.meta.url);
+const CPU = presets.zen3, PIECE = 65536;
+
+/** As a file is read. */
+const opened = (bytes: Uint8Array): Promise<TraceReader> => {
+  const pieces = Array.from({ length: Math.ceil(bytes.length / PIECE) }, (_, k) => bytes.subarray(k * PIECE, (k + 1) * PIECE));
+  return openTrace(Readable.from(pieces));
+};
+
+async function lackeyText(pwt: Uint8Array): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [], reader = await opened(pwt);
+  const writer = new LackeyWriter(async bytes => void parts.push(bytes.slice()));
+  for (let batch = await reader.next(); batch; batch = await reader.next()) await writer.write(batch);
+  await writer.end();
+  return Buffer.concat(parts);
+}
+
+async function cost(runs: number, accesses: number, work: () => unknown): Promise<number> {
+  const times: number[] = [];
+  for (let run = -2; run < runs; run++) { // the first two warm up
+    const before = process.cpuUsage();
+    await work();
+    const { user, system } = process.cpuUsage(before);
+    if (run >= 0) times.push(((user + system) * 1000) / accesses);
+  }
+  return median(times);
+}
+
+async function read(bytes: Uint8Array): Promise<number> {
+  const reader = await opened(bytes);
+  let accesses = 0;
+  for (let batch = await reader.next(); batch; batch = await reader.next()) accesses += batch.count;
+  await reader.close();
+  return accesses;
+}
+
+/** The trace as batches in memory, and the pages that each is the first to touch. */
+async function batches(pwt: Uint8Array): Promise<{ batch: AccessBatch; fresh: NewPage[] }[]> {
+  const reader = await opened(pwt), census = new Census(), all = [];
+  for (let batch = await reader.next(); batch; batch = await reader.next()) {
+    const copy = Object.assign(new AccessBatch(batch.count), { count: batch.count });
+    copy.va.set(batch.va.subarray(0, batch.count * 2));
+    copy.kind.set(batch.kind.subarray(0, batch.count));
+    copy.size.set(batch.size.subarray(0, batch.count));
+    all.push({ batch: copy, fresh: census.add(batch) });
+  }
+  return all;
+}
+
+/** The engine alone: the whole trace in columns, every page mapped. */
+async function batchCost(engine: Engine, pwt: Uint8Array, accesses: number, runs: number): Promise<number> {
+  const run = new Run({ cpu: CPU, pages: '4k', data: false, nodes: 1, numa: 'first-touch', engine }), all = await batches(pwt);
+  for (const { batch, fresh } of all) run.feed(batch, fresh);
+  const machine = run['machine'], cpu = machine.vcpus[0]!, columns = machine.columns(accesses);
+  let at = 0;
+  for (const { batch } of all) {
+    columns.va.set(batch.va, at * 2);
+    columns.kind.set(batch.kind, at);
+    columns.size.set(batch.size, at);
+    at += batch.count;
+  }
+  return cost(runs, accesses, () => {
+    cpu.flush();
+    if (cpu.runBatch(columns, 0, accesses, ACCESS_USER) !== accesses) throw new Error('an access of the trace faulted');
+  });
+}
+
+const engine = process.argv[2] as Engine, runs = Number(process.argv[3]);
+const gz = readFileSync(FIXTURE), pwt = gunzipSync(gz), text = await lackeyText(pwt), accesses = await read(pwt);
+const replayed = async (bytes: Uint8Array) => replay(await opened(bytes), { name: 'gcc', cpus: [CPU], pages: ['4k'], engine });
+const result: ReplayCost = {
+  accesses,
+  batch: await batchCost(engine, pwt, accesses, runs),
+  replayGz: await cost(runs, accesses, () => replayed(gz)),
+  replayPwt: await cost(runs, accesses, () => replayed(pwt)),
+  replayLackey: await cost(runs, accesses, () => replayed(text)),
+  readPwt: await cost(runs, accesses, () => read(pwt)),
+  readLackey: await cost(runs, accesses, () => read(text)),
+};
+console.log(JSON.stringify(result));

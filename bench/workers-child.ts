@@ -1,0 +1,52 @@
+/** A process that replays the bundled trace in one and in two worker threads; prints JSON. */
+import { readFileSync } from 'node:fs';
+import { Readable } from 'node:stream';
+import { isMainThread, parentPort, Worker } from 'node:worker_threads';
+import { gunzipSync } from 'node:zlib';
+import { presets } from '../dist/index.js';
+import { openTrace, replay } from '../dist/trace/index.js';
+import { median } from './median.ts';
+
+/** Seconds of wall time for two replays: by one worker, by two. */
+export interface Scaling {
+  readonly one: number;
+  readonly two: number;
+}
+
+const REPLAYS = 4; // make one job, so that it lasts
+
+/** A worker: does a job for every message. */
+function serve(): void {
+  const pwt = gunzipSync(readFileSync(new URL('../test/fixtures/gcc.pwt.gz', import.meta.url)));
+  parentPort!.on('message', async () => {
+    for (let k = 0; k < REPLAYS; k++) await replay(await openTrace(Readable.from([pwt])), { name: 'gcc', cpus: [presets.zen3], pages: ['4k'] });
+    parentPort!.postMessage('done');
+  });
+}
+
+const job = (worker: Worker): Promise<void> => new Promise((resolve, reject) => {
+  worker.once('message', () => resolve());
+  worker.once('error', reject);
+  worker.postMessage('go');
+});
+
+async function scaling(runs: number): Promise<Scaling> {
+  const [a, b] = [1, 2].map(() => new Worker(new URL(import.meta.url))) as [Worker, Worker];
+  const one: number[] = [], two: number[] = [];
+  for (let run = -1; run < runs; run++) {
+    const start = performance.now();
+    await job(a);
+    await job(a);
+    const between = performance.now();
+    await Promise.all([job(a), job(b)]);
+    const end = performance.now();
+    if (run < 0) continue; // warms up
+    one.push((between - start) / 1000);
+    two.push((end - between) / 1000);
+  }
+  await Promise.all([a.terminate(), b.terminate()]);
+  return { one: median(one), two: median(two) };
+}
+
+if (isMainThread) console.log(JSON.stringify(await scaling(Number(process.argv[2]))));
+else serve();

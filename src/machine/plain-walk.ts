@@ -1,0 +1,141 @@
+/**
+ * The walk that most misses of a plain TLB (plain.ts) end in: 64-bit paging, begun at a cached entry of level 2 or 3, down to a 4K page that
+ * permits the access and needs no mark. Everything is read before anything is changed; whatever else is found is left to access().
+ */
+import { ACCESS_WRITE, FAULT_NONE } from '../arch/fault.ts';
+import { PTE_A, PTE_D, PTE_G, PTE_HI_ADDR, PTE_HI_PKEY_SHIFT, PTE_P, PTE_PS, PTE_RW } from '../arch/pte.ts';
+import { ARR_LIVE } from '../layout/array.ts';
+import { CNT_DEPTH, CNT_LOAD_CYCLES, CNT_MISS_SIZE, CNT_REF_HITS, CNT_WALK_CYCLES } from '../layout/counter.ts';
+import { HDR_MEMORY_CYCLES, HDR_WALK_CYCLES } from '../layout/header.ts';
+import { TAG_VALID, TLBD_D, TLBD_HI_ADDR, TLBD_HI_LEVEL_SHIFT, TLBD_PKEY_SHIFT, TLBD_RW, TLBD_SSTK, TLBD_US } from '../layout/tlb.ts';
+import {
+  CTL_PGE, PSC_A, PSC_DATA, PSC_MASK, PSC_STAMPS, PSC_TAGS, VCPU_CTL, VCPU_OUT_HI, VCPU_OUT_LO, VCPU_OUT_START,
+  VCPU_RSVD_HI, VCPU_TAG_PCID, VCPU_TRAIL_HI, VCPU_TRAIL_LO,
+} from '../layout/vcpu.ts';
+import { stamp, touchStamp } from '../cache/array.ts';
+import { chargeWalk, flat, IN_MEMORY } from '../cost/charge.ts';
+import { count } from '../memory/counters.ts';
+import type { Views } from '../memory/views.ts';
+import { memoClear } from '../mmu/memo.ts';
+import { fillGlobal } from '../mmu/tlb.ts';
+import { oldest, permits, type PlainTlb } from './plain.ts';
+import { access } from './span.ts';
+
+/** A paging-structure cache of four ways, LRU: what VCPU_PLAIN_PSC says, as fields. Word indexes. */
+export class PlainPsc {
+  readonly a: number;
+  readonly tags: number;
+  readonly data: number;
+  readonly stamps: number;
+  readonly mask: number;
+
+  constructor(w: Int32Array, at: number) {
+    this.a = w[at + (PSC_A >>> 2)] >>> 2;
+    this.tags = w[at + (PSC_TAGS >>> 2)] >>> 2;
+    this.data = w[at + (PSC_DATA >>> 2)] >>> 2;
+    this.stamps = w[at + (PSC_STAMPS >>> 2)] >>> 2;
+    this.mask = w[at + (PSC_MASK >>> 2)];
+  }
+
+  /** Entry with a tag, -1 if none. */
+  find(w: Int32Array, lo: number, hi: number): number {
+    const first = (lo & this.mask) << 2, t = this.tags + first * 2;
+    if (w[t] === lo && w[t + 1] === hi) return first;
+    if (w[t + 2] === lo && w[t + 3] === hi) return first + 1;
+    if (w[t + 4] === lo && w[t + 5] === hi) return first + 2;
+    return w[t + 6] === lo && w[t + 7] === hi ? first + 3 : -1;
+  }
+
+  use(w: Int32Array, i: number): void {
+    touchStamp(w, this.a, this.stamps + i);
+  }
+
+  /** Cache an entry that is not cached. */
+  put(w: Int32Array, lo: number, hi: number, data: number, dataHi: number): void {
+    const at = oldest(w, this.stamps + ((lo & this.mask) << 2), 4), i = at - this.stamps, t = this.tags + i * 2, d = this.data + i * 2;
+    if (w[t + 1] === 0) w[this.a + (ARR_LIVE >>> 2)]++;
+    w[t] = lo;
+    w[t + 1] = hi;
+    w[d] = data;
+    w[d + 1] = dataHi;
+    stamp(w, this.a, at);
+  }
+}
+
+/** Rights accumulated down to an entry. */
+const below = (acc: number, lo: number, hi: number): number => (acc & lo & (TLBD_RW | TLBD_US)) | ((acc | (hi >>> 31)) & 1);
+
+/** @param lo, own - tag of the page @returns FAULT_NONE or a fault */
+export function plainWalk(s: Views, v: number, tlb: PlainTlb, vaHi: number, vaLo: number, what: number, lo: number, own: number): number {
+  const w = s.w, { pde, pdpte } = tlb, pcid = w[v + (VCPU_TAG_PCID >>> 2)] | TAG_VALID;
+  const reserved = w[v + (VCPU_RSVD_HI >>> 2)];
+  if (pde.a === 0) return access(s, v, vaHi, vaLo, what);
+  const tagLo = (vaLo >>> 21) | (vaHi << 11), tagHi = ((vaHi >>> 21) & 0x1fff) | pcid;
+  let i = pde.find(w, tagLo, tagHi), refs = 1, aboveLo = 0, aboveHi = 0, pa2Lo = 0, pa2Hi = 0;
+  if (i >= 0) {
+    const at = pde.data + i * 2;
+    aboveLo = w[at];
+    aboveHi = w[at + 1];
+  } else {
+    i = pdpte.find(w, (vaLo >>> 30) | (vaHi << 2), ((vaHi >>> 30) & 0x1fff) | pcid);
+    if (i < 0) return access(s, v, vaHi, vaLo, what);
+    const at = pdpte.data + i * 2, top = w[at];
+    pa2Lo = (top & ~0xfff) | ((vaLo >>> 18) & 0xff8);
+    pa2Hi = w[at + 1] & TLBD_HI_ADDR;
+    if (pa2Hi !== 0 || pa2Lo >>> 12 >= s.lowFrames) return access(s, v, vaHi, vaLo, what);
+    const e = s.lowWord + (pa2Lo >>> 2), eLo = w[e], eHi = w[e + 1];
+    if (((eLo & (PTE_P | PTE_A | PTE_PS)) ^ (PTE_P | PTE_A)) | (eHi & reserved)) return access(s, v, vaHi, vaLo, what);
+    aboveLo = (eLo & ~0xfff) | below(top, eLo, eHi);
+    aboveHi = eHi & PTE_HI_ADDR;
+    refs = 2;
+  }
+  const paLo = (aboveLo & ~0xfff) | ((vaLo >>> 9) & 0xff8);
+  if ((aboveHi & TLBD_HI_ADDR) !== 0 || paLo >>> 12 >= s.lowFrames) return access(s, v, vaHi, vaLo, what);
+  const e = s.lowWord + (paLo >>> 2), eLo = w[e], eHi = w[e + 1], want = PTE_P | PTE_A | ((what & ACCESS_WRITE) << 5);
+  let data = (eLo & ~0xfff) | below(aboveLo, eLo, eHi) | (eLo & TLBD_D) | (((eHi >>> PTE_HI_PKEY_SHIFT) & 15) << TLBD_PKEY_SHIFT);
+  if ((eLo & (PTE_RW | PTE_D)) === PTE_D && aboveLo & TLBD_RW) data |= TLBD_SSTK;
+  if (((eLo & want) ^ want) | (eHi & reserved) || !permits(w, v, what, data | TLBD_D)) return access(s, v, vaHi, vaLo, what);
+  if (refs === 1) pde.use(w, i);
+  else {
+    pdpte.use(w, i);
+    pde.put(w, tagLo, tagHi, aboveLo, aboveHi);
+  }
+  fill(w, v, tlb, vaHi, vaLo, lo, own, data, (eHi & PTE_HI_ADDR) | (1 << TLBD_HI_LEVEL_SHIFT), eLo & PTE_G);
+  w[v + (VCPU_OUT_LO >>> 2)] = (eLo & ~0xfff) | (vaLo & 0xfff);
+  w[v + (VCPU_OUT_HI >>> 2)] = eHi & PTE_HI_ADDR;
+  if (refs === 1) tlb.shortWalks++;
+  else tlb.longWalks++;
+  if (!flat(w)) price(s, v, refs, paLo, pa2Lo);
+  return FAULT_NONE;
+}
+
+function fill(w: Int32Array, v: number, tlb: PlainTlb, vaHi: number, vaLo: number, lo: number, own: number, data: number, dataHi: number, g: number): void {
+  memoClear(w, v, tlb.slot);
+  if (g && w[v + (VCPU_CTL >>> 2)] & CTL_PGE) fillGlobal(w, v, tlb.service, vaHi, vaLo, data, dataHi);
+  else {
+    tlb.first.fillTree(w, lo, own, data, dataHi);
+    tlb.second.fillStamped(w, lo, own, data, dataHi);
+  }
+}
+
+/** Count walks that read `refs` entries in all; price them if every entry costs the same. */
+export function settleWalks(w: Int32Array, v: number, walks: number, refs: number): void {
+  count(w, v, CNT_DEPTH + 1, 2 * walks - refs);
+  count(w, v, CNT_DEPTH + 2, refs - walks);
+  count(w, v, CNT_MISS_SIZE + 3, walks);
+  if (!flat(w)) return;
+  count(w, v, CNT_REF_HITS + IN_MEMORY, refs);
+  count(w, v, CNT_LOAD_CYCLES, refs * w[HDR_MEMORY_CYCLES >>> 2]);
+  count(w, v, CNT_WALK_CYCLES, walks * w[HDR_WALK_CYCLES >>> 2]);
+}
+
+/** Price a walk through the caches. @param paLo, pa2Lo - low memory: the entries read at level 1 and, if `refs` is 2, at level 2 */
+function price(s: Views, v: number, refs: number, paLo: number, pa2Lo: number): void {
+  const w = s.w, trail = v + (VCPU_TRAIL_LO >>> 2), high = v + (VCPU_TRAIL_HI >>> 2); // chargeWalk() asks for it
+  w[trail] = paLo;
+  w[high] = 0;
+  w[trail + 1] = pa2Lo;
+  w[high + 1] = 0;
+  w[v + (VCPU_OUT_START >>> 2)] = refs;
+  chargeWalk(s, v, refs, false);
+}

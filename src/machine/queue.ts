@@ -1,0 +1,86 @@
+/** Accesses of an embedder that does not need their answers at once: collected, and made by one call into the engine. */
+import { ACCESS_FETCH, ACCESS_WRITE, FAULT_NONE } from '../arch/fault.ts';
+import type { AccessColumns } from './columns.ts';
+
+const WRITE_SHIFT = 31 - Math.clz32(ACCESS_WRITE), FETCH_SHIFT = 31 - Math.clz32(ACCESS_FETCH);
+
+/** What makes them: a vCPU. */
+interface Maker {
+  runBatch(columns: AccessColumns, from: number, to: number, extra: number): number;
+  readonly batchFault: number;
+}
+
+/**
+ * A queue of accesses of one vCPU, made in the order in which they came. Made by `Vcpu.queue()`.
+ *
+ * What they see of memory, registers and invalidations is what is there when they are made: flush before a change that must come after them.
+ *
+ * @example
+ * if (queue.push(vaHi, vaLo, ACCESS_USER, 8) < 0) { ... }    // full: flush first
+ * while ((fault = queue.flush()) !== FAULT_NONE) handle(fault, queue.made);
+ */
+export class AccessQueue {
+  /** The accesses, at their indices; after they are made, `columns.pa` has the physical addresses. Overwritten by the next pushes. */
+  readonly columns: AccessColumns;
+  /** Accesses in the queue: those made, and those to make. */
+  pushed = 0;
+  /** How many of them are made, so the index of the next: after a fault, of the access that faulted. */
+  made = 0;
+  private readonly maker: Maker;
+  private readonly extra: Uint16Array;
+
+  constructor(maker: Maker, columns: AccessColumns) {
+    this.maker = maker;
+    this.columns = columns;
+    this.extra = new Uint16Array(columns.capacity);
+  }
+
+  /**
+   * Add an access. Nothing is allocated or checked. When all before it are made, it begins anew at index 0.
+   *
+   * @param vaHi, vaLo - the address as two 32-bit words @param kind - sum of ACCESS_* bits @param bytes - 1 to 65535, may cross pages
+   * @returns its index, or -1 if the queue is full: nothing is added then
+   */
+  push(vaHi: number, vaLo: number, kind: number, bytes: number): number {
+    const { va, kind: kinds, size } = this.columns;
+    let i = this.pushed;
+    if (i === this.made) i = this.made = 0;
+    else if (i === kinds.length) return -1;
+    const fetch = (kind >>> FETCH_SHIFT) & 1, store = (kind >>> WRITE_SHIFT) & ~fetch & 1; // no branches, as no processor can predict kinds
+    va[2 * i] = vaLo;
+    va[2 * i + 1] = vaHi;
+    kinds[i] = (fetch << 1) | store;
+    size[i] = bytes;
+    this.extra[i] = kind & ~((fetch << FETCH_SHIFT) | (store << WRITE_SHIFT));
+    this.pushed = i + 1;
+    return i;
+  }
+
+  /**
+   * Make what is in the queue, up to the first access that faults.
+   *
+   * @returns FAULT_NONE: all are made. Or the fault of access number `made`: the next `flush()` makes it again and goes on with those after
+   *   it, unless it is passed over by `skip()`. Until then pushes go behind the others
+   */
+  flush(): number {
+    const { extra, pushed } = this;
+    while (this.made < pushed) {
+      const bits = extra[this.made];
+      let to = this.made + 1;
+      while (to < pushed && extra[to] === bits) to++;
+      this.made = this.maker.runBatch(this.columns, this.made, to, bits);
+      if (this.made < to) return this.maker.batchFault;
+    }
+    return FAULT_NONE;
+  }
+
+  /** Pass over the access at `made`, if there is one: it counts as made. */
+  skip(): void {
+    if (this.made < this.pushed) this.made++;
+  }
+
+  /** Forget what is not made yet. */
+  clear(): void {
+    this.pushed = this.made = 0;
+  }
+}
