@@ -6,14 +6,15 @@ import { findRecordings, readRecording, type Recording } from '../conformance/re
 import { XEN_FORMAT, replayXen, type XenReplayOptions } from '../conformance/xen.ts';
 import { engineOf } from './options.ts';
 
-export const CONFORMANCE_HELP = `pagewalk conformance PATH... [--engine NAME] [--stop] [--audit N]
+export const CONFORMANCE_HELP = `pagewalk conformance PATH... [--engine NAME] [--stop] [--audit N] [--preempt N]
 
 Replays recordings (.jsonl, .jsonl.gz), files or all of a folder, and prints NAME: N cases (or operations), D differences for each file;
 exit status 1 if there is any difference.
 
   --engine NAME  auto, wasm, ts                                                     [auto]
   --stop         stop at the first difference
-  --audit N      of Xen's transcripts: recount all references after every N operations`;
+  --audit N      of Xen's transcripts: recount all references after every N operations
+  --preempt N    of Xen's transcripts: preempt hypercalls after every N entries, and continue them`;
 
 const SHOWN_CASES = 5;
 
@@ -41,22 +42,27 @@ const REPLAYS: Readonly<Record<string, (recording: Recording, options: XenReplay
 export function conformance(argv: readonly string[], print: (line: string) => void): number {
   const { positionals, values } = parseArgs({
     args: [...argv], allowPositionals: true,
-    options: { engine: { type: 'string', default: 'auto' }, stop: { type: 'boolean', default: false }, audit: { type: 'string', default: '0' } },
+    options: { engine: { type: 'string', default: 'auto' }, stop: { type: 'boolean', default: false }, audit: { type: 'string', default: '0' }, preempt: { type: 'string', default: '0' } },
   });
   const engine = engineOf(values.engine);
   if (positionals.length === 0) throw new ConfigError('path', 'a folder or file of recordings', undefined);
-  const audit = Number(values.audit);
-  if (!Number.isInteger(audit) || audit < 0) throw new ConfigError('--audit', 'a number of operations', values.audit);
+  const audit = count(values.audit, '--audit', 'a number of operations'), preempt = count(values.preempt, '--preempt', 'a number of entries');
   let differing = false;
   for (const file of positionals.flatMap(findRecordings)) {
     const recording = readRecording(file);
     const replay = Object.hasOwn(REPLAYS, recording.format) ? REPLAYS[recording.format] : undefined;
     if (!replay) throw new ConfigError(`${file}: format`, `one of ${Object.keys(REPLAYS).join(', ')}`, recording.format);
-    const { unit, lines, shown } = replay(recording, { engine, stop: values.stop, audit });
+    const { unit, lines, shown } = replay(recording, { engine, stop: values.stop, audit, preempt });
     print(`${recording.name}: ${recording.rows.length} ${unit}, ${lines.size} differences`);
     for (const text of shown) print(text);
     differing ||= lines.size > 0;
     if (values.stop && differing) break;
   }
   return differing ? 1 : 0;
+}
+
+function count(text: string, option: string, what: string): number {
+  const n = Number(text);
+  if (!Number.isInteger(n) || n < 0) throw new ConfigError(option, what, text);
+  return n;
 }

@@ -43,8 +43,14 @@ export interface XenSetup {
   readonly arena: { readonly va: bigint; readonly pages: number };
 }
 
+export interface XenSetupOptions {
+  readonly engine: EngineChoice;
+  /** Preempt calls after so many entries; 0: never. */
+  readonly preempt?: number;
+}
+
 /** Build it. @throws InputError - header or rows are not of the format */
-export function setUp(recording: Recording, rows: Recording['rows'], engine: EngineChoice): XenSetup {
+export function setUp(recording: Recording, rows: Recording['rows'], { engine, preempt }: XenSetupOptions): XenSetup {
   const { header, file } = recording, at: Place = { file, line: 1 };
   const arch = header['arch'];
   if (arch !== 'pv64' && arch !== 'pv32') throw new InputError(file, 'line 1', 'pv64 or pv32 in "arch"', JSON.stringify(arch));
@@ -60,7 +66,7 @@ export function setUp(recording: Recording, rows: Recording['rows'], engine: Eng
   const source = new HintedFrames();
   const first = slots[0]?.[1] ?? 0n, firstFrame = Number((first >> 12n) & 0xff_ffff_ffffn);
   const xen = Hypervisor.create(machine, {
-    frames, source, own: { first: OWN_FIRST, frames: OWN_FRAMES },
+    frames, source, budget: preempt || Infinity, own: { first: OWN_FIRST, frames: OWN_FRAMES },
     ...(is32 ? { compatSlots: slots.map(xenSlot), m2pCompat: firstFrame } : { xenSlots: slots.map(xenSlot) }),
     ...(!is32 && slots[0]?.[0] === M2P_SLOT ? { m2pLevel3: firstFrame } : {}),
   });

@@ -26,6 +26,8 @@ export interface XenReplayOptions {
   readonly stop?: boolean;
   /** Audit after every so many operations; 0: never. */
   readonly audit?: number;
+  /** Preempt calls after so many entries, and continue them; 0: never. */
+  readonly preempt?: number;
 }
 
 /** Replay a recording. @returns the differences, in order @throws InputError - a row that is none of the format's */
@@ -34,7 +36,7 @@ export function replayXen(recording: Recording, options: XenReplayOptions = { en
   const differences: XenDifference[] = [];
   const first = rows.findIndex(({ row }) => row['op'] !== 'frame' && row['op'] !== 'xen_slots');
   if (first < 0) throw new InputError(file, `line ${rows.length + 1}`, 'operations after the frames');
-  const run = new XenRun(setUp(recording, rows.slice(0, first), options.engine), file);
+  const run = new XenRun(setUp(recording, rows.slice(0, first), options), file);
   for (const [k, { line, row }] of rows.slice(first).entries()) {
     if (row['op'] === 'end') break;
     const outcome = run.apply(line, row);

@@ -32,6 +32,8 @@ export interface HypervisorOptions extends Partial<Behaviour> {
   readonly m2pLevel3?: number;
   /** First frame (a multiple of 512) of the table's 4-byte form. Default: of `own`. */
   readonly m2pCompat?: number;
+  /** Entries and requests that a call looks at before it is preempted, and continued. Default: calls run to their end. */
+  readonly budget?: number;
   /** Where frames for guests come from. Default: none are left. */
   readonly source?: FrameSource;
 }
@@ -58,6 +60,7 @@ const NO_SOURCE: FrameSource = { allocate: () => NO_FRAME, release: () => {} };
 export class Hypervisor {
   readonly host: Host;
   private readonly own: OwnPool;
+  private readonly budget: number;
   private readonly running = new Map<Vcpu, GuestVcpu>();
 
   /** Put a hypervisor on a machine. @throws ConfigError - an option */
@@ -68,6 +71,7 @@ export class Hypervisor {
   private constructor(machine: Machine, options: HypervisorOptions) {
     const count = options.frames ?? machine.extents[0].frames;
     const frames = new Frames(machine.views, count);
+    this.budget = options.budget ?? Infinity;
     this.own = new OwnPool(machine.views, options.own);
     const m2p = new M2p(machine.views, count, this.own, options.m2pLevel3, options.m2pCompat);
     this.host = new Host(machine, frames, m2p, options.source ?? NO_SOURCE, {
@@ -169,8 +173,10 @@ export class Hypervisor {
     let rc;
     do {
       host.preempted = false;
+      host.budget = this.budget;
       rc = call(host, host.s.w[v + (VCPU_CALL >>> 2)], v + (VCPU_CALL_ARGS >>> 2));
     } while (host.preempted);
+    host.budget = Infinity;
     return rc;
   }
 
