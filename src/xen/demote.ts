@@ -8,14 +8,15 @@ import { givenLo } from './entry-flags.ts';
 import type { Host } from './host.ts';
 import { putFromL1 } from './l1-entry.ts';
 import { XEN_EINTR, XEN_ERESTART } from './numbers.ts';
+import { dropRun } from './runs.ts';
 import { putFromTable } from './table-entry.ts';
 import { guestSlot } from './xen-slots.ts';
 
 const ENTRIES = 512;
 
 export function demoteL1(h: Host, mfn: number): number {
-  const at = h.table(mfn), w = h.s.w;
-  for (let i = 0; i < ENTRIES; i++) putFromL1(h, w[at + i * 2], w[at + i * 2 + 1]);
+  const owner = h.ownerOf(mfn)!, at = h.table(mfn), w = h.s.w;
+  for (let i = dropRun(h, mfn, ENTRIES, owner); i > 0; i = dropRun(h, mfn, i - 1, owner)) putFromL1(h, w[at + i * 2 - 2], w[at + i * 2 - 1]);
   return 0;
 }
 

@@ -9,8 +9,8 @@ import {
   FRAME_FLAGS, FRAME_LINEAR, FRAME_OWNER, FRAME_PARTIAL_SET, FRAME_REFS, FRAME_STRIDE, FRAME_TYPE, FRAME_VALIDATED, PGC_ALLOCATED, PGC_XEN_HEAP,
   PGT_COUNT, PGT_TYPE_MASK, PGT_VALIDATED, PGT_WRITABLE,
 } from '../layout/frame.ts';
-import { HDR_BYTES_USED, HDR_FRAME_LIMIT, HDR_FRAME_TABLE } from '../layout/header.ts';
-import { WASM_PAGE_BYTES, type Views } from '../memory/views.ts';
+import { layFrameTable } from '../frames/table.ts';
+import type { Views } from '../memory/views.ts';
 
 const NOBODY = -1;
 const REFS_MOST = 0x7ffffffd;
@@ -27,14 +27,7 @@ export class Frames {
   constructor(s: Views, count: number) {
     this.s = s;
     this.count = count;
-    if (s.w[HDR_FRAME_TABLE >>> 2] === 0) {
-      const limit = 2 ** Math.ceil(Math.log2(count));
-      const at = s.grow(limit * FRAME_STRIDE);
-      s.w[HDR_FRAME_TABLE >>> 2] = at;
-      s.w[HDR_FRAME_LIMIT >>> 2] = limit;
-      s.w[HDR_BYTES_USED >>> 2] = s.byteLength / WASM_PAGE_BYTES;
-    }
-    this.base = s.w[HDR_FRAME_TABLE >>> 2] >>> 2;
+    this.base = layFrameTable(s, count) >>> 2;
   }
 
   private at(mfn: number, column: number): number {

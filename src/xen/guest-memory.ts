@@ -7,7 +7,6 @@
  */
 import { ACCESS_READ, ACCESS_WRITE, FAULT_NONE } from '../arch/fault.ts';
 import { VCPU_OUT_HI, VCPU_OUT_LO } from '../layout/vcpu.ts';
-import { access } from '../machine/span.ts';
 import { readBus, wordOf, writeBus } from '../memory/extents.ts';
 import type { Host } from './host.ts';
 
@@ -47,7 +46,7 @@ export function copyToGuest(h: Host, hi: number, lo: number, bytes: number): boo
 
 function copyPiece(h: Host, hi: number, lo: number, bytes: number, from: number, kind: number): boolean {
   const s = h.s, v = h.current.v;
-  if (access(s, v, hi, lo, kind) !== FAULT_NONE) return false;
+  if (h.current.cpu!.access(hi, lo, kind) !== FAULT_NONE) return false;
   const paLo = s.w[v + (VCPU_OUT_LO >>> 2)], paHi = s.w[v + (VCPU_OUT_HI >>> 2)], at = wordOf(s, paHi, paLo);
   if (at < 0) {
     copyBus(h, paHi, paLo, bytes, from, kind);

@@ -57,7 +57,7 @@ export class Host {
   compatSlots: readonly XenSlot[] = [];
   source: FrameSource;
   /** The vCPU whose call, or fault, is being served. */
-  current!: GuestVcpu;
+  current!: GuestVcpu; // set by whoever enters the hypervisor
   /** Set by a call that has to be continued: its new arguments are where its arguments were. */
   preempted = false;
   inMulticall = false;

@@ -93,6 +93,9 @@ export class Hypervisor {
         if (!frames.valid(f) || frames.refs(f) !== 0) throw new ConfigError(`p2m[${k}]`, 'free frames', f);
       }
     });
+    for (const [k, [first, last]] of (options.iomem ?? []).entries()) {
+      if (this.own.overlaps(first, last)) throw new ConfigError(`iomem[${k}]`, "frames that are not the hypervisor's own", [first, last]);
+    }
     const owned = runs.reduce((sum, [, , count]) => sum + count, 0);
     const domain = new Domain(options.id, options.privileged ?? false, options.maxPages ?? owned, options.is32 ?? false);
     domain.totalPages = owned;
@@ -169,7 +172,7 @@ export class Hypervisor {
   /** The fast door: number and arguments are in the vCPU block (VCPU_CALL, VCPU_CALL_ARGS). @returns the result, a safe integer */
   dispatch(cpu: Vcpu): number {
     const { host } = this, v = cpu.block >>> 2;
-    host.current = this.guestOf(cpu);
+    this.enter(cpu);
     let rc;
     do {
       host.preempted = false;
@@ -205,6 +208,7 @@ export class Hypervisor {
   }
 
   private enter(cpu: Vcpu): GuestVcpu {
-    return (this.host.current = this.guestOf(cpu));
+    const { host } = this;
+    return host.current?.cpu === cpu ? host.current : (host.current = this.guestOf(cpu));
   }
 }

@@ -19,13 +19,19 @@ export interface OwnFrames {
 /** Hands out frames of the hypervisor's own range, from its start. */
 export class OwnPool {
   private readonly s: Views;
+  private readonly first: number;
   private next: number;
   private readonly end: number;
 
   constructor(s: Views, own: OwnFrames) {
     this.s = s;
-    this.next = own.first;
+    this.first = this.next = own.first;
     this.end = own.first + own.frames;
+  }
+
+  /** Is any frame from `first` to `last` one of the range? */
+  overlaps(first: number, last: number): boolean {
+    return first < this.end && last >= this.first;
   }
 
   /** Contiguous zeroed frames. @throws ConfigError - too few are left */

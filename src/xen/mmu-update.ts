@@ -15,6 +15,7 @@ import { modL1, modTable } from './mod-entry.ts';
 import {
   HYPERVISOR_mmu_update, MMU_MACHPHYS_UPDATE, MMU_UPDATE_PREEMPTED, XEN_EFAULT, XEN_EINTR, XEN_EINVAL, XEN_ENOSYS, XEN_EPERM, XEN_ERESTART, XEN_ESRCH,
 } from './numbers.ts';
+import { updateRun } from './runs.ts';
 import { getPageType, levelOf, putOldTable, putPageType } from './page-type.ts';
 
 const LEVEL_WRITABLE = 7;
@@ -56,23 +57,24 @@ export function doneBefore(h: Host, at: number): number {
 
 function requests(h: Host, at: number, count: number, before: number, tableOwner: Domain, frameOwner: Domain): number {
   let hi = h.s.w[at + 1], lo = h.s.w[at], rc = 0, i = 0, flush = false;
-  for (; i < count; i++) {
+  while (i < count) {
     if (h.current.oldTable !== NO_FRAME || (i > 0 && h.preemptCheck())) {
       rc = -XEN_ERESTART;
       break;
     }
-    if (!copyFromGuest(h, hi, lo, MMU_UPDATE_BYTES)) {
-      rc = -XEN_EFAULT;
-      break;
+    let done = frameOwner === tableOwner ? updateRun(h, hi, lo, count - i, tableOwner) : 0;
+    if (done === 0) {
+      const level = copyFromGuest(h, hi, lo, MMU_UPDATE_BYTES) ? request(h, tableOwner, frameOwner) : -XEN_EFAULT;
+      if (level < 0) {
+        rc = level;
+        break;
+      }
+      flush ||= level > 1;
+      done = 1;
     }
-    const b = h.buffer, level = request(h, b[0], b[1], b[2], b[3], tableOwner, frameOwner);
-    if (level < 0) {
-      rc = level;
-      break;
-    }
-    flush ||= level > 1;
-    lo = (lo + MMU_UPDATE_BYTES) | 0;
-    if (lo >>> 0 < MMU_UPDATE_BYTES) hi = (hi + 1) | 0;
+    i += done;
+    lo = (lo + done * MMU_UPDATE_BYTES) | 0;
+    if (lo >>> 0 < done * MMU_UPDATE_BYTES) hi = (hi + 1) | 0;
   }
   if (rc === -XEN_ERESTART) {
     const left = (count - i) | MMU_UPDATE_PREEMPTED;
@@ -100,8 +102,9 @@ export function writeDone(h: Host, lo: number, hi: number, done: number): void {
   copyToGuest(h, hi, lo, 4);
 }
 
-/** One request. @returns the level of the table that was changed, 0 if none, or -XEN_E* */
-function request(h: Host, ptrLo: number, ptrHi: number, lo: number, hi: number, tableOwner: Domain, frameOwner: Domain): number {
+/** The request in `h.buffer`. @returns the level of the table that was changed, 0 if none, or -XEN_E* */
+function request(h: Host, tableOwner: Domain, frameOwner: Domain): number {
+  const b = h.buffer, ptrLo = b[0], ptrHi = b[1], lo = b[2], hi = b[3];
   const command = ptrLo & COMMANDS;
   if (command === MMU_MACHPHYS_UPDATE) return renumber(h, ptrLo, ptrHi, lo, hi, tableOwner, frameOwner);
   if (command !== MMU_NORMAL_PT_UPDATE && command !== MMU_PT_UPDATE_PRESERVE_AD && command !== MMU_PT_UPDATE_NO_TRANSLATE) return -XEN_ENOSYS;

@@ -12,6 +12,7 @@ import type { Host } from './host.ts';
 import { getFromL1, putFromL1 } from './l1-entry.ts';
 import { XEN_EINTR, XEN_EINVAL, XEN_ERESTART } from './numbers.ts';
 import { deferPut, putOldTable, tableType } from './page-type.ts';
+import { takeRun } from './runs.ts';
 import { getFromTable, getTable } from './table-entry.ts';
 import { compatSlot, fillCompatSlots, fillRootSlots, guestSlot } from './xen-slots.ts';
 
@@ -21,9 +22,8 @@ const COMPAT_ENTRIES = 4;
 /** Validate a level-1 table. A failure is undone at once, but entries already passed stay adjusted. @returns 0 or -XEN_E* */
 export function promoteL1(h: Host, mfn: number): number {
   const owner = h.ownerOf(mfn)!, at = h.table(mfn), w = h.s.w;
-  for (let i = 0; i < ENTRIES; i++) {
+  for (let i = takeRun(h, mfn, 0, owner); i < ENTRIES; i = takeRun(h, mfn, i + 1, owner)) {
     const lo = w[at + i * 2], hi = w[at + i * 2 + 1];
-    if ((lo & PTE_P) === 0) continue;
     const flip = getFromL1(h, lo, hi, owner, owner);
     if (flip < 0) {
       while (i-- > 0) putFromL1(h, w[at + i * 2], w[at + i * 2 + 1]);

@@ -12,6 +12,7 @@ import type { Host } from './host.ts';
 import { modL1 } from './mod-entry.ts';
 import { UVMF_ALL, UVMF_FLUSHTYPE_MASK, UVMF_INVLPG, UVMF_LOCAL, UVMF_TLB_FLUSH, XEN_EFAULT, XEN_EINVAL, XEN_ESRCH } from './numbers.ts';
 import { levelOf } from './page-type.ts';
+import { updateOne } from './runs.ts';
 
 /** Arguments: address, entry, flags, and for another domain's frames its number. A 32-bit guest passes the entry as two. @param at - word index */
 export function updateVaMapping(h: Host, at: number, other: boolean): number {
@@ -25,12 +26,13 @@ export function updateVaMapping(h: Host, at: number, other: boolean): number {
 }
 
 function changeAt(h: Host, vaHi: number, vaLo: number, lo: number, hi: number, frameOwner: Domain): number {
-  const { domain } = h.current, table = tableFor(h, vaHi, vaLo);
+  const { domain } = h.current, table = tableFor(h, vaHi, vaLo), slot = (vaLo >>> 12) & 0x1ff;
+  if (table >= 0 && frameOwner === domain && updateOne(h, (table << 12) | (slot << 3), (table / 0x100000) | 0, lo, hi, domain)) return 0;
   if (table < 0 || !h.frames.getPage(table, domain.id)) return -XEN_EINVAL;
   const type = h.frames.type(table);
   let rc = -XEN_EINVAL;
   if ((type & PGT_VALIDATED) !== 0 && (type & PGT_COUNT) !== 0 && levelOf(type) === 1) {
-    rc = modL1(h, h.table(table) + ((vaLo >>> 12) & 0x1ff) * 2, lo, hi, MMU_NORMAL_PT_UPDATE, domain, frameOwner);
+    rc = modL1(h, h.table(table) + slot * 2, lo, hi, MMU_NORMAL_PT_UPDATE, domain, frameOwner);
   }
   h.frames.putPage(table);
   return rc;
