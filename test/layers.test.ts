@@ -12,14 +12,15 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   cost: ['layout', 'arch', 'memory', 'cache'],
   accel: ['layout', 'arch', 'memory'],
   machine: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel'],
-  conformance: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine'],
+  xen: ['layout', 'arch', 'memory', 'frames', 'mmu', 'accel', 'machine'],
+  conformance: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine', 'xen'],
   trace: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine'],
   report: ['trace'],
   sweep: ['cost', 'machine', 'trace'],
-  cli: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine', 'conformance', 'trace', 'report', 'sweep'],
+  cli: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine', 'xen', 'conformance', 'trace', 'report', 'sweep'],
 };
 /** Folders that must run in browsers. */
-const NO_NODE = ['layout', 'arch', 'memory', 'cache', 'frames', 'mmu', 'cost', 'machine', 'accel'];
+const NO_NODE = ['layout', 'arch', 'memory', 'cache', 'frames', 'mmu', 'cost', 'machine', 'accel', 'xen'];
 const MAX_LINES = 400;
 const MAX_FUNCTION = 60;
 const MAX_WALKER = 80;

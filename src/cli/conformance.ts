@@ -1,35 +1,68 @@
 /** `pagewalk conformance PATH...`: replays recorded behaviour and prints one line a file. */
 import { parseArgs } from 'node:util';
 import { ConfigError } from '../errors.ts';
-import type { EngineChoice } from '../machine/options.ts';
-import { PAGING_FORMAT, replayPaging, type Difference } from '../conformance/paging.ts';
+import { PAGING_FORMAT, replayPaging } from '../conformance/paging.ts';
 import { findRecordings, readRecording, type Recording } from '../conformance/recording.ts';
+import { XEN_FORMAT, replayXen, type XenReplayOptions } from '../conformance/xen.ts';
 import { engineOf } from './options.ts';
 
-export const CONFORMANCE_HELP = `pagewalk conformance PATH...      files or folders of recordings (.jsonl, .jsonl.gz)
+export const CONFORMANCE_HELP = `pagewalk conformance PATH... [--engine NAME] [--stop] [--audit N] [--preempt N]
 
-  --engine NAME    auto, wasm, ts                                                     [auto]
+Replays recordings (.jsonl, .jsonl.gz), files or all of a folder, and prints NAME: N cases (or operations), D differences for each file;
+exit status 1 if there is any difference.
 
-Prints NAME: N cases, D differences for each file; exit status 1 if there is any difference.`;
+  --engine NAME  auto, wasm, ts                                                     [auto]
+  --stop         stop at the first difference
+  --audit N      of Xen's transcripts: recount all references after every N operations
+  --preempt N    of Xen's transcripts: preempt hypercalls after every N entries, and continue them`;
 
-const SHOWN = 5;
+const SHOWN_CASES = 5;
 
-const REPLAYS: Readonly<Record<string, (recording: Recording, engine: EngineChoice) => Difference[]>> = { [PAGING_FORMAT]: replayPaging };
+/** What a replay of any format came to: lines to print, lines of the file that differ. */
+interface Result {
+  readonly unit: string;
+  readonly lines: ReadonlySet<number>;
+  readonly shown: readonly string[];
+}
+
+const REPLAYS: Readonly<Record<string, (recording: Recording, options: XenReplayOptions) => Result>> = {
+  [PAGING_FORMAT]: (recording, { engine }) => {
+    const differences = replayPaging(recording, engine);
+    const shown = differences.slice(0, SHOWN_CASES).map(d => `  ${recording.file}: line ${d.line}\n    expected ${d.expected}\n    got      ${d.got}`);
+    return { unit: 'cases', lines: new Set(differences.map(d => d.line)), shown };
+  },
+  [XEN_FORMAT]: (recording, options) => {
+    const differences = replayXen(recording, options);
+    const shown = differences.map(d => `  ${recording.file}: line ${d.line}: ${d.operation}\n    expected ${d.expected}\n    got      ${d.got}`);
+    return { unit: 'operations', lines: new Set(differences.map(d => d.line)), shown };
+  },
+};
 
 /** @returns exit status: 0, or 1 if there is any difference */
 export function conformance(argv: readonly string[], print: (line: string) => void): number {
-  const { values, positionals } = parseArgs({ args: [...argv], allowPositionals: true, options: { engine: { type: 'string', default: 'auto' } } });
+  const { positionals, values } = parseArgs({
+    args: [...argv], allowPositionals: true,
+    options: { engine: { type: 'string', default: 'auto' }, stop: { type: 'boolean', default: false }, audit: { type: 'string', default: '0' }, preempt: { type: 'string', default: '0' } },
+  });
   const engine = engineOf(values.engine);
   if (positionals.length === 0) throw new ConfigError('path', 'a folder or file of recordings', undefined);
+  const audit = count(values.audit, '--audit', 'a number of operations'), preempt = count(values.preempt, '--preempt', 'a number of entries');
   let differing = false;
   for (const file of positionals.flatMap(findRecordings)) {
     const recording = readRecording(file);
     const replay = Object.hasOwn(REPLAYS, recording.format) ? REPLAYS[recording.format] : undefined;
     if (!replay) throw new ConfigError(`${file}: format`, `one of ${Object.keys(REPLAYS).join(', ')}`, recording.format);
-    const differences = replay(recording, engine);
-    print(`${recording.name}: ${recording.rows.length} cases, ${new Set(differences.map(d => d.line)).size} differences`);
-    for (const d of differences.slice(0, SHOWN)) print(`  ${file}: line ${d.line}\n    expected ${d.expected}\n    got      ${d.got}`);
-    differing ||= differences.length > 0;
+    const { unit, lines, shown } = replay(recording, { engine, stop: values.stop, audit, preempt });
+    print(`${recording.name}: ${recording.rows.length} ${unit}, ${lines.size} differences`);
+    for (const text of shown) print(text);
+    differing ||= lines.size > 0;
+    if (values.stop && differing) break;
   }
   return differing ? 1 : 0;
+}
+
+function count(text: string, option: string, what: string): number {
+  const n = Number(text);
+  if (!Number.isInteger(n) || n < 0) throw new ConfigError(option, what, text);
+  return n;
 }

@@ -105,6 +105,11 @@ export const VCPU_UNPLAIN = 1216; // what keeps accesses off that short way: UNP
 export const UNPLAIN_LARGE = 1; //   an entry of a page larger than 4K may be held: set by fills, cleared when everything is dropped
 export const UNPLAIN_KEYS = 2; //    protection keys are in force
 
+// A hypercall and its five arguments, 8 bytes each, as a guest of the hypervisor leaves them in its registers; the result replaces the number.
+export const VCPU_CALL = 1280;
+export const VCPU_CALL_ARGS = 1288;
+export const VCPU_SUBCALL = 1328; // the same for a call made by another one
+
 // Rights of an access, by (access & ACCESS_RIGHTS) >>> 1: 128 rows of 4 words.
 export const VCPU_RIGHTS = 2048;
 export const RIGHTS_NEED = 0; //     TLBD_* bits that must be set

@@ -1,0 +1,148 @@
+/** One operation of a Xen transcript after the other, on the hypervisor. */
+import { InputError } from '../errors.ts';
+import { FAULT_NONE, faultCode, faultVector } from '../arch/fault.ts';
+import type { Row } from './recording.ts';
+import { bytes, frame, hex, hexes, integer, list, object, runs, type Place } from './xen-field.ts';
+import type { XenSetup } from './xen-setup.ts';
+
+/** What differs in an operation; undefined: nothing. */
+export type Outcome = { readonly expected: string; readonly got: string } | undefined;
+
+const PAGE_BYTES = 4096;
+const SHOWN_BYTES = 256;
+
+export class XenRun {
+  private readonly x: XenSetup;
+  private readonly file: string;
+
+  constructor(setup: XenSetup, file: string) {
+    this.x = setup;
+    this.file = file;
+  }
+
+  /** Apply an operation. @throws InputError - a row that is none of the format's */
+  apply(line: number, row: Row): Outcome {
+    const at: Place = { file: this.file, line };
+    switch (row['op']) {
+      case 'write': return this.write(at, row);
+      case 'read': return this.read(at, row);
+      case 'hypercall': return this.hypercall(at, row);
+      case 'store': return this.store(at, row);
+      case 'load': return this.load(at, row);
+      case 'hash': return this.hash(at, row);
+      case 'hint': return this.hint(at, row);
+      case 'create_domain': return this.createDomain(at, row);
+      case 'page_types': return this.pageTypes(at, row);
+      case 'destroy_domain': return this.destroyDomain(at, row);
+      default: throw new InputError(this.file, `line ${line}`, 'a known operation', JSON.stringify(row['op']));
+    }
+  }
+
+  /** What the hypervisor's own audit complains about. */
+  audit(): string[] {
+    return this.x.xen.audit();
+  }
+
+  private write(at: Place, row: Row): Outcome {
+    const { xen, cpu } = this.x, fault = xen.write(cpu, hex(at, row, 'va'), bytes(at, row, 'bytes'));
+    return fault === FAULT_NONE ? undefined : { expected: 'a store without fault', got: faultText(fault) };
+  }
+
+  private read(at: Place, row: Row): Outcome {
+    const { xen, cpu } = this.x, expected = bytes(at, row, 'bytes'), got = new Uint8Array(expected.length);
+    const fault = xen.read(cpu, hex(at, row, 'va'), got);
+    return compare(hexText(expected), fault === FAULT_NONE ? hexText(got) : faultText(fault));
+  }
+
+  private hypercall(at: Place, row: Row): Outcome {
+    const got = this.x.xen.hypercall(this.x.cpu, integer(at, row, 'nr'), ...hexes(at, row, 'args'));
+    return compare(`${integer(at, row, 'ret')}`, `${got}`);
+  }
+
+  private store(at: Place, row: Row): Outcome {
+    const { xen, cpu } = this.x, size = row['size'] === undefined ? 8 : integer(at, row, 'size');
+    const data = new Uint8Array(8);
+    new DataView(data.buffer).setBigUint64(0, hex(at, row, 'value'), true);
+    const fault = xen.write(cpu, hex(at, row, 'va'), data.subarray(0, size));
+    return compare(resultText(object(at, row, 'result')), fault === FAULT_NONE ? 'ok' : `${faultText(fault)} cr2 ${hexNumber(xen.cr2(cpu))}`);
+  }
+
+  private load(at: Place, row: Row): Outcome {
+    const { xen, cpu } = this.x, size = row['size'] === undefined ? 8 : integer(at, row, 'size');
+    const data = new Uint8Array(8);
+    const fault = xen.read(cpu, hex(at, row, 'va'), data.subarray(0, size));
+    const value = new DataView(data.buffer).getBigUint64(0, true);
+    return compare(resultText(object(at, row, 'result')), fault === FAULT_NONE ? hexNumber(value) : `${faultText(fault)} cr2 ${hexNumber(xen.cr2(cpu))}`);
+  }
+
+  private hash(at: Place, row: Row): Outcome {
+    const { xen, cpu, arena, sharedInfo } = this.x;
+    const wrong: string[] = [], right: string[] = [], page = new Uint8Array(PAGE_BYTES);
+    list(at, row, 'pages').forEach((expected, k) => {
+      const va = arena.va + BigInt(k * PAGE_BYTES);
+      const mapping = cpu.probe(va, 0), shared = mapping.ok && mapping.paddr === BigInt(sharedInfo * PAGE_BYTES); // is not even read
+      const got = shared ? 'null' : xen.read(cpu, va, page) === FAULT_NONE ? hashOf(page) : '0x0';
+      if (`${expected === null ? 'null' : hexNumber(BigInt(expected as string))}` === got) return;
+      wrong.push(`${k}: ${got}`);
+      right.push(`${k}: ${String(expected)}`);
+    });
+    return compare(right.join(' '), wrong.join(' '));
+  }
+
+  private hint(at: Place, row: Row): Outcome {
+    if (row['allocated'] !== undefined) this.x.source.hinted.push(...hexes(at, row, 'allocated').map(Number));
+    return undefined;
+  }
+
+  private createDomain(at: Place, row: Row): Outcome {
+    const { xen } = this.x;
+    xen.createDomain({
+      id: integer(at, row, 'domid'), privileged: row['privileged'] === true, maxPages: integer(at, row, 'max_pages'), is32: this.x.is32,
+      sharedInfo: frame(at, row, 'shared_info'), p2m: runs(at, row, 'p2m'), maxVcpus: integer(at, row, 'vcpus'),
+      maxEventPort: integer(at, row, 'max_evtchn_port'),
+    });
+    return undefined;
+  }
+
+  private pageTypes(_at: Place, _row: Row): Outcome {
+    return undefined;
+  }
+
+  private destroyDomain(_at: Place, _row: Row): Outcome {
+    return undefined;
+  }
+}
+
+const hexNumber = (value: bigint): string => `0x${value.toString(16)}`;
+const faultText = (fault: number): string => `vector ${faultVector(fault)} error 0x${faultCode(fault).toString(16)}`;
+
+function hexText(data: Uint8Array): string {
+  return Array.from(data, b => b.toString(16).padStart(2, '0')).join('');
+}
+
+function resultText(result: Row): string {
+  if (result['ok'] === true) return 'ok';
+  if (result['value'] !== undefined) return hexNumber(BigInt(result['value'] as string));
+  return `vector ${String(result['vector'])} error ${String(result['error'])} cr2 ${String(result['cr2'])}`;
+}
+
+function compare(expected: string, got: string): Outcome {
+  return expected === got ? undefined : { expected: expected.slice(0, SHOWN_BYTES), got: got.slice(0, SHOWN_BYTES) };
+}
+
+const HASH_PRIME_LO = 0x1b3; // the prime is 2^40 + this
+
+/** The format's hash of a page. 64-bit arithmetic in two words. */
+function hashOf(page: Uint8Array<ArrayBuffer>): string {
+  const words = new Uint32Array(page.buffer, page.byteOffset, PAGE_BYTES / 4);
+  let hi = 0xcbf29ce4, lo = 0x84222325;
+  for (let k = 0; k < words.length; k += 2) {
+    lo = (lo ^ words[k]) >>> 0;
+    hi = (hi ^ words[k + 1]) >>> 0;
+    const low = lo * HASH_PRIME_LO;
+    hi = (hi * HASH_PRIME_LO + Math.floor(low / 2 ** 32) + (lo << 8 >>> 0)) % 2 ** 32;
+    lo = low % 2 ** 32;
+    lo = (lo ^ hi) >>> 0;
+  }
+  return hexNumber((BigInt(hi) << 32n) | BigInt(lo));
+}

@@ -1,0 +1,80 @@
+/**
+ * A domain: who owns frames, what it may do, and the state of its one or more vCPUs that memory hypercalls need.
+ *
+ * Source: facts of Xen 4.17, struct domain (xen/include/xen/sched.h), struct arch_domain and struct pv_vcpu (xen/arch/x86/include/asm/domain.h).
+ */
+import type { Vcpu } from '../machine/vcpu.ts';
+
+export const NO_FRAME = -1;
+
+/** A domain of the hypervisor. Made by `Hypervisor.createDomain()`. */
+export class Domain {
+  readonly id: number;
+  /** 32-bit (PAE) guest, with the compat structures; else 64-bit. */
+  readonly is32: boolean;
+  readonly privileged: boolean;
+  /** Frames it may own at most. */
+  maxPages: number;
+  /** Frames that it owns, counted by their references (Xen's tot_pages). */
+  totalPages = 0;
+  /** Frames that are the hypervisor's but shared with it. */
+  xenPages = 0;
+  /** Ranges of frames that are no memory and that it may map: `[first, last]`. */
+  readonly iomem: (readonly [first: number, last: number])[] = [];
+  dying = false;
+  /** Bits VMASST_TYPE_*, below 32, and VMASST_TYPE_m2p_strict. */
+  assists = 0;
+  m2pStrict = false;
+  /** Frame shared with the guest, NO_FRAME without one. */
+  sharedInfo = NO_FRAME;
+  /** Number of vCPUs that it may have. */
+  maxVcpus = 1;
+  /** First Xen-owned linear address of a 32-bit guest, where its window on the machine-to-physical table begins. */
+  compatStart = 0;
+  /** Highest event-channel port it may have. */
+  maxEventPort = 2 ** 31 - 1;
+  /** Physical interrupts it has numbers for. */
+  pirqs = 0;
+  readonly vcpus: GuestVcpu[] = [];
+
+  constructor(id: number, privileged: boolean, maxPages: number, is32 = false) {
+    this.id = id;
+    this.privileged = privileged;
+    this.maxPages = maxPages;
+    this.is32 = is32;
+  }
+
+  /** Is a frame that is no memory permitted to this domain? */
+  mayMapIo(mfn: number): boolean {
+    return this.iomem.some(([first, last]) => mfn >= first && mfn <= last);
+  }
+}
+
+/** One vCPU of a domain, as the hypervisor knows it. Frames are machine frame numbers. */
+export class GuestVcpu {
+  readonly domain: Domain;
+  /** The machine's vCPU that runs it, undefined if it never runs. */
+  readonly cpu: Vcpu | undefined;
+  /** Word index of that vCPU's block. */
+  readonly v: number;
+  /** Root table of the guest kernel; for a 32-bit guest the hypervisor's own level-4 table, whose slot 0 holds the guest's root. */
+  root = NO_FRAME;
+  /** Root table of the guest's user mode (64-bit guests). */
+  userRoot = NO_FRAME;
+  kernelMode = true;
+  ldtBaseLo = 0;
+  ldtBaseHi = 0;
+  ldtEntries = 0;
+
+  // A table whose type reference (or, with oldPartial, whose partial type) is still to be put, before anything else is done for this vCPU;
+  // and the table of the same level that referred to it, for the count of linear entries. Xen's old_guest_table and old_guest_ptpg.
+  oldTable = NO_FRAME;
+  oldParent = NO_FRAME;
+  oldPartial = true;
+
+  constructor(domain: Domain, cpu: Vcpu | undefined) {
+    this.domain = domain;
+    this.cpu = cpu;
+    this.v = cpu === undefined ? 0 : cpu.block >>> 2;
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * Copies from and to a guest's memory, through the tables the vCPU runs on, as the hypervisor makes them: with supervisor rights, after a
+ * check that the address is not the hypervisor's.
+ *
+ * Source: facts of Xen 4.17, access_ok() and compat_access_ok() (xen/arch/x86/include/asm/x86_64/uaccess.h), copy_from_guest_ll(),
+ *         copy_to_guest_ll() (xen/arch/x86/usercopy.c), guest_handle_okay() (xen/arch/x86/include/asm/guest_access.h).
+ */
+import { ACCESS_READ, ACCESS_WRITE, FAULT_NONE } from '../arch/fault.ts';
+import { VCPU_OUT_HI, VCPU_OUT_LO } from '../layout/vcpu.ts';
+import { readBus, wordOf, writeBus } from '../memory/extents.ts';
+import type { Host } from './host.ts';
+
+const GUEST_LOW_HI = 0x8000; //               addresses below 2^47 are the guest's
+const HYPERVISOR_END_HI = 0xffff8800; // ... and those from here up (as the high word)
+
+/** Is the address of a 64-bit guest not the hypervisor's? That it is canonical is for the access itself to find out. */
+export function addressOk(hi: number): boolean {
+  const high = hi >>> 0;
+  return high < GUEST_LOW_HI || high >= HYPERVISOR_END_HI;
+}
+
+/** May an array begin at `hi:lo`, by its address alone? Of where it ends the fault of reaching it tells. */
+export function arrayOk(hi: number, count: number, size: number): boolean {
+  return (count === 0 || count < 0xffff_ffff_ffff / size) && addressOk(hi);
+}
+
+/** Copy `bytes` (at most 4096) at linear address `hi:lo` into `h.bytes`. @returns false if they cannot be read */
+export function copyFromGuest(h: Host, hi: number, lo: number, bytes: number): boolean {
+  if (!addressOk(hi)) return false;
+  const first = Math.min(bytes, 0x1000 - (lo & 0xfff));
+  if (!copyPiece(h, hi, lo, first, 0, ACCESS_READ)) return false;
+  if (first === bytes) return true;
+  const next = (lo + first) | 0;
+  return copyPiece(h, next === 0 ? (hi + 1) | 0 : hi, next, bytes - first, first, ACCESS_READ);
+}
+
+/** Copy the first `bytes` (at most 4096) of `h.bytes` to the guest. @returns false if not all could be written; those of a first page may be */
+export function copyToGuest(h: Host, hi: number, lo: number, bytes: number): boolean {
+  if (!addressOk(hi)) return false;
+  const first = Math.min(bytes, 0x1000 - (lo & 0xfff));
+  if (!copyPiece(h, hi, lo, first, 0, ACCESS_WRITE)) return false;
+  if (first === bytes) return true;
+  const next = (lo + first) | 0;
+  return copyPiece(h, next === 0 ? (hi + 1) | 0 : hi, next, bytes - first, first, ACCESS_WRITE);
+}
+
+function copyPiece(h: Host, hi: number, lo: number, bytes: number, from: number, kind: number): boolean {
+  const s = h.s, v = h.current.v;
+  if (h.current.cpu!.access(hi, lo, kind) !== FAULT_NONE) return false;
+  const paLo = s.w[v + (VCPU_OUT_LO >>> 2)], paHi = s.w[v + (VCPU_OUT_HI >>> 2)], at = wordOf(s, paHi, paLo);
+  if (at < 0) {
+    copyBus(h, paHi, paLo, bytes, from, kind);
+  } else if (((paLo | bytes | from) & 3) === 0) {
+    for (let w = 0; w < bytes >>> 2; w++) {
+      if (kind === ACCESS_READ) h.buffer[(from >>> 2) + w] = s.w[at + w];
+      else s.w[at + w] = h.buffer[(from >>> 2) + w];
+    }
+  } else {
+    const byte = at * 4 + (paLo & 3);
+    for (let b = 0; b < bytes; b++) {
+      if (kind === ACCESS_READ) h.bytes[from + b] = s.u8[byte + b];
+      else s.u8[byte + b] = h.bytes[from + b];
+    }
+  }
+  return true;
+}
+
+function copyBus(h: Host, paHi: number, paLo: number, bytes: number, from: number, kind: number): void {
+  for (let b = 0; b < bytes; b++) {
+    if (kind === ACCESS_WRITE) {
+      writeBus(h.s, paHi, paLo + b, 1, BigInt(h.bytes[from + b]));
+      continue;
+    }
+    readBus(h.s, paHi, paLo + b, 1);
+    h.bytes[from + b] = h.s.busLo;
+  }
+}

@@ -1,0 +1,217 @@
+/** The hypervisor: what an embedder constructs beside a machine, and hands its guests' hypercalls and page faults to. */
+import { CR0_PE, CR0_PG, CR0_WP, CR0_ET, CR0_NE, CR4_PAE, CR4_PGE, EFER_LME, EFER_NXE } from '../arch/registers.ts';
+import { ConfigError } from '../errors.ts';
+import { PGC_XEN_HEAP } from '../layout/frame.ts';
+import { VCPU_CALL, VCPU_CALL_ARGS } from '../layout/vcpu.ts';
+import { hiWord, loWord } from '../machine/address.ts';
+import type { Machine } from '../machine/machine.ts';
+import type { Vcpu } from '../machine/vcpu.ts';
+import { audit } from './audit.ts';
+import { call } from './calls.ts';
+import { Domain, GuestVcpu, NO_FRAME } from './domain.ts';
+import { Frames } from './frames.ts';
+import { Host, type Behaviour, type FrameSource, type XenSlot } from './host.ts';
+import { M2p, OwnPool, type OwnFrames } from './m2p.ts';
+import { DOMID_IO } from './numbers.ts';
+import { faultAddress, guestRead, guestWrite } from './page-fault.ts';
+import { loadRoot, startRoot } from './root.ts';
+
+/** What `Hypervisor.create()` takes besides the machine. */
+export interface HypervisorOptions extends Partial<Behaviour> {
+  /** Frames that are memory, from 0 up. Default: the machine's first extent. */
+  readonly frames?: number;
+  /** Frames of the machine (with bytes) that the hypervisor keeps its own tables in. */
+  readonly own: OwnFrames;
+  /** Frames from 0 up that belong to devices. Default 256: the first megabyte. */
+  readonly ioFrames?: number;
+  /** The hypervisor's entries in root tables of 64-bit guests; slots 256 and 258 are filled in. */
+  readonly xenSlots?: readonly XenSlot[];
+  /** ... and in the level-2 table of the fourth GiB of 32-bit guests. */
+  readonly compatSlots?: readonly XenSlot[];
+  /** Frame of the level-3 table of the window on the machine-to-physical table. Default: one of `own`. */
+  readonly m2pLevel3?: number;
+  /** First frame (a multiple of 512) of the table's 4-byte form. Default: of `own`. */
+  readonly m2pCompat?: number;
+  /** Entries and requests that a call looks at before it is preempted, and continued. Default: calls run to their end. */
+  readonly budget?: number;
+  /** Where frames for guests come from. Default: none are left. */
+  readonly source?: FrameSource;
+}
+
+/** What `createDomain()` takes. */
+export interface DomainOptions {
+  readonly id: number;
+  readonly privileged?: boolean;
+  /** 32-bit (PAE) guest. */
+  readonly is32?: boolean;
+  readonly maxPages?: number;
+  /** Frames it owns from the start, as runs. */
+  readonly p2m?: readonly (readonly [pfn: number, mfn: number, count: number])[];
+  readonly sharedInfo?: number;
+  /** Frames that are no memory and that it may map: `[first, last]`. */
+  readonly iomem?: readonly (readonly [first: number, last: number])[];
+  readonly maxVcpus?: number;
+  /** Highest event-channel port. Default: as many as the format has. */
+  readonly maxEventPort?: number;
+  /** 32-bit guests: where the hypervisor's part of their address space begins. */
+  readonly compatStart?: number;
+}
+
+const NO_SOURCE: FrameSource = { allocate: () => NO_FRAME, release: () => {} };
+
+export class Hypervisor {
+  readonly host: Host;
+  private readonly own: OwnPool;
+  private readonly budget: number;
+  private readonly running = new Map<Vcpu, GuestVcpu>();
+
+  /** Put a hypervisor on a machine. @throws ConfigError - an option */
+  static create(machine: Machine, options: HypervisorOptions): Hypervisor {
+    return new Hypervisor(machine, options);
+  }
+
+  private constructor(machine: Machine, options: HypervisorOptions) {
+    const count = options.frames ?? machine.extents[0].frames;
+    const frames = new Frames(machine.views, count);
+    this.budget = options.budget ?? Infinity;
+    this.own = new OwnPool(machine.views, options.own);
+    const m2p = new M2p(machine.views, count, this.own, options.m2pLevel3, options.m2pCompat);
+    this.host = new Host(machine, frames, m2p, options.source ?? NO_SOURCE, {
+      linearPageTables: options.linearPageTables ?? true,
+      leakPartialTables: options.leakPartialTables ?? true,
+    });
+    this.host.xenSlots = options.xenSlots ?? [];
+    this.host.compatSlots = options.compatSlots ?? [];
+    for (let mfn = 0; mfn < (options.ioFrames ?? 0x100); mfn++) frames.assign(mfn, DOMID_IO);
+  }
+
+  /** Make a domain that owns the given frames, zeroed or not as they are. @throws ConfigError - an option; nothing is changed then */
+  createDomain(options: DomainOptions): Domain {
+    const { host } = this, { frames } = host;
+    const runs = options.p2m ?? [];
+    if (host.domains.has(options.id)) throw new ConfigError('id', 'a number that no domain has', options.id);
+    runs.forEach(([, mfn, count], k) => {
+      for (let f = mfn; f < mfn + count; f++) {
+        if (!frames.valid(f) || frames.refs(f) !== 0) throw new ConfigError(`p2m[${k}]`, 'free frames', f);
+      }
+    });
+    for (const [k, [first, last]] of (options.iomem ?? []).entries()) {
+      if (this.own.overlaps(first, last)) throw new ConfigError(`iomem[${k}]`, "frames that are not the hypervisor's own", [first, last]);
+    }
+    const owned = runs.reduce((sum, [, , count]) => sum + count, 0);
+    const domain = new Domain(options.id, options.privileged ?? false, options.maxPages ?? owned, options.is32 ?? false);
+    domain.totalPages = owned;
+    domain.iomem.push(...(options.iomem ?? []));
+    domain.maxVcpus = options.maxVcpus ?? 1;
+    domain.maxEventPort = options.maxEventPort ?? domain.maxEventPort;
+    domain.compatStart = options.compatStart ?? 0xf5800000;
+    for (const [pfn, mfn, count] of runs) {
+      for (let k = 0; k < count; k++) {
+        frames.assign(mfn + k, domain.id);
+        host.m2p.set(mfn + k, pfn + k, 0);
+      }
+    }
+    if (options.sharedInfo !== undefined) {
+      domain.sharedInfo = options.sharedInfo;
+      this.shareFrame(domain, options.sharedInfo);
+    }
+    host.domains.set(domain.id, domain);
+    return domain;
+  }
+
+  /** Share a frame of the hypervisor with a domain, writable. Source: Xen 4.17, share_xen_page_with_guest() (xen/arch/x86/mm.c). */
+  shareFrame(domain: Domain, mfn: number): void {
+    this.host.frames.assign(mfn, domain.id, PGC_XEN_HEAP);
+    this.host.frames.setWritable(mfn);
+    domain.xenPages++;
+  }
+
+  /**
+   * Let a vCPU of the machine run a vCPU of a domain, with a root table that is validated, pinned and put in use.
+   *
+   * @throws ConfigError - the tables are not valid
+   */
+  startVcpu(domain: Domain, cpu: Vcpu, root: number): GuestVcpu {
+    const guest = new GuestVcpu(domain, cpu);
+    domain.vcpus.push(guest);
+    this.running.set(cpu, guest);
+    this.host.current = guest;
+    startRoot(this.host, guest, root, this.own);
+    const steps = [
+      cpu.writeCr4(BigInt(CR4_PAE | CR4_PGE)), cpu.writeEfer(BigInt(EFER_LME | EFER_NXE)), cpu.writeCr3(BigInt(guest.root) << 12n),
+      cpu.writeCr0(BigInt((CR0_PE | CR0_ET | CR0_NE | CR0_WP | CR0_PG) >>> 0)),
+    ];
+    if (steps.some(fault => fault !== 0)) throw new ConfigError('machine', 'a processor with 64-bit paging and NX', steps);
+    cpu.setCode64(true);
+    loadRoot(this.host, guest);
+    return guest;
+  }
+
+  /** The vCPU of a domain that a vCPU of the machine runs. */
+  guestOf(cpu: Vcpu): GuestVcpu {
+    const guest = this.running.get(cpu);
+    if (!guest) throw new ConfigError('cpu', 'a vCPU that runs a domain', undefined);
+    return guest;
+  }
+
+  /**
+   * Make a hypercall.
+   *
+   * @param args - as the guest passes them: rdi, rsi, rdx, r10, r8; in a 32-bit guest ebx, ecx, edx, esi, edi
+   * @returns rax, signed: a result, or -XEN_E*
+   */
+  hypercall(cpu: Vcpu, nr: number, ...args: bigint[]): bigint {
+    const w = this.host.s.w, v = cpu.block >>> 2, bits = this.guestOf(cpu).domain.is32 ? 32 : 64;
+    w[v + (VCPU_CALL >>> 2)] = nr;
+    w[v + (VCPU_CALL >>> 2) + 1] = 0;
+    for (let k = 0; k < 5; k++) {
+      const value = BigInt.asUintN(bits, args[k] ?? 0n);
+      w[v + (VCPU_CALL_ARGS >>> 2) + k * 2] = loWord(value);
+      w[v + (VCPU_CALL_ARGS >>> 2) + k * 2 + 1] = hiWord(value);
+    }
+    return BigInt(this.dispatch(cpu));
+  }
+
+  /** The fast door: number and arguments are in the vCPU block (VCPU_CALL, VCPU_CALL_ARGS). @returns the result, a safe integer */
+  dispatch(cpu: Vcpu): number {
+    const { host } = this, v = cpu.block >>> 2;
+    this.enter(cpu);
+    let rc;
+    do {
+      host.preempted = false;
+      host.budget = this.budget;
+      rc = call(host, host.s.w[v + (VCPU_CALL >>> 2)], v + (VCPU_CALL_ARGS >>> 2));
+    } while (host.preempted);
+    host.budget = Infinity;
+    return rc;
+  }
+
+  /**
+   * The guest kernel stores bytes: an access that faults goes to the hypervisor, which may emulate it.
+   *
+   * @returns FAULT_NONE, or the exception that the guest sees, `vector << 16 | error code`; CR2 is `cr2()` then
+   */
+  write(cpu: Vcpu, va: bigint, data: Uint8Array): number {
+    return guestWrite(this.host, this.enter(cpu), va, data);
+  }
+
+  /** The guest kernel loads bytes. @returns as `write()`, `out` filled if FAULT_NONE */
+  read(cpu: Vcpu, va: bigint, out: Uint8Array): number {
+    return guestRead(this.enter(cpu), va, out);
+  }
+
+  /** CR2 as the guest sees it. */
+  cr2(cpu: Vcpu): bigint {
+    return faultAddress(this.host, this.guestOf(cpu));
+  }
+
+  /** What does not hold of the numbered invariants, in prose; empty: all is well. */
+  audit(): string[] {
+    return audit(this.host);
+  }
+
+  private enter(cpu: Vcpu): GuestVcpu {
+    const { host } = this;
+    return host.current?.cpu === cpu ? host.current : (host.current = this.guestOf(cpu));
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * The machine-to-physical table: for each machine frame the pseudo-physical frame that its owner calls it by, all ones for none. Guests read
+ * it through a read-only window: 8 bytes a frame for 64-bit guests, 4 for 32-bit ones; it exists in both forms.
+ *
+ * Source: facts of Xen 4.17, set_gpfn_from_mfn() (xen/arch/x86/include/asm/mm.h), xen/arch/x86/x86_64/mm.c: paging_init(),
+ *         setup_m2p_table(), setup_compat_m2p_table().
+ */
+import { PTE_A, PTE_HI_XD, PTE_P, PTE_US } from '../arch/pte.ts';
+import { ConfigError } from '../errors.ts';
+import { FRAME_BYTES, wordOf } from '../memory/extents.ts';
+import type { Views } from '../memory/views.ts';
+
+/** Where the hypervisor's own frames are. */
+export interface OwnFrames {
+  readonly first: number;
+  readonly frames: number;
+}
+
+/** Hands out frames of the hypervisor's own range, from its start. */
+export class OwnPool {
+  private readonly s: Views;
+  private readonly first: number;
+  private next: number;
+  private readonly end: number;
+
+  constructor(s: Views, own: OwnFrames) {
+    this.s = s;
+    this.first = this.next = own.first;
+    this.end = own.first + own.frames;
+  }
+
+  /** Is any frame from `first` to `last` one of the range? */
+  overlaps(first: number, last: number): boolean {
+    return first < this.end && last >= this.first;
+  }
+
+  /** Contiguous zeroed frames. @throws ConfigError - too few are left */
+  take(frames: number, alignment = 1): number {
+    const first = Math.ceil(this.next / alignment) * alignment;
+    if (first + frames > this.end) throw new ConfigError('own.frames', `${first + frames - this.end} more frames for the hypervisor`, this.end - this.next);
+    this.next = first + frames;
+    for (let f = first; f < first + frames; f++) {
+      const at = tableAt(this.s, f);
+      this.s.w.fill(0, at, at + FRAME_BYTES / 4);
+    }
+    return first;
+  }
+}
+
+/** Word index of a frame's bytes. @throws ConfigError - it has none */
+function tableAt(s: Views, mfn: number): number {
+  const at = wordOf(s, Math.floor(mfn / 0x100000), (mfn * 4096) | 0);
+  if (at < 0) throw new ConfigError('own', 'frames with bytes', mfn);
+  return at;
+}
+
+const ENTRIES = 512;
+const WINDOW_LO = PTE_P | PTE_US | PTE_A;
+
+export class M2p {
+  /** Level-3 table of the 64-bit window. */
+  readonly level3: number;
+  private readonly s: Views;
+  private readonly count: number;
+  private readonly wide: number; //   word index of the first entry of 8 bytes
+  private readonly narrow: number; // ... and of 4
+
+  /**
+   * Build the table, all ones, and the paging structures of its 64-bit window.
+   *
+   * @param frames - frames it has entries for @param level3 - frame to hold the window's level-3 table @param compat - first of the frames
+   *   that hold the 4-byte form, a multiple of 512
+   */
+  constructor(s: Views, frames: number, own: OwnPool, level3?: number, compat?: number) {
+    this.s = s;
+    this.count = frames;
+    this.level3 = level3 ?? own.take(1);
+    const pages = Math.ceil((frames * 8) / FRAME_BYTES);
+    const first = own.take(pages);
+    this.wide = tableAt(s, first);
+    this.narrow = tableAt(s, compat ?? own.take(ENTRIES, ENTRIES));
+    s.w.fill(-1, this.wide, this.wide + pages * (FRAME_BYTES / 4));
+    s.w.fill(-1, this.narrow, this.narrow + Math.ceil((frames * 4) / FRAME_BYTES) * (FRAME_BYTES / 4));
+    this.mapWindow(own, first, pages);
+  }
+
+  private mapWindow(own: OwnPool, first: number, pages: number): void {
+    const entry = (table: number, slot: number, mfn: number) => {
+      const at = tableAt(this.s, table) + slot * 2;
+      this.s.w[at] = (mfn << 12) | WINDOW_LO;
+      this.s.w[at + 1] = Math.floor(mfn / 0x100000) | PTE_HI_XD;
+    };
+    const level3 = tableAt(this.s, this.level3);
+    this.s.w.fill(0, level3, level3 + FRAME_BYTES / 4);
+    for (let page = 0, level2 = 0, level1 = 0; page < pages; page++) {
+      if (page % ENTRIES ** 2 === 0) entry(this.level3, page / ENTRIES ** 2, level2 = own.take(1));
+      if (page % ENTRIES === 0) entry(level2, (page / ENTRIES) % ENTRIES, level1 = own.take(1));
+      entry(level1, page % ENTRIES, first + page);
+    }
+  }
+
+  /** What a frame is called, its low word. */
+  lo(mfn: number): number { return this.s.w[this.wide + mfn * 2]; }
+  hi(mfn: number): number { return this.s.w[this.wide + mfn * 2 + 1]; }
+
+  set(mfn: number, lo: number, hi: number): void {
+    if (mfn >= this.count) return;
+    this.s.w[this.wide + mfn * 2] = lo;
+    this.s.w[this.wide + mfn * 2 + 1] = hi;
+    this.s.w[this.narrow + mfn] = lo;
+  }
+}

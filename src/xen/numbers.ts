@@ -1,0 +1,97 @@
+/**
+ * Numbers of Xen's interface: hypercalls, errors, domain identifiers, commands. The names are those of the public headers.
+ *
+ * Source: Xen 4.17, xen/include/public/xen.h, public/errno.h, public/memory.h, public/features.h.
+ */
+
+// Hypercalls.
+export const HYPERVISOR_set_trap_table = 0;
+export const HYPERVISOR_mmu_update = 1;
+export const HYPERVISOR_set_gdt = 2;
+export const HYPERVISOR_stack_switch = 3;
+export const HYPERVISOR_update_descriptor = 10;
+export const HYPERVISOR_memory_op = 12;
+export const HYPERVISOR_multicall = 13;
+export const HYPERVISOR_update_va_mapping = 14;
+export const HYPERVISOR_xen_version = 17;
+export const HYPERVISOR_grant_table_op = 20;
+export const HYPERVISOR_vm_assist = 21;
+export const HYPERVISOR_update_va_mapping_otherdomain = 22;
+export const HYPERVISOR_mmuext_op = 26;
+export const HYPERVISOR_event_channel_op = 32;
+
+// Errors; a hypercall returns them negated.
+export const XEN_EPERM = 1;
+export const XEN_ENOENT = 2;
+export const XEN_ESRCH = 3;
+export const XEN_EINTR = 4;
+export const XEN_EAGAIN = 11;
+export const XEN_ENOMEM = 12;
+export const XEN_EACCES = 13;
+export const XEN_EFAULT = 14;
+export const XEN_EBUSY = 16;
+export const XEN_EEXIST = 17;
+export const XEN_EINVAL = 22;
+export const XEN_ENOSPC = 28;
+export const XEN_ENOSYS = 38;
+export const XEN_ERESTART = 85;
+export const XEN_EOPNOTSUPP = 95;
+
+// Domain identifiers with a meaning of their own.
+export const DOMID_FIRST_RESERVED = 0x7ff0;
+export const DOMID_SELF = 0x7ff0;
+export const DOMID_IO = 0x7ff1; //  owner of frames that belong to devices
+export const DOMID_XEN = 0x7ff2; // owner of the hypervisor's own frames that may be mapped
+export const DOMID_COW = 0x7ff3;
+export const DOMID_INVALID = 0x7ff4;
+
+// Commands of mmu_update besides those of layout/frame.ts, and a bit of its count: the call is a continuation.
+export const MMU_MACHPHYS_UPDATE = 1;
+export const MMU_UPDATE_PREEMPTED = 1 << 31;
+
+// Commands of mmuext_op.
+export const MMUEXT_PIN_L1_TABLE = 0;
+export const MMUEXT_PIN_L4_TABLE = 3;
+export const MMUEXT_UNPIN_TABLE = 4;
+export const MMUEXT_NEW_BASEPTR = 5;
+export const MMUEXT_TLB_FLUSH_LOCAL = 6;
+export const MMUEXT_INVLPG_LOCAL = 7;
+export const MMUEXT_TLB_FLUSH_MULTI = 8;
+export const MMUEXT_INVLPG_MULTI = 9;
+export const MMUEXT_TLB_FLUSH_ALL = 10;
+export const MMUEXT_INVLPG_ALL = 11;
+export const MMUEXT_FLUSH_CACHE = 12;
+export const MMUEXT_SET_LDT = 13;
+export const MMUEXT_NEW_USER_BASEPTR = 15;
+export const MMUEXT_CLEAR_PAGE = 16;
+export const MMUEXT_COPY_PAGE = 17;
+export const MMUEXT_FLUSH_CACHE_GLOBAL = 18;
+export const MMUEXT_MARK_SUPER = 19;
+export const MMUEXT_UNMARK_SUPER = 20;
+
+// Flags of update_va_mapping.
+export const UVMF_TLB_FLUSH = 1;
+export const UVMF_INVLPG = 2;
+export const UVMF_FLUSHTYPE_MASK = 3;
+export const UVMF_LOCAL = 0;
+export const UVMF_ALL = 4;
+
+// vm_assist: commands, and what can be turned on.
+export const VMASST_CMD_enable = 0;
+export const VMASST_CMD_disable = 1;
+export const VMASST_TYPE_4gb_segments = 0;
+export const VMASST_TYPE_4gb_segments_notify = 1;
+export const VMASST_TYPE_writable_pagetables = 2;
+export const VMASST_TYPE_pae_extended_cr3 = 3;
+export const VMASST_TYPE_architectural_iopl = 4;
+export const VMASST_TYPE_runstate_update_flag = 5;
+export const VMASST_TYPE_m2p_strict = 32;
+
+/** What the machine-to-physical table says of a frame that is no one's. */
+export const INVALID_M2P_ENTRY = -1;
+
+// Slots of a 64-bit guest's root table that are the hypervisor's. Source: xen/arch/x86/include/asm/config.h.
+export const ROOT_FIRST_XEN_SLOT = 256;
+export const ROOT_LAST_XEN_SLOT = 271;
+export const ROOT_M2P_SLOT = 256;
+export const ROOT_LINEAR_SLOT = 258;
