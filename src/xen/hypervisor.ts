@@ -26,7 +26,7 @@ export interface HypervisorOptions extends Partial<Behaviour> {
   readonly ioFrames?: number;
   /** The hypervisor's entries in root tables of 64-bit guests; slots 256 and 258 are filled in. */
   readonly xenSlots?: readonly XenSlot[];
-  /** ... and in the level-2 table of the fourth GiB of 32-bit guests. */
+  /** ... and in the level-2 table of the fourth GiB of 32-bit guests. Default: the window on the machine-to-physical table. */
   readonly compatSlots?: readonly XenSlot[];
   /** Frame of the level-3 table of the window on the machine-to-physical table. Default: one of `own`. */
   readonly m2pLevel3?: number;
@@ -79,7 +79,7 @@ export class Hypervisor {
       leakPartialTables: options.leakPartialTables ?? true,
     });
     this.host.xenSlots = options.xenSlots ?? [];
-    this.host.compatSlots = options.compatSlots ?? [];
+    this.host.compatSlots = options.compatSlots;
     for (let mfn = 0; mfn < (options.ioFrames ?? 0x100); mfn++) frames.assign(mfn, DOMID_IO);
   }
 
