@@ -99,6 +99,7 @@ export class XenRun {
     xen.createDomain({
       id: integer(at, row, 'domid'), privileged: row['privileged'] === true, maxPages: integer(at, row, 'max_pages'), is32: this.x.is32,
       sharedInfo: frame(at, row, 'shared_info'), p2m: runs(at, row, 'p2m'), maxVcpus: integer(at, row, 'vcpus'),
+      maxEventPort: integer(at, row, 'max_evtchn_port'),
     });
     return undefined;
   }
