@@ -18,7 +18,10 @@
  * References that the real Xen loses are in `Host.lost`, by name, and are counted as held.
  */
 import { PTE_P, PTE_RW } from '../arch/pte.ts';
-import { PGC_ALLOCATED, PGC_XEN_HEAP, PGT_COUNT, PGT_PARTIAL, PGT_PINNED, PGT_TYPE_MASK, PGT_VALIDATED, PGT_WRITABLE } from '../layout/frame.ts';
+import {
+  FRAME_REFS, FRAME_STRIDE, FRAME_TYPE, PGC_ALLOCATED, PGC_XEN_HEAP, PGT_COUNT, PGT_PARTIAL, PGT_PINNED, PGT_TYPE_MASK, PGT_VALIDATED,
+  PGT_WRITABLE,
+} from '../layout/frame.ts';
 import { NO_FRAME, type Domain } from './domain.ts';
 import { disallowed, frameOf } from './entry-flags.ts';
 import type { Host } from './host.ts';
@@ -61,13 +64,36 @@ class Recount {
 /** @returns what does not hold, in prose; empty: all is well */
 export function audit(h: Host): string[] {
   const r = new Recount(h.frames.count);
-  for (let mfn = 0; mfn < h.frames.count; mfn++) if (h.frames.refs(mfn) !== 0) countFrame(h, r, mfn);
+  eachUsed(h, mfn => countFrame(h, r, mfn));
   for (const domain of h.domains.values()) for (const guest of domain.vcpus) countVcpu(h, r, guest);
   for (const { mfn, refs, types } of h.lost) r.hold(mfn, refs, types);
   for (const report of h.holders) report((mfn, refs, types) => r.hold(mfn, refs, types));
-  for (let mfn = 0; mfn < h.frames.count; mfn++) compareFrame(h, r, mfn);
-  for (const domain of h.domains.values()) compareDomain(h, r, domain);
+  compareFree(h, r);
+  const owned = new Map<number, number>();
+  eachUsed(h, mfn => {
+    compareFrame(h, r, mfn);
+    if (!h.frames.isXenHeap(mfn)) owned.set(h.frames.owner(mfn), (owned.get(h.frames.owner(mfn)) ?? 0) + 1);
+  });
+  for (const { id, totalPages } of h.domains.values()) {
+    if ((owned.get(id) ?? 0) !== totalPages) r.complain('XA7', `domain ${id} has ${totalPages} pages, counted ${owned.get(id) ?? 0}`);
+  }
   return r.complaints;
+}
+
+/** Frames that have references. Most have none: constants are locals here, and rows are stepped through. */
+function eachUsed(h: Host, what: (mfn: number) => void): void {
+  const w = h.s.w, stride = FRAME_STRIDE >>> 2, first = h.frames.rows + (FRAME_REFS >>> 2), { count } = h.frames;
+  for (let mfn = 0, at = first; mfn < count; mfn++, at += stride) if (w[at] !== 0) what(mfn);
+}
+
+function compareFree(h: Host, r: Recount): void {
+  const w = h.s.w, stride = FRAME_STRIDE >>> 2, rows = h.frames.rows, { count } = h.frames, { refs, types } = r, names = h.m2p.wide;
+  const refsAt = FRAME_REFS >>> 2, typeAt = FRAME_TYPE >>> 2;
+  for (let mfn = 0, row = rows; mfn < count; mfn++, row += stride) {
+    if (w[row + refsAt] !== 0) continue;
+    if (w[row + typeAt] !== 0 || refs[mfn] !== 0 || types[mfn] !== 0) compareFrame(h, r, mfn);
+    if ((w[names + mfn * 2] & w[names + mfn * 2 + 1]) !== -1) r.complain('XA7', `${name(mfn)} is free and called 0x${(w[names + mfn * 2] >>> 0).toString(16)}`);
+  }
 }
 
 function countVcpu(h: Host, r: Recount, guest: Domain['vcpus'][number]): void {
@@ -104,7 +130,7 @@ function countEntry(h: Host, r: Recount, table: number, level: number, i: number
   if (level > 1 && owner.is32 && level === 3 ? false : disallowed(owner, level, lo, hi)) r.complain('XA8', `${where} is 0x${(lo >>> 0).toString(16)}`);
   if (level === 1) return countMapping(h, r, mfn, lo, owner, where);
   if (mfn === table) return;
-  if (!frames.valid(mfn) || frames.owner(mfn) !== owner.id) return r.complain('XA4', `${where} refers to ${name(mfn)}, which is not its owner's`);
+  if (!frames.valid(mfn) || frames.refs(mfn) === 0 || frames.owner(mfn) !== owner.id) return r.complain('XA4', `${where} refers to ${name(mfn)}, which is not its owner's`);
   const kind = frames.kind(mfn);
   r.hold(mfn, 1, 1);
   if (kind === tableType(level)) {
@@ -122,7 +148,7 @@ function countMapping(h: Host, r: Recount, mfn: number, lo: number, owner: Domai
     if (!owner.mayMapIo(mfn)) r.complain('XA4', `${where} maps ${name(mfn)}, which is no memory and not permitted`);
     return;
   }
-  const writable = (lo & PTE_RW) !== 0, theirs = frames.owner(mfn) === owner.id;
+  const writable = (lo & PTE_RW) !== 0, theirs = frames.refs(mfn) !== 0 && frames.owner(mfn) === owner.id;
   if (!theirs && !owner.privileged && !h.isGranted(mfn, owner)) r.complain('XA4', `${where} maps ${name(mfn)} of domain ${frames.owner(mfn)}`);
   r.hold(mfn, 1, writable ? 1 : 0);
   if (writable && frames.kind(mfn) !== PGT_WRITABLE) r.complain('XA3', `${where} maps ${name(mfn)} writable, with type word 0x${(frames.type(mfn) >>> 0).toString(16)}`);
@@ -132,22 +158,10 @@ function compareFrame(h: Host, r: Recount, mfn: number): void {
   const { frames } = h, type = frames.type(mfn);
   if (frames.refs(mfn) !== r.refs[mfn]) r.complain('XA1', `${name(mfn)} has ${frames.refs(mfn)} references, counted ${r.refs[mfn]}`);
   if ((type & PGT_COUNT) !== r.types[mfn]) r.complain('XA2', `${name(mfn)} has type count ${type & PGT_COUNT}, counted ${r.types[mfn]} (type word 0x${(type >>> 0).toString(16)})`);
-  if (frames.refs(mfn) === 0) {
-    if (h.m2p.lo(mfn) !== -1 || h.m2p.hi(mfn) !== -1) r.complain('XA7', `${name(mfn)} is free and called 0x${(h.m2p.lo(mfn) >>> 0).toString(16)}`);
-    return;
-  }
   const isTable = levelOf(type & PGT_TYPE_MASK) >= 2 && levelOf(type & PGT_TYPE_MASK) <= HIGHEST_TABLE;
   if (!isTable || (type & PGT_VALIDATED) === 0) return;
   const expected = r.entries[mfn] - r.uses[mfn];
   if (frames.linear(mfn) !== expected || (r.entries[mfn] > 0 && r.uses[mfn] > 0)) {
     r.complain('XA6', `${name(mfn)} has linear count ${frames.linear(mfn)}, with ${r.entries[mfn]} entries and ${r.uses[mfn]} uses`);
   }
-}
-
-function compareDomain(h: Host, r: Recount, domain: Domain): void {
-  let owned = 0;
-  for (let mfn = 0; mfn < h.frames.count; mfn++) {
-    if (h.frames.refs(mfn) !== 0 && h.frames.owner(mfn) === domain.id && !h.frames.isXenHeap(mfn)) owned++;
-  }
-  if (owned !== domain.totalPages) r.complain('XA7', `domain ${domain.id} has ${domain.totalPages} pages, counted ${owned}`);
 }

@@ -62,6 +62,9 @@ export class GuestVcpu {
   /** Root table of the guest's user mode (64-bit guests). */
   userRoot = NO_FRAME;
   kernelMode = true;
+  // CR2 as the guest sees it: that of the last fault it was given, whatever faults the hypervisor took since.
+  cr2Lo = 0;
+  cr2Hi = 0;
   ldtBaseLo = 0;
   ldtBaseHi = 0;
   ldtEntries = 0;

@@ -20,18 +20,19 @@ export class Frames {
   /** Frames that are memory: 0 up to this. */
   readonly count: number;
   private readonly s: Views;
-  private readonly base: number; // word index of row 0
+  /** Word index of the row of frame 0. */
+  readonly rows: number;
   /** Called when the last reference to a frame is put. */
   onFree: (mfn: number) => void = () => {};
 
   constructor(s: Views, count: number) {
     this.s = s;
     this.count = count;
-    this.base = layFrameTable(s, count) >>> 2;
+    this.rows = layFrameTable(s, count) >>> 2;
   }
 
   private at(mfn: number, column: number): number {
-    return this.base + mfn * (FRAME_STRIDE >>> 2) + (column >>> 2);
+    return this.rows + mfn * (FRAME_STRIDE >>> 2) + (column >>> 2);
   }
 
   /** Is `mfn` memory, with a row? */

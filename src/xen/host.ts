@@ -54,7 +54,7 @@ export class Host {
   readonly io = new Domain(DOMID_IO, false, 0);
   readonly xen = new Domain(DOMID_XEN, false, 0);
   xenSlots: readonly XenSlot[] = [];
-  compatSlots: readonly XenSlot[] = [];
+  compatSlots: readonly XenSlot[] | undefined;
   source: FrameSource;
   /** The vCPU whose call, or fault, is being served. */
   current!: GuestVcpu; // set by whoever enters the hypervisor

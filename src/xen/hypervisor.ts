@@ -13,7 +13,7 @@ import { Frames } from './frames.ts';
 import { Host, type Behaviour, type FrameSource, type XenSlot } from './host.ts';
 import { M2p, OwnPool, type OwnFrames } from './m2p.ts';
 import { DOMID_IO } from './numbers.ts';
-import { faultAddress, guestRead, guestWrite } from './page-fault.ts';
+import { faultAddress, guestRead, guestWrite, pageFault } from './page-fault.ts';
 import { loadRoot, startRoot } from './root.ts';
 
 /** What `Hypervisor.create()` takes besides the machine. */
@@ -26,7 +26,7 @@ export interface HypervisorOptions extends Partial<Behaviour> {
   readonly ioFrames?: number;
   /** The hypervisor's entries in root tables of 64-bit guests; slots 256 and 258 are filled in. */
   readonly xenSlots?: readonly XenSlot[];
-  /** ... and in the level-2 table of the fourth GiB of 32-bit guests. */
+  /** ... and in the level-2 table of the fourth GiB of 32-bit guests. Default: the window on the machine-to-physical table. */
   readonly compatSlots?: readonly XenSlot[];
   /** Frame of the level-3 table of the window on the machine-to-physical table. Default: one of `own`. */
   readonly m2pLevel3?: number;
@@ -81,7 +81,7 @@ export class Hypervisor {
       leakPartialTables: options.leakPartialTables ?? true,
     });
     this.host.xenSlots = options.xenSlots ?? [];
-    this.host.compatSlots = options.compatSlots ?? [];
+    this.host.compatSlots = options.compatSlots;
     for (let mfn = 0; mfn < (options.ioFrames ?? 0x100); mfn++) frames.assign(mfn, DOMID_IO);
   }
 
@@ -197,12 +197,37 @@ export class Hypervisor {
 
   /** The guest kernel loads bytes. @returns as `write()`, `out` filled if FAULT_NONE */
   read(cpu: Vcpu, va: bigint, out: Uint8Array): number {
-    return guestRead(this.enter(cpu), va, out);
+    return guestRead(this.host, this.enter(cpu), va, out);
+  }
+
+  /**
+   * A fault that an access of the guest took, for embedders that make the accesses themselves.
+   *
+   * @param fault - `vector << 16 | error code` as the processor has it, CR2 set @param va - address of the access
+   * @param data - what it stores; undefined: it stores nothing
+   * @returns FAULT_NONE: the store was done in its stead, go on behind it; or the exception to inject
+   */
+  pageFault(cpu: Vcpu, fault: number, va: bigint, data?: Uint8Array): number {
+    return pageFault(this.host, this.enter(cpu), fault, va, data);
+  }
+
+  /**
+   * The guest goes on in its kernel, or in its user mode: 64-bit guests have a root table for each.
+   *
+   * @returns false, with nothing changed, if there is no root table for user mode. Source: Xen 4.17, toggle_guest_mode() (xen/arch/x86/pv/domain.c)
+   */
+  setMode(cpu: Vcpu, mode: 'kernel' | 'user'): boolean {
+    const guest = this.enter(cpu), kernel = mode === 'kernel';
+    if (guest.kernelMode === kernel) return true;
+    if (!kernel && !guest.domain.is32 && guest.userRoot === NO_FRAME) return false;
+    guest.kernelMode = kernel;
+    if (!guest.domain.is32) loadRoot(this.host, guest);
+    return true;
   }
 
   /** CR2 as the guest sees it. */
   cr2(cpu: Vcpu): bigint {
-    return faultAddress(this.host, this.guestOf(cpu));
+    return faultAddress(this.guestOf(cpu));
   }
 
   /** What does not hold of the numbered invariants, in prose; empty: all is well. */

@@ -5,7 +5,7 @@
  * Source: facts of Xen 4.17, set_gpfn_from_mfn() (xen/arch/x86/include/asm/mm.h), xen/arch/x86/x86_64/mm.c: paging_init(),
  *         setup_m2p_table(), setup_compat_m2p_table().
  */
-import { PTE_A, PTE_HI_XD, PTE_P, PTE_US } from '../arch/pte.ts';
+import { PTE_A, PTE_HI_XD, PTE_P, PTE_PS, PTE_US } from '../arch/pte.ts';
 import { ConfigError } from '../errors.ts';
 import { FRAME_BYTES, wordOf } from '../memory/extents.ts';
 import type { Views } from '../memory/views.ts';
@@ -55,6 +55,7 @@ function tableAt(s: Views, mfn: number): number {
 }
 
 const ENTRIES = 512;
+const LARGE_BYTES = ENTRIES * FRAME_BYTES;
 const WINDOW_LO = PTE_P | PTE_US | PTE_A;
 
 export class M2p {
@@ -62,8 +63,10 @@ export class M2p {
   readonly level3: number;
   private readonly s: Views;
   private readonly count: number;
-  private readonly wide: number; //   word index of the first entry of 8 bytes
-  private readonly narrow: number; // ... and of 4
+  /** Word index of the first entry of 8 bytes. */
+  readonly wide: number;
+  private readonly narrow: number; // ... of 4 bytes
+  private readonly compat: number; // first frame of those
 
   /**
    * Build the table, all ones, and the paging structures of its 64-bit window.
@@ -78,7 +81,8 @@ export class M2p {
     const pages = Math.ceil((frames * 8) / FRAME_BYTES);
     const first = own.take(pages);
     this.wide = tableAt(s, first);
-    this.narrow = tableAt(s, compat ?? own.take(ENTRIES, ENTRIES));
+    this.compat = compat ?? own.take(Math.ceil((frames * 4) / LARGE_BYTES) * ENTRIES, ENTRIES);
+    this.narrow = tableAt(s, this.compat);
     s.w.fill(-1, this.wide, this.wide + pages * (FRAME_BYTES / 4));
     s.w.fill(-1, this.narrow, this.narrow + Math.ceil((frames * 4) / FRAME_BYTES) * (FRAME_BYTES / 4));
     this.mapWindow(own, first, pages);
@@ -97,6 +101,15 @@ export class M2p {
       if (page % ENTRIES === 0) entry(level2, (page / ENTRIES) % ENTRIES, level1 = own.take(1));
       entry(level1, page % ENTRIES, first + page);
     }
+  }
+
+  /** Entries of a level-2 table, from `slot` up, that show the 4-byte form to supervisors, as many as there are to the end of the table. */
+  compatWindow(slot: number): (readonly [slot: number, lo: number, hi: number])[] {
+    const pages = Math.min(Math.ceil((this.count * 4) / LARGE_BYTES), ENTRIES - slot);
+    return Array.from({ length: pages }, (_, k) => {
+      const mfn = this.compat + k * ENTRIES;
+      return [slot + k, (mfn << 12) | PTE_P | PTE_PS, Math.floor(mfn / 0x100000)] as const;
+    });
   }
 
   /** What a frame is called, its low word. */

@@ -32,7 +32,7 @@ export function compatSlot(domain: Domain, level: number, slot: number): boolean
 /** Write the hypervisor's entries into a level-2 table. @param at - word index of its entries */
 export function fillCompatSlots(h: Host, domain: Domain, at: number): void {
   for (let slot = firstCompatSlot(domain); slot < ENTRIES; slot++) storeEntry(h.s, at + slot * 2, 0, 0);
-  for (const [slot, lo, hi] of h.compatSlots) if (slot >= firstCompatSlot(domain)) storeEntry(h.s, at + slot * 2, lo, hi);
+  for (const [slot, lo, hi] of h.compatSlots ?? h.m2p.compatWindow(firstCompatSlot(domain))) if (slot >= firstCompatSlot(domain)) storeEntry(h.s, at + slot * 2, lo, hi);
 }
 
 /** ... and into a root table: the window on the machine-to-physical table only if its guest asked for it to be strictly the kernel's. */

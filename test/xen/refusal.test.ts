@@ -1,0 +1,93 @@
+import { describe, expect, it } from 'vitest';
+import { Guest, entryOf, ARGS, DATA, FIRST, P, READ, TABLE, US } from './guest.ts';
+
+const EINVAL = -22, EPERM = -1, EBUSY = -16, EACCES = -13, ENOSYS = -38, EFAULT = -14;
+const FOREIGN = 0x350;
+const widths = [['64-bit', true], ['32-bit', false]] as const;
+
+describe.each(widths)('a %s guest', (_, wide) => {
+  const g = new Guest({ wide });
+  const l1 = g.level1[0], l2 = g.tables[wide ? 2 : 2], slot = 200;
+  const cases: [what: string, rc: number, request: readonly [number, number, bigint, number?]][] = [
+    ["a free frame", EBUSY, [l1, slot, entryOf(FOREIGN, DATA)]],
+    ['a frame that does not exist', EPERM, [l1, slot, entryOf(0x80000, DATA)]],
+    ['the frame that is none', EINVAL, [l1, slot, entryOf(0xff_ffff_ffff, DATA)]],
+    ["the hypervisor's own frames", EPERM, [l1, slot, entryOf(g.xen.host.m2p.level3, READ)]],
+    ['a page table, writable', EBUSY, [l1, slot, entryOf(g.tables[0], DATA)]],
+    ['an uncached mapping without I/O rights', EINVAL, [l1, slot, entryOf(g.free(0), DATA | 0x10n)]],
+    ['a large page', EINVAL, [l2, 3, entryOf(g.free(0), TABLE | 0x80n)]],
+    ['a data frame as a page table', EINVAL, [l2, 3, entryOf(g.free(0), TABLE)]],
+    ['an unknown command', ENOSYS, [l1, slot, entryOf(g.free(0), DATA), 5]],
+    ["a table that is not the guest's", EINVAL, [FOREIGN, slot, entryOf(g.free(0), DATA)]],
+    ...(wide ? [["the hypervisor's slots", EINVAL, [g.tables[0], 257, 0n]] as [string, number, [number, number, bigint]]] : []),
+    ...(wide ? [] : [['the last entry of its root', EINVAL, [g.tables[0], 3, 0n]] as [string, number, [number, number, bigint]]]),
+  ];
+  it.each(cases)('is refused %s (%i), and every byte stays', (_what, rc, request) => {
+    g.update(request); // the arguments are where they will be, and the entries that lead to them marked
+    const before = g.bytes();
+    expect(g.update(request)).toBe(rc);
+    expect(Buffer.compare(before, g.bytes())).toBe(0);
+    expect(g.xen.audit()).toEqual([]);
+  });
+
+  it('is refused the cacheability of shared frames', () => {
+    const own = new Guest({ wide, iomem: [[0x10000, 0x1ffff]] });
+    expect(own.update([own.level1[0], slot, entryOf(own.sharedInfo, DATA | 0x10n)])).toBe(EACCES);
+    expect(own.update([own.level1[0], slot, entryOf(own.sharedInfo, DATA)])).toBe(0);
+    expect(own.update([own.level1[0], slot, entryOf(0x12345, DATA)])).toBe(0);
+    expect(own.entry(own.level1[0], slot) & 0x98n).toBe(0x18n);
+    expect(own.xen.audit()).toEqual([]);
+  });
+
+  it('keeps the requests before the one that failed, and counts them', () => {
+    const own = new Guest({ wide }), done = own.va(ARGS) + 2048n;
+    const at = own.words(8, ...[[200, own.free(0)], [201, FOREIGN], [202, own.free(1)]].flatMap(([k, mfn]) => [entryOf(own.level1[0], BigInt(k * 8)), entryOf(mfn, READ)]));
+    expect(Number(own.xen.hypercall(own.cpu, 1, at, 3n, done, 0x7ff0n))).toBe(EBUSY);
+    const count = new Uint8Array(4);
+    own.xen.read(own.cpu, done, count);
+    expect([...count]).toEqual([1, 0, 0, 0]);
+    expect(own.entry(own.level1[0], 200) & ~0xfffn & 0xff_ffff_ffffn).toBe(entryOf(own.free(0), 0n));
+    expect(own.entry(own.level1[0], 202) >> 12n & 0xffffn).toBe(BigInt(FIRST + 202));
+  });
+
+  const bad: [what: string, at: bigint][] = wide
+    ? [['not canonical', 0x8000_0000_0000n], ["the hypervisor's", 0xffff_8300_0000_0000n], ['not mapped', 0x1000n]]
+    : [['not mapped', 0x1000n], ['not mapped, high', 0xf000_0000n]];
+  it.each(bad)('gets -EFAULT for an array whose address is %s', (_what, at) => {
+    expect(Number(g.xen.hypercall(g.cpu, 1, at, 1n, 0n, 0x7ff0n))).toBe(EFAULT);
+    expect(Number(g.xen.hypercall(g.cpu, 26, at, 1n, 0n, 0x7ff0n))).toBe(EFAULT);
+    expect(Number(g.xen.hypercall(g.cpu, 13, at, 1n))).toBe(EFAULT);
+  });
+
+  it.runIf(!wide)('gets -EFAULT for arrays that reach the addresses of the hypervisor', () => {
+    expect(Number(g.xen.hypercall(g.cpu, 26, g.va(ARGS), 0x0fff_ffffn, 0n, 0x7ff0n))).toBe(EFAULT);
+    expect(Number(g.xen.hypercall(g.cpu, 13, 0xf580_0000n, 1n))).toBe(EFAULT);
+    expect(Number(g.xen.hypercall(g.cpu, 26, 0xf580_0000n, 0n, 0n, 0x7ff0n))).toBe(EFAULT);
+    expect(Number(g.xen.hypercall(g.cpu, 26, g.va(ARGS), 0n, 0n, 0x7ff0n))).toBe(0);
+  });
+
+  it('gets -EFAULT at the request that its mapping ends before, with earlier ones done', () => {
+    const own = new Guest({ wide }), last = FIRST + 1023, hole = own.free(3);
+    const data = new Uint8Array(16);
+    new DataView(data.buffer).setBigUint64(0, entryOf(own.level1[0], 200n * 8n), true);
+    new DataView(data.buffer).setBigUint64(8, entryOf(own.free(0), READ), true);
+    own.xen.write(own.cpu, own.va(hole) + 4080n, data);
+    expect(own.map(own.va(hole + 1), 0n)).toBe(0);
+    expect(Number(own.xen.hypercall(own.cpu, 1, own.va(hole) + 4080n, 0x7fff_ffffn, own.va(last), 0x7ff0n))).toBe(EFAULT);
+    const count = new Uint8Array(4);
+    own.xen.read(own.cpu, own.va(last), count);
+    expect(count[0]).toBe(1);
+    expect(own.xen.audit()).toEqual([]);
+  });
+
+  it('stores to its level-1 tables by emulation, and is refused what the call would be', () => {
+    const own = new Guest({ wide }), entry = (value: bigint) => { const data = new Uint8Array(8); new DataView(data.buffer).setBigUint64(0, value, true); return data; };
+    const at = own.va(own.level1[0]) + 200n * 8n;
+    expect(own.xen.write(own.cpu, at, entry(entryOf(own.free(5), P | US | 0x20n)))).toBe(0);
+    expect(own.entry(own.level1[0], 200) >> 12n & 0xffffn).toBe(BigInt(own.free(5)));
+    const fault = own.xen.write(own.cpu, at, entry(entryOf(own.tables[0], DATA)));
+    expect([fault >>> 16, fault & 0xffff, own.xen.cr2(own.cpu)]).toEqual([14, 3, at]);
+    expect(own.xen.write(own.cpu, own.va(own.tables[1]), entry(0n)) >>> 16).toBe(14); // higher tables are not emulated
+    expect(own.xen.audit()).toEqual([]);
+  });
+});
