@@ -27,7 +27,10 @@ export function runSwift(v: i32, va: i32, kind: i32, size: i32, pa: i32, from: i
       count(v, CNT_HITS + k, 1);
       if (pa != 0) store<u64>(pa + (i << 3), memoAddress(entry, x));
     } else if (plain) {
-      if (Ahead.walks >= GROUP) readAhead(va + (i << 3), min(GROUP, to - i));
+      if (Ahead.walks >= GROUP) { // two calls, so that it is not inlined
+        if (i + GROUP <= to) readAhead(va + (i << 3), GROUP);
+        else readAhead(va + (i << 3), to - i);
+      }
       const got = searchAnew(v, x, what | extra);
       if (got >= FAULTED) return ended(v, i, <i32>got);
       if (pa != 0) store<u64>(pa + (i << 3), got);
