@@ -1,21 +1,31 @@
-// Reading ahead: while one access of a batch walks, the entry that the next is likely to need comes into the host's cache. Nothing but time depends
-// on it: the words read are thrown away.
+// Reading ahead: where a batch walks for nearly every access, the entries that the next ones are likely to need come into the host's cache. They
+// are read together, for the host then waits for them together. Nothing but time depends on it: the words read are thrown away.
 import { HDR_LOW_BYTES, HDR_LOW_FRAMES } from "../src/layout/header";
 import { ENTRY_ADDRESS } from "./walk";
 
+/** Accesses read ahead for at once, after as many walks. */
+export const GROUP = 64;
+
 export namespace Ahead {
-  /** Where the last walk found its level-2 table: byte offset in machine memory; 0 = it read none, or this was used. */
+  /** Where the last walk that read a level-2 entry found it: byte offset of the table in machine memory; 0 = there was none. */
   export let table: i32 = 0;
   /** ... and which addresses that table translates: bits 47:30. */
   export let region: u64 = 0;
+  /** Walks since the last time. */
+  export let walks: i32 = 0;
   export let sink: u64 = 0;
 }
 
-/** Read the level-1 entry of an address, if it is in the region of the last walk. */
-@inline export function readAhead(va: u64): void {
-  const table = Ahead.table;
-  Ahead.table = 0; // until the next walk: where there are none, this costs nothing
-  if (va >> 30 != Ahead.region) return;
-  const pa = (load<u64>(table + (<i32>(va >> 18) & 0xff8)) & ENTRY_ADDRESS) + ((va >> 9) & 0xff8);
-  if (pa >> 12 < <u64>load<u32>(0, HDR_LOW_FRAMES)) Ahead.sink = load<u64>(load<i32>(0, HDR_LOW_BYTES) + <i32>pa);
+/** Read the level-1 entries of `n` addresses, where they are in the region of the last walk. @param va - byte offset of the first address */
+export function readAhead(va: i32, n: i32): void {
+  const table = Ahead.table, region = Ahead.region, frames = <u64>load<u32>(0, HDR_LOW_FRAMES), bytes = load<i32>(0, HDR_LOW_BYTES);
+  Ahead.walks = 0;
+  let sum: u64 = 0;
+  for (const end = va + (n << 3); va < end; va += 8) {
+    const x = load<u64>(va);
+    if (x >> 30 != region) continue;
+    const pa = (load<u64>(table + (<i32>(x >> 18) & 0xff8)) & ENTRY_ADDRESS) + ((x >> 9) & 0xff8);
+    if (pa >> 12 < frames) sum += load<u64>(bytes + <i32>pa);
+  }
+  Ahead.sink = sum;
 }

@@ -5,7 +5,7 @@ import {
   ARR_TOUCH, ARR_WAYS,
 } from "../src/layout/array";
 
-const LRU_CLOCK_LIMIT = 0x7fffffff;
+export const LRU_CLOCK_LIMIT = 0x7fffffff;
 const SIZE_SHIFT = 25;
 const KEPT: u64 = <u64>0x86000000 << 32; // valid, and the size code
 const NUMBER_BITS: u64 = 0x1fff_ffff_ffff; // of a tag: the number that chooses the set
@@ -37,6 +37,18 @@ const NUMBER_BITS: u64 = 0x1fff_ffff_ffff; // of a tag: the number that chooses 
   if (ways >= 8) bits |= match4(row + 32, low) << 4;
   if (ways >= 12) bits |= match4(row + 64, low) << 8;
   return bits;
+}
+
+/** Bit k set: way k, of 4, 8 or 12, is empty. */
+@inline export function emptyWays(row: i32, ways: i32): i32 {
+  let bits = empty4(row);
+  if (ways >= 8) bits |= empty4(row + 32) << 4;
+  if (ways >= 12) bits |= empty4(row + 64) << 8;
+  return bits;
+}
+
+@inline function empty4(t: i32): i32 {
+  return i32x4.bitmask(i32x4.eq(v128.shuffle<i32>(v128.load(t), v128.load(t, 16), 1, 3, 5, 7), i32x4.splat(0)));
 }
 
 @inline export function candidates4(row: i32, key: u64): i32 {
@@ -192,6 +204,11 @@ export function dropAll(a: i32): void {
   return ways == 12 ? oldest12(s) : ways == 4 ? oldest4(s) : oldestOf(s, ways);
 }
 
+/** The same for 4, 8 or 12 ways, without a call: what lives across one is spilled. */
+@inline export function oldestOfFew(s: i32, ways: i32): i32 {
+  return ways == 12 ? oldest12(s) : ways == 4 ? oldest4(s) : oldest8(s);
+}
+
 @inline function least4(four: v128): v128 {
   const m = i32x4.min_s(four, v128.shuffle<i32>(four, four, 2, 3, 0, 1));
   return i32x4.min_s(m, v128.shuffle<i32>(m, m, 1, 0, 3, 2));
@@ -204,6 +221,11 @@ export function dropAll(a: i32): void {
 @inline export function oldest4(s: i32): i32 {
   const four = v128.load(s);
   return ctz(equal4(four, least4(four)));
+}
+
+@inline function oldest8(s: i32): i32 {
+  const x = v128.load(s), y = v128.load(s, 16), m = least4(i32x4.min_s(x, y));
+  return ctz(equal4(x, m) | (equal4(y, m) << 4));
 }
 
 @inline function oldest12(s: i32): i32 {
@@ -270,6 +292,21 @@ function touchTree(a: i32, set: i32, way: i32): void {
   if (ways != 4) return treeVictimOf(bits, ways);
   const b = load<i32>(bits), right = b & 1; // node 1; then node 2 or 3
   return (right << 1) | ((b >>> (1 + right)) & 1);
+}
+
+/** The same for 4, 8 or 12 ways, without a call. @param tree - the one word of the set */
+@inline export function treeVictimOfFew(tree: i32, ways: i32): i32 {
+  const right = tree & 1, of4 = (right << 1) | ((tree >>> (1 + right)) & 1);
+  if (ways == 4) return of4;
+  const of8 = (of4 << 1) | ((tree >>> (3 + of4)) & 1);
+  return ways == 8 ? of8 : treeVictim12(tree);
+}
+
+/** Of 16 leaves the last four are missing: node 3 has no right half. */
+@inline function treeVictim12(tree: i32): i32 {
+  const right = tree & 1, second = (right << 1) | ((tree >>> (1 + right)) & 1 & (right ^ 1));
+  const third = (second << 1) | ((tree >>> (3 + second)) & 1);
+  return (third << 1) | ((tree >>> (7 + third)) & 1);
 }
 
 function treeVictimOf(bits: i32, ways: i32): i32 {

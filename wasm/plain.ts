@@ -1,23 +1,26 @@
 // Accesses through a TLB of the most usual shape (VCPU_PLAIN in src/layout/vcpu.ts) that holds no large page: what searched(), beyondFirst(),
 // fillLevel() and charge() do, in a straight line. Whatever is out of the ordinary is left, untouched, to those.
+//
+// Calls in the middle of a function are avoided, even where they are not made: what lives across one is spilled before it is known.
 import { FAULT_NONE } from "./fault";
-import { ARR_CAPACITY, ARR_FRAGMENTS, ARR_LIVE } from "../src/layout/array";
+import { ARR_CAPACITY, ARR_CLOCK, ARR_FRAGMENTS, ARR_LIVE } from "../src/layout/array";
 import { CNT_HITS, CNT_MISS_SIZE, CNT_SLOW } from "../src/layout/counter";
 import { TAG_GLOBAL, TAG_VALID, TLBD_HI_LEVEL_SHIFT } from "../src/layout/tlb";
 import {
-  MODE_5LEVEL, PLAIN_A, PLAIN_BYTES, PLAIN_DATA, PLAIN_MASK, PLAIN_NEXT, PLAIN_REPL, PLAIN_TAGS, PLAIN_TOUCH, PLAIN_WAYS, VCPU_OUT_CYCLES,
+  MODE_5LEVEL, PLAIN_A, PLAIN_BYTES, PLAIN_DATA, PLAIN_MASK, PLAIN_NEXT, PLAIN_REPL, PLAIN_TAGS, PLAIN_TOUCH, PLAIN_WAYS, TALLY_SECOND, VCPU_OUT_CYCLES,
   VCPU_OUT_LO, VCPU_OUT_SIZE, VCPU_MODE, VCPU_PLAIN, VCPU_TAG_PCID, VCPU_TLB_CYCLES,
   VCPU_UNPLAIN,
 } from "../src/layout/vcpu";
-import { candidates, emptyWay, oldest, stamp, touchStamp, treeVictim } from "./array";
+import { candidates, emptyWays, LRU_CLOCK_LIMIT, oldestOfFew, stamp, treeVictimOfFew } from "./array";
 import { count } from "./counters";
 import { memoClear, memoPut, memoSlot } from "./memo";
 import { permits, rightsRow } from "./rights";
+import { settle, tally, TALLIED } from "./tally";
 import { NUMBER, serviceOf } from "./tlb";
 import { plainWalk } from "./plain-walk";
 import { anew, notCanonical } from "./translate";
 
-const GLOBAL_PAGE: u64 = <u64>(<u32>(TAG_VALID | TAG_GLOBAL)) << 32;
+export const GLOBAL_PAGE: u64 = <u64>(<u32>(TAG_VALID | TAG_GLOBAL)) << 32;
 const ADDRESS: u64 = 0xf_ffff_ffff_f000;
 /** Marks a fault where a physical address could be. */
 export const FAULTED: u64 = 1 << 63;
@@ -26,7 +29,10 @@ const LEVEL_SHIFT: u64 = 32 + TLBD_HI_LEVEL_SHIFT;
 /** Added to an access: leave the results in VCPU_OUT_*, too. */
 export const SINGLE = 1 << 30;
 
-/** An access of 64-bit paging and timed mode that no memo answers, with its price. @param access - SINGLE with it, perhaps @returns as plainAnew() */
+/** Of what an access is given as: the ACCESS_* bits. */
+export const ACCESS_BITS = ~(SINGLE | TALLIED);
+
+/** An access of 64-bit paging and timed mode that no memo answers, with its price. @param access - SINGLE or TALLIED with it, perhaps @returns as plainAnew() */
 export function searchAnew(v: i32, va: u64, access: i32): u64 {
   const d = v + VCPU_PLAIN + serviceOf(access) * PLAIN_BYTES, unused: u64 = load<i32>(v, VCPU_MODE) == MODE_5LEVEL ? 7 : 16;
   const canonical = i32(<u64>((<i64>(va << unused)) >> unused) == va);
@@ -39,7 +45,7 @@ export function searchAnew(v: i32, va: u64, access: i32): u64 {
  *
  * Few parameters, because what is passed is spilled; what can be computed again is.
  *
- * @param d - what the service needs @param access - SINGLE with it, perhaps
+ * @param d - what the service needs @param access - SINGLE or TALLIED with it, perhaps
  * @returns the physical address, or FAULTED + the fault
  */
 @inline function plainAnew(v: i32, d: i32, va: u64, access: i32): u64 {
@@ -58,10 +64,15 @@ export function searchAnew(v: i32, va: u64, access: i32): u64 {
   }
   const ways2 = load<i32>(d, PLAIN_NEXT + PLAIN_WAYS), set2 = <i32>number & load<i32>(d, PLAIN_NEXT + PLAIN_MASK), first2 = set2 * ways2;
   const tags2 = load<i32>(d, PLAIN_NEXT + PLAIN_TAGS) + (first2 << 3), bits2 = candidates(tags2, ways2, own);
-  if (bits2 == 0) return plainWalk(v, d, va, access);
+  if (bits2 == 0) return plainWalk(v, d, va, access, own);
   const k = ctz(bits2), data = load<u64>(load<i32>(d, PLAIN_NEXT + PLAIN_DATA) + ((first2 + k) << 3));
   if (i32(load<u64>(tags2 + (k << 3)) != own) | i32(!permits(rightsRow(v, access), <i32>data))) return anewAddress(v, va, access);
-  touchStamp(load<i32>(d, PLAIN_NEXT + PLAIN_A), load<i32>(d, PLAIN_NEXT + PLAIN_REPL) + ((first2 + k) << 2));
+  const a2 = load<i32>(d, PLAIN_NEXT + PLAIN_A), stamp2 = load<i32>(d, PLAIN_NEXT + PLAIN_REPL) + ((first2 + k) << 2), now = load<i32>(a2, ARR_CLOCK);
+  if (now == LRU_CLOCK_LIMIT) return anewAddress(v, va, access);
+  if (load<i32>(stamp2) != now) {
+    store<i32>(a2, now + 1, ARR_CLOCK);
+    store<i32>(stamp2, now + 1);
+  }
   return secondHit(v, d, va, access, own, data);
 }
 
@@ -69,7 +80,12 @@ export function searchAnew(v: i32, va: u64, access: i32): u64 {
 @inline function secondHit(v: i32, d: i32, va: u64, access: i32, own: u64, data: u64): u64 {
   const service = serviceOf(access), pa = (data & ADDRESS) | (va & 0xfff);
   fillFirst(d, own, data);
+  if ((data >> LEVEL_SHIFT) != 1) store<i32>(load<i32>(d, PLAIN_A), 1, ARR_FRAGMENTS);
   memoClear(v, memoSlot(v, service));
+  if (access & TALLIED) {
+    tally(d, TALLY_SECOND);
+    return pa;
+  }
   count(v, CNT_SLOW + service, 1);
   count(v, CNT_HITS + 3 + service, 1);
   count(v, CNT_MISS_SIZE, 1);
@@ -91,34 +107,42 @@ export function searchAnew(v: i32, va: u64, access: i32): u64 {
 
 /** anew(), with its result as here. */
 export function anewAddress(v: i32, va: u64, access: i32): u64 {
-  const fault = anew(v, va, access & ~SINGLE);
+  if (access & TALLIED) settle(v); // a device may throw
+  const fault = anew(v, va, access & ACCESS_BITS);
   return fault == FAULT_NONE ? load<u64>(v, VCPU_OUT_LO) : FAULTED | <u64>fault;
 }
 
-/** Put a 4K translation of one PCID into the first level, which has none for the page. */
+/** Put a 4K translation into the first level, which has none for the page of any PCID. */
 @inline export function fillFirst(d: i32, tag: u64, data: u64): void {
-  const a = load<i32>(d, PLAIN_A), ways = load<i32>(d, PLAIN_WAYS), set = <i32>tag & load<i32>(d, PLAIN_MASK), first = set * ways;
-  let k = -1;
-  if (load<i32>(a, ARR_LIVE) != load<i32>(a, ARR_CAPACITY)) k = emptyWay(load<i32>(d, PLAIN_TAGS) + (first << 3), ways);
-  if (k < 0) k = treeVictim(load<i32>(d, PLAIN_REPL) + (set << 2), ways);
-  put(d, a, first + k, tag, data);
+  const a = load<i32>(d, PLAIN_A), ways = load<i32>(d, PLAIN_WAYS), set = <i32>tag & load<i32>(d, PLAIN_MASK);
+  let k = treeVictimOfFew(load<i32>(load<i32>(d, PLAIN_REPL) + (set << 2)), ways);
+  const first = set * ways, tags = load<i32>(d, PLAIN_TAGS) + (first << 3), live = load<i32>(a, ARR_LIVE);
+  if (live != load<i32>(a, ARR_CAPACITY)) {
+    const empty = emptyWays(tags, ways);
+    if (empty != 0) {
+      k = ctz(empty);
+      store<i32>(a, live + 1, ARR_LIVE);
+    }
+  }
+  store<u64>(tags + (k << 3), tag);
+  store<u64>(load<i32>(d, PLAIN_DATA) + ((first + k) << 3), data);
   touchTreeOf(d, set, k);
 }
 
 /** ... into the second level. @param n - its part of what the service needs */
 @inline export function fillSecond(n: i32, tag: u64, data: u64): void {
-  const a = load<i32>(n, PLAIN_A), ways = load<i32>(n, PLAIN_WAYS), first = (<i32>tag & load<i32>(n, PLAIN_MASK)) * ways, stamps = load<i32>(n, PLAIN_REPL);
-  const i = first + oldest(stamps + (first << 2), ways);
-  put(n, a, i, tag, data);
+  const ways = load<i32>(n, PLAIN_WAYS), first = (<i32>tag & load<i32>(n, PLAIN_MASK)) * ways, stamps = load<i32>(n, PLAIN_REPL);
+  const i = first + oldestOfFew(stamps + (first << 2), ways), t = load<i32>(n, PLAIN_TAGS) + (i << 3), a = load<i32>(n, PLAIN_A);
+  if (load<u64>(t) == 0) store<i32>(a, load<i32>(a, ARR_LIVE) + 1, ARR_LIVE);
+  store<u64>(t, tag);
+  store<u64>(load<i32>(n, PLAIN_DATA) + (i << 3), data);
   stamp(a, stamps + (i << 2));
 }
 
-@inline function put(d: i32, a: i32, i: i32, tag: u64, data: u64): void {
-  const t = load<i32>(d, PLAIN_TAGS) + (i << 3);
-  if (load<u64>(t) == 0) store<i32>(a, load<i32>(a, ARR_LIVE) + 1, ARR_LIVE);
-  store<u64>(t, tag);
-  store<u64>(load<i32>(d, PLAIN_DATA) + (i << 3), data);
-  if ((data >> LEVEL_SHIFT) != 1) store<i32>(a, 1, ARR_FRAGMENTS);
+/** ... a page's own, 4K, into both. */
+export function fillBoth(d: i32, tag: u64, data: u64): void {
+  fillFirst(d, tag, data);
+  fillSecond(d + PLAIN_NEXT, tag, data);
 }
 
 @inline function touchTreeOf(d: i32, set: i32, k: i32): void {

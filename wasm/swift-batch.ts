@@ -3,12 +3,14 @@ import { ACCESS_FETCH, ACCESS_WRITE, FAULT_NONE } from "./fault";
 import { CNT_HITS } from "../src/layout/counter";
 import { HDR_DATA } from "../src/layout/header";
 import { MODE_4LEVEL, VCPU_MODE, VCPU_TIMED } from "../src/layout/vcpu";
-import { Ahead, readAhead } from "./ahead";
+import { Ahead, GROUP, readAhead } from "./ahead";
 import { accessOf, FETCH, one, stopped } from "./batch";
+import { flat } from "./charge";
 import { count } from "./counters";
 import { memoAddress, memoEntry, memoMatches, memoSlot } from "./memo";
 import { FAULTED, searchAnew } from "./plain";
 import { permits } from "./rights";
+import { settle, TALLIED } from "./tally";
 
 /** May a batch of a vCPU take this loop? */
 export function swift(v: i32, extra: i32): bool {
@@ -17,6 +19,7 @@ export function swift(v: i32, extra: i32): bool {
 
 /** runBatch() where swift() says so. @param rights - row of the rights table for a read */
 export function runSwift(v: i32, va: i32, kind: i32, size: i32, pa: i32, from: i32, to: i32, extra: i32, rights: i32): i32 {
+  if (flat()) extra |= TALLIED;
   for (let i = from; i < to; i++) {
     const x = load<u64>(va + (i << 3)), k = <i32>load<u8>(kind + i), bytes = <i32>load<u16>(size + (i << 1)), what = accessOf(k);
     const slot = memoSlot(v, k), entry = memoEntry(slot), plain = i32((<i32>x & 0xfff) + bytes <= 4096) & i32(k <= FETCH);
@@ -24,14 +27,24 @@ export function runSwift(v: i32, va: i32, kind: i32, size: i32, pa: i32, from: i
       count(v, CNT_HITS + k, 1);
       if (pa != 0) store<u64>(pa + (i << 3), memoAddress(entry, x));
     } else if (plain) {
-      if (Ahead.table != 0) readAhead(load<u64>(va + (min(i + 1, to - 1) << 3)));
+      if (Ahead.walks >= GROUP) { // two calls, so that it is not inlined
+        if (i + GROUP <= to) readAhead(va + (i << 3), GROUP);
+        else readAhead(va + (i << 3), to - i);
+      }
       const got = searchAnew(v, x, what | extra);
-      if (got >= FAULTED) return stopped(v, i, <i32>got);
+      if (got >= FAULTED) return ended(v, i, <i32>got);
       if (pa != 0) store<u64>(pa + (i << 3), got);
     } else {
-      const fault = one(v, x, k, bytes, pa == 0 ? 0 : pa + (i << 3), extra);
-      if (fault != FAULT_NONE) return stopped(v, i, fault);
+      settle(v); // a device may throw
+      const fault = one(v, x, k, bytes, pa == 0 ? 0 : pa + (i << 3), extra & ~TALLIED);
+      if (fault != FAULT_NONE) return ended(v, i, fault);
     }
   }
+  settle(v);
   return to;
+}
+
+function ended(v: i32, i: i32, fault: i32): i32 {
+  settle(v);
+  return stopped(v, i, fault);
 }

@@ -4,7 +4,7 @@ import { CNT_AD_SETS, CNT_DEPTH, CNT_FAULTS, CNT_HITS, CNT_MISS_SIZE, CNT_SLOW }
 import { FAST_PA, FAST_READ, FAST_WRITE } from "../src/layout/fast-table";
 import { HDR_HOST_LEVEL } from "../src/layout/header";
 import {
-  MODE_4LEVEL, MODE_LEGACY, MODE_NONE, PLAIN_NEXT, VCPU_CR2_LO, VCPU_MODE, VCPU_OUT_CYCLES, VCPU_OUT_DATA_LO, VCPU_OUT_GLOBAL, VCPU_OUT_HIT, VCPU_OUT_LEVEL, VCPU_OUT_LO, VCPU_OUT_REFS, VCPU_OUT_SIZE,
+  MODE_4LEVEL, MODE_LEGACY, MODE_NONE, VCPU_CR2_LO, VCPU_MODE, VCPU_OUT_CYCLES, VCPU_OUT_DATA_LO, VCPU_OUT_GLOBAL, VCPU_OUT_HIT, VCPU_OUT_LEVEL, VCPU_OUT_LO, VCPU_OUT_REFS, VCPU_OUT_SIZE,
   VCPU_OUT_START, VCPU_TAG_PCID, VCPU_TIMED, VCPU_TLB_CYCLES, VCPU_TLB_LEVELS,
 } from "../src/layout/vcpu";
 import { joined } from "./array";
@@ -14,7 +14,7 @@ import { fastClass, fastFill, fastHit, fastRow } from "./fast-table";
 import { canonical, dropFaulting } from "./invalidate";
 import { pscFill, pscStart } from "./psc";
 import { memoAddress, memoClear, memoEntry, memoMatches, memoPut, memoSize, memoSlot } from "./memo";
-import { FAULTED, fillFirst, fillSecond, ownOf, searchAnew, SINGLE } from "./plain";
+import { FAULTED, fillBoth, ownOf, searchAnew, SINGLE } from "./plain";
 import { permits, rightsRow } from "./rights";
 import { addressOf, behindOther, DATA_BITS, fillLevel, fragmentLo, globalIn, look, NO_ENTRY, NUMBER, probeList, REFUSED_ENTRY, serviceOf, sizeIn } from "./tlb";
 import { findLeafLong } from "./walk-long";
@@ -91,11 +91,8 @@ export function missedPlain(v: i32, d: i32, va: u64, access: i32): i32 {
   if (fault == FAULT_NONE) {
     pscFill(v, va);
     const size = usableSize(v, <i32>va), data = load<u64>(v, VCPU_OUT_DATA_LO), isGlobal = load<i32>(v, VCPU_OUT_GLOBAL) != 0;
-    if (size == 0 && !isGlobal) {
-      const own = ownOf(v, (va >> 12) & NUMBER);
-      fillFirst(d, own, data);
-      fillSecond(d + PLAIN_NEXT, own, data);
-    } else for (let l = 1; l <= 2; l++) fillLevel(v, probeList(v, service, l), va, size, data, isGlobal, true);
+    if (load<i32>(v, VCPU_OUT_LEVEL) == 1 && !isGlobal) fillBoth(d, ownOf(v, (va >> 12) & NUMBER), data);
+    else for (let l = 1; l <= 2; l++) fillLevel(v, probeList(v, service, l), va, size, data, isGlobal, true);
     setAddress(v, va, size);
     countMisses(v, 2, size);
   }

@@ -101,6 +101,11 @@ export const PSC_DATA = 8;
 export const PSC_STAMPS = 12;
 export const PSC_MASK = 16;
 export const PSC_BYTES = 20;
+// What a batch has done on that short way and not counted yet, 0 between batches: for each service, in steps of PLAIN_BYTES, three numbers:
+export const VCPU_TALLY = 1280;
+export const TALLY_SECOND = 0; //    hits of the second level
+export const TALLY_SHORT = 4; //     walks that read one entry
+export const TALLY_LONG = 8; //      ... two
 export const VCPU_UNPLAIN = 1216; // what keeps accesses off that short way: UNPLAIN_*
 export const UNPLAIN_LARGE = 1; //   an entry of a page larger than 4K may be held: set by fills, cleared when everything is dropped
 export const UNPLAIN_KEYS = 2; //    protection keys are in force

@@ -13,11 +13,14 @@ import {
   VCPU_OUT_HI, VCPU_OUT_LO, VCPU_PLAIN, VCPU_PLAIN_PSC, VCPU_RIGHTS, VCPU_TAG_PCID, VCPU_UNPLAIN,
 } from '../layout/vcpu.ts';
 import { emptyWay, stamp, touchStamp, treeVictim } from '../cache/array.ts';
+import { flat } from '../cost/charge.ts';
 import { count } from '../memory/counters.ts';
 import type { Views } from '../memory/views.ts';
 import { memoClear, memoPut, memoSlot } from '../mmu/memo.ts';
 import { PlainPsc, plainWalk, settleWalks } from './plain-walk.ts';
 import { access } from './span.ts';
+
+const HINT_MASK = 2047;
 
 /** May an access use a translation, protection keys aside? */
 export function permits(w: Int32Array, v: number, access: number, data: number): boolean {
@@ -47,11 +50,24 @@ export class PlainLevel {
 
   /** Way of the set that begins at entry `first` with tag `hi:lo` or `altHi:lo`, -1 if none. */
   find(w: Int32Array, first: number, lo: number, hi: number, altHi: number): number {
-    const ways = this.ways;
-    for (let k = 0, t = this.tags + first * 2; k < ways; k++, t += 2) {
-      if (w[t] === lo && (w[t + 1] === hi || w[t + 1] === altHi)) return k;
+    const t = this.tags + first * 2, end = t + this.ways * 2; // of 4, 8 or 12 ways
+    for (let at = t; at < end; at += 8) {
+      let k = (at - t) >>> 1;
+      if (w[at] === lo && (w[at + 1] === hi || w[at + 1] === altHi)) return k;
+      k++;
+      if (w[at + 2] === lo && (w[at + 3] === hi || w[at + 3] === altHi)) return k;
+      k++;
+      if (w[at + 4] === lo && (w[at + 5] === hi || w[at + 5] === altHi)) return k;
+      k++;
+      if (w[at + 6] === lo && (w[at + 7] === hi || w[at + 7] === altHi)) return k;
     }
     return -1;
+  }
+
+  /** May the level have an entry for a page, of any PCID? @param lo - low word of its tag */
+  mayHold(w: Int32Array, lo: number): boolean {
+    for (let t = this.tags + (lo & this.mask) * this.ways * 2, end = t + this.ways * 2; t < end; t += 2) if (w[t] === lo && w[t + 1] !== 0) return true;
+    return false;
   }
 
   /** Put a 4K translation of one PCID into entry `i`. */
@@ -62,7 +78,6 @@ export class PlainLevel {
     w[t + 1] = hi;
     w[at] = data;
     w[at + 1] = dataHi;
-    if (dataHi >>> TLBD_HI_LEVEL_SHIFT !== 1) w[this.a + (ARR_FRAGMENTS >>> 2)] = 1;
   }
 
   touchTree(w: Int32Array, set: number, k: number): void {
@@ -91,15 +106,15 @@ export class PlainLevel {
   }
 }
 
-/** Word index of the least of the stamps at `s`, the first of equal ones. */
+/** Word index of the least of the stamps at `s`, the first of equal ones: of 4, 8 or 12. No branch depends on them, which no processor predicts. */
 export function oldest(w: Int32Array, s: number, ways: number): number {
-  let best = s, least = w[s];
-  for (let at = s + 1, end = s + ways; at < end; at++) {
-    const x = w[at];
-    if (x < least) {
-      best = at;
-      least = x;
-    }
+  let best = s, least = 0x7fffffff;
+  for (let at = s, end = s + ways; at < end; at += 4) {
+    const a = w[at], b = w[at + 1], c = w[at + 2], d = w[at + 3], ab = (b - a) >> 31, cd = (d - c) >> 31; // -1: the latter is less
+    const x = a + ((b - a) & ab), y = c + ((d - c) & cd), xy = (y - x) >> 31, z = x + ((y - x) & xy), lower = (z - least) >> 31;
+    const way = at + ((xy & (2 - cd + ab)) - ab);
+    least += (z - least) & lower;
+    best += (way - best) & lower;
   }
   return best;
 }
@@ -112,6 +127,8 @@ export class PlainTlb {
   /** Caches of entries at level 2 and 3. `a` = 0: another shape. */
   readonly pde: PlainPsc;
   readonly pdpte: PlainPsc;
+  /** Way of the second level where a page was found last, by low bits of its number. Only a guess: the tag there is compared. */
+  private readonly hints = new Uint8Array(HINT_MASK + 1);
   /** Word index of the memo's slot. */
   readonly slot: number;
   /** Counted here, and added to the vCPU's counters by `settle()`. */
@@ -120,6 +137,8 @@ export class PlainTlb {
   /** Walks by entries read, 1 or 2. */
   shortWalks = 0;
   longWalks = 0;
+  /** Does every entry of a walk cost the same? */
+  readonly flat: boolean;
   /** Has the TLB this shape at all? */
   readonly fits: boolean;
 
@@ -128,6 +147,7 @@ export class PlainTlb {
     const at = v + (VCPU_PLAIN >>> 2) + service * (PLAIN_BYTES >>> 2);
     this.service = service;
     this.slot = memoSlot(w, v, service);
+    this.flat = flat(w);
     this.fits = w[at + (PLAIN_A >>> 2)] !== 0;
     this.first = new PlainLevel(w, at);
     this.second = new PlainLevel(w, at + (PLAIN_NEXT >>> 2));
@@ -156,12 +176,18 @@ export class PlainTlb {
   /** The first level has no entry for the page. @param lo, own - its tag */
   private searchSecond(s: Views, v: number, vaHi: number, vaLo: number, what: number, lo: number, own: number): number {
     const w = s.w, level = this.second, first = (lo & level.mask) * level.ways;
-    const k = level.find(w, first, lo, own, (own & ~TAG_PCID) | TAG_GLOBAL);
-    if (k < 0) return plainWalk(s, v, this, vaHi, vaLo, what, lo, own);
+    let k = this.hints[lo & HINT_MASK], t = level.tags + (first + k) * 2;
+    if (w[t] !== lo || w[t + 1] !== own) {
+      k = level.find(w, first, lo, own, (own & ~TAG_PCID) | TAG_GLOBAL);
+      if (k < 0) return plainWalk(s, v, this, vaHi, vaLo, what, lo, own);
+      this.hints[lo & HINT_MASK] = k;
+      t = level.tags + (first + k) * 2;
+    }
     const i = first + k, at = level.data + i * 2, data = w[at], dataHi = w[at + 1];
-    if (w[level.tags + i * 2 + 1] !== own || !permits(w, v, what, data)) return access(s, v, vaHi, vaLo, what);
+    if (w[t + 1] !== own || !permits(w, v, what, data)) return access(s, v, vaHi, vaLo, what);
     touchStamp(w, level.a, level.repl + i);
     this.first.fillTree(w, lo, own, data, dataHi);
+    if (dataHi >>> TLBD_HI_LEVEL_SHIFT !== 1) w[this.first.a + (ARR_FRAGMENTS >>> 2)] = 1;
     memoClear(w, v, this.slot);
     this.secondHits++;
     w[v + (VCPU_OUT_LO >>> 2)] = (data & ~0xfff) | (vaLo & 0xfff);
