@@ -21,9 +21,15 @@ const VCPU_INFOS = 32;
 /** Hands out the frames that the recording says were handed out. */
 export class HintedFrames implements FrameSource {
   readonly hinted: number[] = [];
+  /** ... next for the status of grants. */
+  status: number[] = [];
 
   allocate(): number {
     return this.hinted.shift() ?? -1;
+  }
+
+  allocateShared(_domid: number, use: 'grant' | 'status'): number {
+    return (use === 'status' ? this.status.shift() : undefined) ?? -1;
   }
 
   release(): void {

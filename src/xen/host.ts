@@ -17,6 +17,8 @@ import { DOMID_IO, DOMID_SELF, DOMID_XEN, INVALID_M2P_ENTRY } from './numbers.ts
 export interface FrameSource {
   /** A free frame for a domain, or -1 if there is none. */
   allocate(domid: number): number;
+  /** A free frame to share with a domain: for entries of its grant table or their status. Default: as `allocate()`. */
+  allocateShared?(domid: number, use: 'grant' | 'status'): number;
   /** A frame is free again. */
   release(mfn: number): void;
 }
@@ -87,6 +89,13 @@ export class Host {
   /** Word index of the entries of a table. */
   table(mfn: number): number {
     return wordOf(this.s, mfn >>> 20, mfn << 12);
+  }
+
+  /** Share a frame of the hypervisor with a domain, writable. Source: Xen 4.17, share_xen_page_with_guest() (xen/arch/x86/mm.c). */
+  shareFrame(domain: Domain, mfn: number): void {
+    this.frames.assign(mfn, domain.id, PGC_XEN_HEAP);
+    this.frames.setWritable(mfn);
+    domain.xenPages++;
   }
 
   /** A domain by its number. */

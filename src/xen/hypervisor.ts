@@ -1,7 +1,6 @@
 /** The hypervisor: what an embedder constructs beside a machine, and hands its guests' hypercalls and page faults to. */
 import { CR0_PE, CR0_PG, CR0_WP, CR0_ET, CR0_NE, CR4_PAE, CR4_PGE, EFER_LME, EFER_NXE } from '../arch/registers.ts';
 import { ConfigError } from '../errors.ts';
-import { PGC_XEN_HEAP } from '../layout/frame.ts';
 import { VCPU_CALL, VCPU_CALL_ARGS } from '../layout/vcpu.ts';
 import { hiWord, loWord } from '../machine/address.ts';
 import type { Machine } from '../machine/machine.ts';
@@ -12,6 +11,7 @@ import { Domain, GuestVcpu, NO_FRAME } from './domain.ts';
 import { Frames } from './frames.ts';
 import { Host, type Behaviour, type FrameSource, type XenSlot } from './host.ts';
 import { M2p, OwnPool, type OwnFrames } from './m2p.ts';
+import type { GrantLimits } from './grant-table.ts';
 import { DOMID_IO } from './numbers.ts';
 import { faultAddress, guestRead, guestWrite, pageFault } from './page-fault.ts';
 import { loadRoot, startRoot } from './root.ts';
@@ -48,6 +48,8 @@ export interface DomainOptions {
   /** Frames it owns from the start, as runs. */
   readonly p2m?: readonly (readonly [pfn: number, mfn: number, count: number])[];
   readonly sharedInfo?: number;
+  /** Its grant table: limits, and frames of entries that it has from the start. Default: Xen's limits, and none. */
+  readonly grants?: GrantLimits & { readonly frames?: readonly number[] };
   /** Frames that are no memory and that it may map: `[first, last]`. */
   readonly iomem?: readonly (readonly [first: number, last: number])[];
   readonly maxVcpus?: number;
@@ -97,7 +99,7 @@ export class Hypervisor {
       if (this.own.overlaps(first, last)) throw new ConfigError(`iomem[${k}]`, "frames that are not the hypervisor's own", [first, last]);
     }
     const owned = runs.reduce((sum, [, , count]) => sum + count, 0);
-    const domain = new Domain(options.id, options.privileged ?? false, options.maxPages ?? owned, options.is32 ?? false);
+    const domain = new Domain(options.id, options.privileged ?? false, options.maxPages ?? owned, options.is32 ?? false, options.grants);
     domain.totalPages = owned;
     domain.iomem.push(...(options.iomem ?? []));
     domain.maxVcpus = options.maxVcpus ?? 1;
@@ -110,17 +112,11 @@ export class Hypervisor {
     }
     if (options.sharedInfo !== undefined) {
       domain.sharedInfo = options.sharedInfo;
-      this.shareFrame(domain, options.sharedInfo);
+      host.shareFrame(domain, options.sharedInfo);
     }
+    domain.grants.add(host, domain, options.grants?.frames ?? []);
     host.domains.set(domain.id, domain);
     return domain;
-  }
-
-  /** Share a frame of the hypervisor with a domain, writable. Source: Xen 4.17, share_xen_page_with_guest() (xen/arch/x86/mm.c). */
-  shareFrame(domain: Domain, mfn: number): void {
-    this.host.frames.assign(mfn, domain.id, PGC_XEN_HEAP);
-    this.host.frames.setWritable(mfn);
-    domain.xenPages++;
   }
 
   /**
