@@ -160,11 +160,13 @@ function copyChunk(h: Host, n: number, source: Side, dest: Side, first: boolean)
 function copyOne(h: Host, at: number, source: Side, dest: Side): number {
   const bySource = (ops[at + FLAGS] & GNTCOPY_source_gref) !== 0, byDest = (ops[at + FLAGS] & GNTCOPY_dest_gref) !== 0;
   const known = source.domain !== undefined && dest.domain !== undefined;
+  const ownSource = bySource || ops[at + SIDE_DOMID] === DOMID_SELF, ownDest = byDest || ops[at + DEST + SIDE_DOMID] === DOMID_SELF;
   if (!known || source.domid !== ops[at + SIDE_DOMID] || dest.domid !== ops[at + DEST + SIDE_DOMID]) {
     release(h, source, dest);
-    const status = lookUp(h, at, source, dest, bySource, byDest);
+    const status = lookUp(h, source, at, ownSource) || lookUp(h, dest, at + DEST, ownDest);
     if (status !== GNTST_okay) return status;
   }
+  if (h.behaviour.checkEachCopy && !(ownSource && ownDest)) return GNTST_permission_denied;
   if (!source.holds(at, bySource)) {
     source.release(h);
     const status = source.claim(h, at, bySource);
@@ -178,17 +180,13 @@ function copyOne(h: Host, at: number, source: Side, dest: Side): number {
   return copyBytes(h, source, ops[at + SIDE_OFFSET], dest, ops[at + DEST + SIDE_OFFSET], ops[at + LENGTH]);
 }
 
-/** Find the domains. Only the caller's own frames may be named by their numbers. */
-function lookUp(h: Host, at: number, source: Side, dest: Side, bySource: boolean, byDest: boolean): number {
-  const from = ops[at + SIDE_DOMID], to = ops[at + DEST + SIDE_DOMID];
-  const fromDomain = from === DOMID_SELF ? h.current.domain : h.domain(from), toDomain = to === DOMID_SELF ? h.current.domain : h.domain(to);
-  if (fromDomain === undefined || toDomain === undefined) return GNTST_bad_domain;
-  if ((!bySource && from !== DOMID_SELF) || (!byDest && to !== DOMID_SELF)) return GNTST_permission_denied;
-  source.domain = fromDomain;
-  source.domid = from;
-  dest.domain = toDomain;
-  dest.domid = to;
-  return GNTST_okay;
+/** Find the domain of a side. @param own - its frame is named by a grant, or is the caller's */
+function lookUp(h: Host, side: Side, at: number, own: boolean): number {
+  const domid = ops[at + SIDE_DOMID];
+  if (!own && !h.behaviour.checkEachCopy) return GNTST_permission_denied;
+  side.domain = domid === DOMID_SELF ? h.current.domain : h.domain(domid);
+  side.domid = domid;
+  return side.domain === undefined ? GNTST_bad_domain : GNTST_okay;
 }
 
 function copyBytes(h: Host, source: Side, from: number, dest: Side, to: number, length: number): number {

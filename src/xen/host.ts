@@ -29,6 +29,12 @@ export interface Behaviour {
   readonly linearPageTables: boolean;
   /** Release builds leave a level-2 table partial for good if its validation, and that of the tables above, fails in certain slots. */
   readonly leakPartialTables: boolean;
+  /**
+   * GNTTABOP_copy: that a frame named by its number is the caller's own is checked for each operation, as distributors' builds of 4.17.7 do.
+   * 4.17.7 as released (gnttab_copy_lock_domain()) checks it only where it looks the domains up: after an operation that named a domain and a
+   * grant of it, the next one may name any frame of that domain.
+   */
+  readonly checkEachCopy: boolean;
 }
 
 /** Entries that the hypervisor puts into every root table: `[slot, low word, high word]`. */

@@ -79,6 +79,7 @@ export class Hypervisor {
     this.host = new Host(machine, frames, m2p, options.source ?? NO_SOURCE, {
       linearPageTables: options.linearPageTables ?? true,
       leakPartialTables: options.leakPartialTables ?? true,
+      checkEachCopy: options.checkEachCopy ?? true,
     });
     this.host.xenSlots = options.xenSlots ?? [];
     this.host.compatSlots = options.compatSlots;
