@@ -77,6 +77,7 @@ class Side implements Claim {
       if (status !== GNTST_okay) return status;
       this.hasGrant = true;
     } else {
+      if (this.domid !== DOMID_SELF && h.behaviour.checkEachCopy) return GNTST_permission_denied;
       this.mfn = (lo >>> 0) + (ops[at + SIDE_HI] >>> 0) * 2 ** 32;
       if (!h.frames.getPage(this.mfn, domain.id)) return GNTST_bad_page;
       this.hi = ops[at + SIDE_HI];
@@ -166,7 +167,6 @@ function copyOne(h: Host, at: number, source: Side, dest: Side): number {
     const status = lookUp(h, source, at, ownSource) || lookUp(h, dest, at + DEST, ownDest);
     if (status !== GNTST_okay) return status;
   }
-  if (h.behaviour.checkEachCopy && !(ownSource && ownDest)) return GNTST_permission_denied;
   if (!source.holds(at, bySource)) {
     source.release(h);
     const status = source.claim(h, at, bySource);
