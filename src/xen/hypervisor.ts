@@ -11,6 +11,7 @@ import { Domain, GuestVcpu, NO_FRAME } from './domain.ts';
 import { Frames } from './frames.ts';
 import { Host, type Behaviour, type FrameSource, type XenSlot } from './host.ts';
 import { M2p, OwnPool, type OwnFrames } from './m2p.ts';
+import { holdForDevices, isGranted } from './grant-audit.ts';
 import type { GrantLimits } from './grant-table.ts';
 import { DOMID_IO } from './numbers.ts';
 import { faultAddress, guestRead, guestWrite, pageFault } from './page-fault.ts';
@@ -83,6 +84,8 @@ export class Hypervisor {
     });
     this.host.xenSlots = options.xenSlots ?? [];
     this.host.compatSlots = options.compatSlots;
+    this.host.holders.push(hold => holdForDevices(this.host, hold));
+    this.host.isGranted = (mfn, domain) => isGranted(this.host, mfn, domain);
     for (let mfn = 0; mfn < (options.ioFrames ?? 0x100); mfn++) frames.assign(mfn, DOMID_IO);
   }
 

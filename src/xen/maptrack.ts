@@ -72,6 +72,11 @@ export class Maptrack {
     this.heads.length = this.tails.length = 0;
   }
 
+  /** The free handles, list by list. */
+  *free(): Generator<number> {
+    for (const head of this.heads) for (let handle = head; handle !== NONE; handle = this.rows[handle * WORDS + REF]) yield handle;
+  }
+
   private setNext(handle: number, next: number): void {
     this.rows[handle * WORDS + REF] = next;
   }
