@@ -18,12 +18,13 @@ const IN_USE = GTF_reading | GTF_writing;
 /** The argument is the version; what it is then is written back, whatever comes of it. */
 export function setVersion(h: Host, hi: number, lo: number): number {
   if (!readItem(h, hi, lo, 0, 4)) return -XEN_EFAULT;
-  const { domain } = h.current, rc = change(h, domain, h.buffer[0]);
+  const { domain } = h.current, rc = changeVersion(h, domain, h.buffer[0]);
   h.buffer[0] = domain.grants.version;
   return writeItem(h, hi, lo, 0, 4) ? rc : -XEN_EFAULT;
 }
 
-function change(h: Host, domain: Domain, version: number): number {
+/** @returns 0, or -XEN_E* with nothing changed */
+export function changeVersion(h: Host, domain: Domain, version: number): number {
   const { grants } = domain;
   if (version !== 1 && version !== 2) return -XEN_EINVAL;
   if (version > grants.maxVersion) return -XEN_ENOSYS;
