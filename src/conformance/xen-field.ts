@@ -58,8 +58,8 @@ export function runs(at: Place, row: Row, field: string): (readonly [pfn: number
 
 export function bytes(at: Place, row: Row, field: string): Uint8Array<ArrayBuffer> {
   const value = row[field];
-  if (typeof value !== 'string' || !/^([0-9a-f]{2})+$/i.test(value)) return bad(at, field, 'bytes', value);
-  return Uint8Array.from(value.match(/../g)!, pair => Number.parseInt(pair, 16));
+  if (typeof value !== 'string' || !/^([0-9a-f]{2})*$/i.test(value)) return bad(at, field, 'bytes', value);
+  return Uint8Array.from(value.match(/../g) ?? [], pair => Number.parseInt(pair, 16));
 }
 
 /** An object inside a row. */

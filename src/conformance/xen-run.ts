@@ -44,13 +44,14 @@ export class XenRun {
   }
 
   private write(at: Place, row: Row): Outcome {
-    const { xen, cpu } = this.x, fault = xen.write(cpu, hex(at, row, 'va'), bytes(at, row, 'bytes'));
+    const { xen, cpu } = this.x, data = bytes(at, row, 'bytes');
+    const fault = data.length === 0 ? FAULT_NONE : xen.write(cpu, hex(at, row, 'va'), data);
     return fault === FAULT_NONE ? undefined : { expected: 'a store without fault', got: faultText(fault) };
   }
 
   private read(at: Place, row: Row): Outcome {
     const { xen, cpu } = this.x, expected = bytes(at, row, 'bytes'), got = new Uint8Array(expected.length);
-    const fault = xen.read(cpu, hex(at, row, 'va'), got);
+    const fault = got.length === 0 ? FAULT_NONE : xen.read(cpu, hex(at, row, 'va'), got);
     return compare(hexText(expected), fault === FAULT_NONE ? hexText(got) : faultText(fault));
   }
 
@@ -90,7 +91,7 @@ export class XenRun {
   }
 
   private hint(at: Place, row: Row): Outcome {
-    if (row['allocated'] !== undefined) this.x.source.hinted.push(...hexes(at, row, 'allocated').map(Number));
+    if (row['allocated'] !== undefined) this.x.source.hint(hexes(at, row, 'allocated').map(Number));
     return undefined;
   }
 
@@ -103,11 +104,15 @@ export class XenRun {
     return undefined;
   }
 
-  private pageTypes(_at: Place, _row: Row): Outcome {
-    return undefined;
+  private pageTypes(at: Place, row: Row): Outcome {
+    const mfns = hexes(at, row, 'mfns').map(Number), types = hexes(at, row, 'types').map(Number);
+    const got = this.x.xen.pageTypes(integer(at, row, 'domid'), mfns);
+    const text = (list: readonly number[]) => list.flatMap((type, k) => (types[k] === got[k] ? [] : [`0x${mfns[k].toString(16)}: 0x${type.toString(16)}`])).join(' ');
+    return compare(text(types), text(got));
   }
 
-  private destroyDomain(_at: Place, _row: Row): Outcome {
+  private destroyDomain(at: Place, row: Row): Outcome {
+    this.x.xen.destroyDomain(integer(at, row, 'domid'));
     return undefined;
   }
 }

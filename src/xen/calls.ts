@@ -1,10 +1,11 @@
 /** Which function serves which hypercall. */
 import type { Host } from './host.ts';
+import { memoryOp } from './memory-op.ts';
 import { mmuUpdate } from './mmu-update.ts';
 import { mmuextOp } from './mmuext-op.ts';
 import { multicall } from './multicall.ts';
 import {
-  HYPERVISOR_mmuext_op, HYPERVISOR_mmu_update, HYPERVISOR_multicall, HYPERVISOR_update_va_mapping, HYPERVISOR_update_va_mapping_otherdomain,
+  HYPERVISOR_memory_op, HYPERVISOR_mmuext_op, HYPERVISOR_mmu_update, HYPERVISOR_multicall, HYPERVISOR_update_va_mapping, HYPERVISOR_update_va_mapping_otherdomain,
   HYPERVISOR_vm_assist, XEN_ENOSYS,
 } from './numbers.ts';
 import { updateVaMapping } from './va-mapping.ts';
@@ -22,6 +23,7 @@ export function call(h: Host, nr: number, at: number): number {
     case HYPERVISOR_update_va_mapping: return updateVaMapping(h, at, false);
     case HYPERVISOR_update_va_mapping_otherdomain: return updateVaMapping(h, at, true);
     case HYPERVISOR_mmuext_op: return mmuextOp(h, at);
+    case HYPERVISOR_memory_op: return memoryOp(h, at);
     case HYPERVISOR_multicall: return multicall(h, at, call);
     case HYPERVISOR_vm_assist: return vmAssist(h, at);
     default: return -XEN_ENOSYS;

@@ -22,6 +22,10 @@ export class Domain {
   /** Ranges of frames that are no memory and that it may map: `[first, last]`. */
   readonly iomem: (readonly [first: number, last: number])[] = [];
   dying = false;
+  /** It gave up all it could, and is there only until the last of its frames is. */
+  dead = false;
+  /** The memory map that its toolstack set, in entries of 20 bytes. */
+  memoryMap: Uint8Array | undefined;
   /** Bits VMASST_TYPE_*, below 32, and VMASST_TYPE_m2p_strict. */
   assists = 0;
   m2pStrict = false;
