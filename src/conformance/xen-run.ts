@@ -1,5 +1,5 @@
 /** One operation of a Xen transcript after the other, on the hypervisor. */
-import { InputError } from '../errors.ts';
+import { ConfigError, InputError } from '../errors.ts';
 import { FAULT_NONE, faultCode, faultVector } from '../arch/fault.ts';
 import type { Row } from './recording.ts';
 import { bytes, frame, hex, hexes, integer, list, object, runs, type Place } from './xen-field.ts';
@@ -20,9 +20,17 @@ export class XenRun {
     this.file = file;
   }
 
-  /** Apply an operation. @throws InputError - a row that is none of the format's */
+  /** Apply an operation. What it asks for may not be there, after a difference: that is one too. @throws InputError - a row that is none of the format's */
   apply(line: number, row: Row): Outcome {
-    const at: Place = { file: this.file, line };
+    try {
+      return this.operate({ file: this.file, line }, row);
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      return { expected: 'what can be done', got: error.message };
+    }
+  }
+
+  private operate(at: Place, row: Row): Outcome {
     switch (row['op']) {
       case 'write': return this.write(at, row);
       case 'read': return this.read(at, row);
@@ -34,7 +42,7 @@ export class XenRun {
       case 'create_domain': return this.createDomain(at, row);
       case 'page_types': return this.pageTypes(at, row);
       case 'destroy_domain': return this.destroyDomain(at, row);
-      default: throw new InputError(this.file, `line ${line}`, 'a known operation', JSON.stringify(row['op']));
+      default: throw new InputError(this.file, `line ${at.line}`, 'a known operation', JSON.stringify(row['op']));
     }
   }
 
