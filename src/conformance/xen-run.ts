@@ -99,7 +99,10 @@ export class XenRun {
   }
 
   private hint(at: Place, row: Row): Outcome {
-    if (row['allocated'] !== undefined) this.x.source.hint(hexes(at, row, 'allocated').map(Number));
+    const { xen, source, domain0 } = this.x;
+    if (row['allocated'] !== undefined) source.hint(hexes(at, row, 'allocated').map(Number));
+    if (row['status_frames'] !== undefined) source.status = hexes(at, row, 'status_frames').map(Number);
+    if (row['grant_frames'] !== undefined) domain0.grants.add(xen.host, domain0, hexes(at, row, 'grant_frames').map(Number));
     return undefined;
   }
 
@@ -108,6 +111,10 @@ export class XenRun {
     xen.createDomain({
       id: integer(at, row, 'domid'), privileged: row['privileged'] === true, maxPages: integer(at, row, 'max_pages'), is32: this.x.is32,
       sharedInfo: frame(at, row, 'shared_info'), p2m: runs(at, row, 'p2m'), maxVcpus: integer(at, row, 'vcpus'),
+      grants: {
+        frames: hexes(at, row, 'grant_frames').map(Number), maxFrames: integer(at, row, 'max_grant_frames'),
+        maxMaptrackFrames: integer(at, row, 'max_maptrack_frames'),
+      },
     });
     return undefined;
   }

@@ -22,6 +22,8 @@ const VCPU_INFOS = 32;
 /** Hands out the frames that the recording says were handed out. */
 export class HintedFrames implements FrameSource {
   private readonly hinted: number[] = [];
+  /** ... next for the status of grants. */
+  status: number[] = [];
 
   /** The frames of the next call that hands any out. */
   hint(frames: readonly number[]): void {
@@ -30,6 +32,10 @@ export class HintedFrames implements FrameSource {
 
   allocate(): number {
     return this.hinted.shift() ?? -1;
+  }
+
+  allocateShared(_domid: number, use: 'grant' | 'status'): number {
+    return (use === 'status' ? this.status.shift() : undefined) ?? -1;
   }
 
   release(): void {
@@ -72,7 +78,7 @@ export function setUp(recording: Recording, rows: Recording['rows'], { engine, p
   const source = new HintedFrames();
   const first = slots[0]?.[1] ?? 0n, firstFrame = Number((first >> 12n) & 0xff_ffff_ffffn);
   const xen = Hypervisor.create(machine, {
-    frames, source, budget: preempt || Infinity, pv32: is32, own: { first: OWN_FIRST, frames: OWN_FRAMES },
+    frames, source, budget: preempt || Infinity, pv32: is32, checkEachCopy: !is32, own: { first: OWN_FIRST, frames: OWN_FRAMES },
     ...(is32 ? { compatSlots: slots.map(xenSlot), m2pCompat: firstFrame } : { xenSlots: slots.map(xenSlot) }),
     ...(!is32 && slots[0]?.[0] === M2P_SLOT ? { m2pLevel3: firstFrame } : {}),
   });

@@ -11,6 +11,7 @@ import { storeEntry } from '../memory/entry.ts';
 import { demoteTable } from './demote.ts';
 import { NO_FRAME, type Domain, type GuestVcpu } from './domain.ts';
 import { frameOf } from './entry-flags.ts';
+import { releaseMappings } from './grant-release.ts';
 import type { Host } from './host.ts';
 import { putOldTable, putPageAndType, tableType } from './page-type.ts';
 
@@ -21,7 +22,7 @@ const LEVELS = [4, 3, 2];
 export function destroyDomain(h: Host, domain: Domain, idle: GuestVcpu): void {
   const { current } = h;
   domain.dying = true;
-  for (const what of h.dyingDomain) what(domain);
+  releaseMappings(h, domain);
   h.unpreempted(() => {
     for (const guest of domain.vcpus) putRoots(h, guest);
     h.current = idle;

@@ -4,6 +4,7 @@
  * Source: facts of Xen 4.17, struct domain (xen/include/xen/sched.h), struct arch_domain and struct pv_vcpu (xen/arch/x86/include/asm/domain.h).
  */
 import type { Vcpu } from '../machine/vcpu.ts';
+import { GrantTable, type GrantLimits } from './grant-table.ts';
 
 export const NO_FRAME = -1;
 
@@ -26,6 +27,9 @@ export class Domain {
   dead = false;
   /** The memory map that its toolstack set, in entries of 20 bytes. */
   memoryMap: Uint8Array | undefined;
+  /** Why the hypervisor has stopped it, if it has: it is to run no more. */
+  crashed: string | undefined;
+  readonly grants: GrantTable;
   /** Bits VMASST_TYPE_*, below 32, and VMASST_TYPE_m2p_strict. */
   assists = 0;
   m2pStrict = false;
@@ -37,11 +41,12 @@ export class Domain {
   compatStart = 0;
   readonly vcpus: GuestVcpu[] = [];
 
-  constructor(id: number, privileged: boolean, maxPages: number, is32 = false) {
+  constructor(id: number, privileged: boolean, maxPages: number, is32 = false, grants: GrantLimits = {}) {
     this.id = id;
     this.privileged = privileged;
     this.maxPages = maxPages;
     this.is32 = is32;
+    this.grants = new GrantTable(grants);
   }
 
   /** Is a frame that is no memory permitted to this domain? */
@@ -62,6 +67,9 @@ export class GuestVcpu {
   /** Root table of the guest's user mode (64-bit guests). */
   userRoot = NO_FRAME;
   kernelMode = true;
+  // CR2 as the guest sees it: that of the last fault it was given, whatever faults the hypervisor took since.
+  cr2Lo = 0;
+  cr2Hi = 0;
   ldtBaseLo = 0;
   ldtBaseHi = 0;
   ldtEntries = 0;

@@ -15,6 +15,8 @@ export interface FrameSource {
    * @returns the first, or -1 if there are none
    */
   allocate(domid: number, order: number, addressBits: number): number;
+  /** A free frame to share with a domain: for entries of its grant table or their status. Default: as `allocate()`. */
+  allocateShared?(domid: number, use: 'grant' | 'status'): number;
   /** A frame is free again. */
   release(mfn: number): void;
 }

@@ -3,7 +3,9 @@
  *
  * Guests' mistakes are numbers (-XEN_E*); nothing here throws for them.
  */
+import { ConfigError } from '../errors.ts';
 import { HDR_BYTES_USED } from '../layout/header.ts';
+import { PGC_XEN_HEAP } from '../layout/frame.ts';
 import type { Machine } from '../machine/machine.ts';
 import { FRAME_BYTES, wordOf } from '../memory/extents.ts';
 import { WASM_PAGE_BYTES, type Views } from '../memory/views.ts';
@@ -23,6 +25,12 @@ export interface Behaviour {
   readonly pv32: boolean;
   /** Boot parameter scrub-domheap: frames are cleared whenever they are freed, not only those of dying domains and those exchanged. */
   readonly scrubDomheap: boolean;
+  /**
+   * GNTTABOP_copy: that a frame named by its number is the caller's own is checked for each operation, as distributors' builds of 4.17.7 do.
+   * 4.17.7 as released (gnttab_copy_lock_domain()) checks it only where it looks the domains up: after an operation that named a domain and a
+   * grant of it, the next one may name any frame of that domain.
+   */
+  readonly checkEachCopy: boolean;
 }
 
 /** Entries that the hypervisor puts into every root table: `[slot, low word, high word]`. */
@@ -61,9 +69,6 @@ export class Host {
   budget = Infinity;
   /** Frames were freed since all vCPUs were last flushed. */
   freed = false;
-  /** What else a domain that dies gives up, before its frames; and what of it is left when it is no more. */
-  readonly dyingDomain: ((domain: Domain) => void)[] = [];
-  readonly goneDomain: ((domain: Domain) => void)[] = [];
   /** References that the real Xen loses too. */
   readonly lost: Lost[] = [];
   /** Who else holds references, for the audit. */
@@ -88,6 +93,14 @@ export class Host {
   /** Word index of the entries of a table. */
   table(mfn: number): number {
     return wordOf(this.s, mfn >>> 20, mfn << 12);
+  }
+
+  /** Share a frame of the hypervisor with a domain, writable. Source: Xen 4.17, share_xen_page_with_guest() (xen/arch/x86/mm.c). */
+  shareFrame(domain: Domain, mfn: number): void {
+    if (!this.frames.valid(mfn) || !this.frames.isFree(mfn)) throw new ConfigError('mfn', 'a free frame', mfn);
+    this.frames.assign(mfn, domain.id, PGC_XEN_HEAP);
+    this.frames.setWritable(mfn);
+    domain.xenPages++;
   }
 
   /** A domain by its number. */
@@ -169,7 +182,6 @@ export class Host {
   forget(domain: Domain): void {
     if (domain.totalPages !== 0 || domain.xenPages !== 0) return;
     this.domains.delete(domain.id);
-    for (const what of this.goneDomain) what(domain);
     for (let mfn = 0; mfn < this.frames.count; mfn++) {
       if (this.frames.isXenHeap(mfn) && this.frames.owner(mfn) === domain.id) this.release(mfn, false);
     }

@@ -1,21 +1,21 @@
 /** The hypervisor: what an embedder constructs beside a machine, and hands its guests' hypercalls and page faults to. */
 import { CR0_PE, CR0_PG, CR0_WP, CR0_ET, CR0_NE, CR4_PAE, CR4_PGE, EFER_LME, EFER_NXE } from '../arch/registers.ts';
 import { ConfigError } from '../errors.ts';
-import { PGC_XEN_HEAP } from '../layout/frame.ts';
 import { VCPU_CALL, VCPU_CALL_ARGS } from '../layout/vcpu.ts';
 import { hiWord, loWord } from '../machine/address.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Vcpu } from '../machine/vcpu.ts';
 import { audit } from './audit.ts';
 import { call } from './calls.ts';
-import { Domain, GuestVcpu } from './domain.ts';
+import { Domain, GuestVcpu, NO_FRAME } from './domain.ts';
 import { Frames } from './frames.ts';
 import { destroyDomain } from './destroy.ts';
 import { FreeFrames, type FrameSource } from './frame-source.ts';
 import { Host, type Behaviour, type XenSlot } from './host.ts';
 import { M2p, OwnPool, type OwnFrames } from './m2p.ts';
+import type { GrantLimits } from './grant-table.ts';
 import { DOMID_IO } from './numbers.ts';
-import { faultAddress, guestRead, guestWrite } from './page-fault.ts';
+import { faultAddress, guestRead, guestWrite, pageFault } from './page-fault.ts';
 import { pageType } from './page-info.ts';
 import { loadRoot, startRoot } from './root.ts';
 
@@ -51,6 +51,8 @@ export interface DomainOptions {
   /** Frames it owns from the start, as runs. */
   readonly p2m?: readonly (readonly [pfn: number, mfn: number, count: number])[];
   readonly sharedInfo?: number;
+  /** Its grant table: limits, and frames of entries that it has from the start. Default: Xen's limits, and none. */
+  readonly grants?: GrantLimits & { readonly frames?: readonly number[] };
   /** Frames that are no memory and that it may map: `[first, last]`. */
   readonly iomem?: readonly (readonly [first: number, last: number])[];
   readonly maxVcpus?: number;
@@ -81,6 +83,7 @@ export class Hypervisor {
       leakPartialTables: options.leakPartialTables ?? true,
       pv32: options.pv32 ?? true,
       scrubDomheap: options.scrubDomheap ?? false,
+      checkEachCopy: options.checkEachCopy ?? true,
     });
     this.idle = this.host.current = new GuestVcpu(this.host.xen, machine.vcpus[0]);
     this.host.xenSlots = options.xenSlots ?? [];
@@ -102,7 +105,7 @@ export class Hypervisor {
       if (this.own.overlaps(first, last)) throw new ConfigError(`iomem[${k}]`, "frames that are not the hypervisor's own", [first, last]);
     }
     const owned = runs.reduce((sum, [, , count]) => sum + count, 0);
-    const domain = new Domain(options.id, options.privileged ?? false, options.maxPages ?? owned, options.is32 ?? false);
+    const domain = new Domain(options.id, options.privileged ?? false, options.maxPages ?? owned, options.is32 ?? false, options.grants);
     domain.totalPages = owned;
     domain.iomem.push(...(options.iomem ?? []));
     domain.maxVcpus = options.maxVcpus ?? 1;
@@ -115,18 +118,11 @@ export class Hypervisor {
     }
     if (options.sharedInfo !== undefined) {
       domain.sharedInfo = options.sharedInfo;
-      this.shareFrame(domain, options.sharedInfo);
+      host.shareFrame(domain, options.sharedInfo);
     }
+    domain.grants.add(host, domain, options.grants?.frames ?? []);
     host.domains.set(domain.id, domain);
     return domain;
-  }
-
-  /** Share a frame of the hypervisor with a domain, writable. Source: Xen 4.17, share_xen_page_with_guest() (xen/arch/x86/mm.c). */
-  shareFrame(domain: Domain, mfn: number): void {
-    if (!this.host.frames.valid(mfn) || !this.host.frames.isFree(mfn)) throw new ConfigError('mfn', 'a free frame', mfn);
-    this.host.frames.assign(mfn, domain.id, PGC_XEN_HEAP);
-    this.host.frames.setWritable(mfn);
-    domain.xenPages++;
   }
 
   /**
@@ -223,12 +219,37 @@ export class Hypervisor {
 
   /** The guest kernel loads bytes. @returns as `write()`, `out` filled if FAULT_NONE */
   read(cpu: Vcpu, va: bigint, out: Uint8Array): number {
-    return guestRead(this.enter(cpu), va, out);
+    return guestRead(this.host, this.enter(cpu), va, out);
+  }
+
+  /**
+   * A fault that an access of the guest took, for embedders that make the accesses themselves.
+   *
+   * @param fault - `vector << 16 | error code` as the processor has it, CR2 set @param va - address of the access
+   * @param data - what it stores; undefined: it stores nothing
+   * @returns FAULT_NONE: the store was done in its stead, go on behind it; or the exception to inject
+   */
+  pageFault(cpu: Vcpu, fault: number, va: bigint, data?: Uint8Array): number {
+    return pageFault(this.host, this.enter(cpu), fault, va, data);
+  }
+
+  /**
+   * The guest goes on in its kernel, or in its user mode: 64-bit guests have a root table for each.
+   *
+   * @returns false, with nothing changed, if there is no root table for user mode. Source: Xen 4.17, toggle_guest_mode() (xen/arch/x86/pv/domain.c)
+   */
+  setMode(cpu: Vcpu, mode: 'kernel' | 'user'): boolean {
+    const guest = this.enter(cpu), kernel = mode === 'kernel';
+    if (guest.kernelMode === kernel) return true;
+    if (!kernel && !guest.domain.is32 && guest.userRoot === NO_FRAME) return false;
+    guest.kernelMode = kernel;
+    if (!guest.domain.is32) loadRoot(this.host, guest);
+    return true;
   }
 
   /** CR2 as the guest sees it. */
   cr2(cpu: Vcpu): bigint {
-    return faultAddress(this.host, this.guestOf(cpu));
+    return faultAddress(this.guestOf(cpu));
   }
 
   /** What does not hold of the numbered invariants, in prose; empty: all is well. */

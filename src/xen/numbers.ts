@@ -34,7 +34,9 @@ export const XEN_EBUSY = 16;
 export const XEN_EEXIST = 17;
 export const XEN_EINVAL = 22;
 export const XEN_EDOM = 33;
+export const XEN_ERANGE = 34;
 export const XEN_ENOSYS = 38;
+export const XEN_EILSEQ = 84;
 export const XEN_ERESTART = 85;
 export const XEN_EOPNOTSUPP = 95;
 

@@ -5,7 +5,7 @@
  */
 import { ACCESS_READ, ACCESS_USER, ACCESS_WRITE, FAULT_NONE, FAULT_PF, PFEC_I, PFEC_P, PFEC_RSVD, PFEC_U, PFEC_W, faultVector } from '../arch/fault.ts';
 import { VCPU_CR2_HI, VCPU_CR2_LO } from '../layout/vcpu.ts';
-import { hiWord, loWord } from '../machine/address.ts';
+import { hiWord, joinWords, loWord } from '../machine/address.ts';
 import type { GuestVcpu } from './domain.ts';
 import { addressOk } from './guest-memory.ts';
 import type { Host } from './host.ts';
@@ -20,35 +20,43 @@ function ring(guest: GuestVcpu): number {
 }
 
 /** A load by the guest. @returns FAULT_NONE, or the exception that the guest sees */
-export function guestRead(guest: GuestVcpu, va: bigint, out: Uint8Array): number {
-  return injected(guest, guest.cpu!.read(va, out, ACCESS_READ | ring(guest)));
+export function guestRead(h: Host, guest: GuestVcpu, va: bigint, out: Uint8Array): number {
+  const fault = out.length === 0 ? FAULT_NONE : guest.cpu!.read(va, out, ACCESS_READ | ring(guest));
+  return fault === FAULT_NONE ? fault : pageFault(h, guest, fault, va);
 }
 
 /** A store by the guest; one that faults may be emulated. @returns FAULT_NONE, or the exception that the guest sees */
 export function guestWrite(h: Host, guest: GuestVcpu, va: bigint, data: Uint8Array): number {
-  const fault = guest.cpu!.write(va, data, ACCESS_WRITE | ring(guest));
-  if (fault === FAULT_NONE) return fault;
-  const emulated = isPower(data.length) && isTableWrite(h, guest, fault) && emulateTableWrite(h, hiWord(va), loWord(va), data);
-  return emulated ? FAULT_NONE : injected(guest, fault);
+  const fault = data.length === 0 ? FAULT_NONE : guest.cpu!.write(va, data, ACCESS_WRITE | ring(guest));
+  return fault === FAULT_NONE ? fault : pageFault(h, guest, fault, va, data);
+}
+
+/**
+ * A fault that an access of the guest took.
+ *
+ * @param va - address of the access @param data - what it stores; undefined: it is no store, or one that cannot be emulated
+ * @returns FAULT_NONE: the store was done in its stead; or the exception that the guest sees
+ */
+export function pageFault(h: Host, guest: GuestVcpu, fault: number, va: bigint, data?: Uint8Array): number {
+  const w = h.s.w, hi = w[guest.v + (VCPU_CR2_HI >>> 2)], lo = w[guest.v + (VCPU_CR2_LO >>> 2)];
+  const emulated = data !== undefined && isPower(data.length) && isTableWrite(guest, fault, hi) && emulateTableWrite(h, hiWord(va), loWord(va), data);
+  if (emulated) return FAULT_NONE;
+  if (faultVector(fault) !== faultVector(FAULT_PF)) return fault;
+  guest.cr2Hi = hi;
+  guest.cr2Lo = lo;
+  return (fault & ~PFEC_U) | (guest.kernelMode ? 0 : PFEC_U); // U/S tells the guest's own modes apart, not the processor's
 }
 
 const isPower = (bytes: number): boolean => bytes <= LARGEST_STORE && (bytes & (bytes - 1)) === 0;
 
-/** Is it a fault that a store of the guest's kernel to a page table takes? CR2 is its address. */
-function isTableWrite(h: Host, guest: GuestVcpu, fault: number): boolean {
-  const wanted = PFEC_P | PFEC_W, hi = h.s.w[guest.v + (VCPU_CR2_HI >>> 2)];
+/** Is it a fault that a store of the guest's kernel to a page table takes? @param hi - high word of its address */
+function isTableWrite(guest: GuestVcpu, fault: number, hi: number): boolean {
+  const wanted = PFEC_P | PFEC_W;
   return faultVector(fault) === faultVector(FAULT_PF) && guest.kernelMode && (fault & (wanted | PFEC_RSVD | PFEC_I)) === wanted
     && (guest.domain.assists & (1 << VMASST_TYPE_writable_pagetables)) !== 0 && addressOk(hi);
 }
 
-/** The fault as the guest sees it: U/S tells the guest's own modes apart, not the processor's. */
-function injected(guest: GuestVcpu, fault: number): number {
-  if (faultVector(fault) !== faultVector(FAULT_PF)) return fault;
-  return (fault & ~PFEC_U) | (guest.kernelMode ? 0 : PFEC_U);
-}
-
-/** Address of the last fault, as CR2 has it. */
-export function faultAddress(h: Host, guest: GuestVcpu): bigint {
-  const w = h.s.w;
-  return (BigInt(w[guest.v + (VCPU_CR2_HI >>> 2)] >>> 0) << 32n) | BigInt(w[guest.v + (VCPU_CR2_LO >>> 2)] >>> 0);
+/** Address of the last fault that the guest was given. */
+export function faultAddress(guest: GuestVcpu): bigint {
+  return joinWords(guest.cr2Hi, guest.cr2Lo);
 }

@@ -40,7 +40,7 @@ export function startRoot(h: Host, guest: GuestVcpu, root: number, own: OwnPool)
 export function loadRoot(h: Host, guest: GuestVcpu): void {
   void h;
   if (guest.cpu === undefined) return;
-  guest.cpu.writeCr3(BigInt(guest.kernelMode ? guest.root : guest.userRoot) << 12n);
+  guest.cpu.writeCr3(BigInt(guest.kernelMode || guest.domain.is32 ? guest.root : guest.userRoot) << 12n);
   guest.cpu.flush();
 }
 

@@ -1,0 +1,53 @@
+import { describe, expect, it } from 'vitest';
+import { ACCESS_USER, ACCESS_WRITE } from '../../src/arch/fault.ts';
+import { Guest, entryOf, DATA, TABLE } from './guest.ts';
+
+const NEW_BASEPTR = 5, NEW_USER_BASEPTR = 15;
+
+/** A second root table with the same single entry as the first. */
+function secondRoot(g: Guest): number {
+  return g.table(g.free(0), [[511, entryOf(g.tables[1], TABLE)]]);
+}
+
+describe('root tables of a 64-bit guest', () => {
+  it('has none for user mode at first, and switches with one', () => {
+    const g = new Guest();
+    expect(g.xen.setMode(g.cpu, 'user')).toBe(false);
+    expect(g.ext(NEW_USER_BASEPTR, BigInt(secondRoot(g)))).toBe(0);
+    expect(g.xen.setMode(g.cpu, 'user')).toBe(true);
+    expect(g.cpu.registers.cr3).toBe(BigInt(g.free(0)) << 12n);
+    const fault = g.xen.write(g.cpu, 0x1000n, Uint8Array.of(1));
+    expect([fault >>> 16, fault & 0xffff]).toEqual([14, 6]); // user, write, not present
+    expect(g.xen.setMode(g.cpu, 'kernel')).toBe(true);
+    expect(g.xen.write(g.cpu, 0x1000n, Uint8Array.of(1)) & 0xffff).toBe(2); // the kernel's faults have no U/S
+    expect(g.xen.audit()).toEqual([]);
+    expect(g.ext(NEW_USER_BASEPTR, 0n)).toBe(0);
+    expect(g.map(g.va(g.free(0)), entryOf(g.free(0), DATA))).toBe(0); // no table any more
+  });
+
+  it('shows the machine-to-physical table through the root in use, read-only', () => {
+    const g = new Guest(), root = secondRoot(g), word = new Uint8Array(8);
+    expect(g.ext(NEW_BASEPTR, BigInt(root))).toBe(0);
+    expect(g.xen.read(g.cpu, 0xffff_8000_0000_0000n + BigInt(g.free(5) * 8), word)).toBe(0);
+    expect(new DataView(word.buffer).getUint32(0, true)).toBe(64 + 5);
+    expect(g.xen.write(g.cpu, 0xffff_8000_0000_0000n + BigInt(g.free(5) * 8), word) & 0xffff).toBe(3);
+    expect(g.xen.audit()).toEqual([]);
+  });
+
+  it('emulates a store that the embedder made and that faulted', () => {
+    const g = new Guest(), at = g.va(g.level1[0]) + 200n * 8n, data = new Uint8Array(8), fault = g.cpu.write(at, data, ACCESS_USER | ACCESS_WRITE);
+    expect(fault).toBe((14 << 16) | 7);
+    expect(g.xen.pageFault(g.cpu, fault, at, data)).toBe(0);
+    expect(g.entry(g.level1[0], 200)).toBe(0n);
+    expect(g.xen.pageFault(g.cpu, fault, at)).toBe((14 << 16) | 3);
+    expect(g.xen.audit()).toEqual([]);
+  });
+});
+
+it('a 32-bit guest reads its window with supervisor rights only, and its kernel is one', () => {
+  const g = new Guest({ wide: false }), word = new Uint8Array(4), window = 0xf580_0000n + BigInt(g.free(5) * 4);
+  expect(g.xen.read(g.cpu, window, word)).toBe(0);
+  expect(new DataView(word.buffer).getUint32(0, true)).toBe(64 + 5);
+  expect(g.xen.setMode(g.cpu, 'user')).toBe(true);
+  expect(g.xen.read(g.cpu, window, word)).toBe((14 << 16) | 5);
+});
