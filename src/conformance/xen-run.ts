@@ -115,6 +115,7 @@ export class XenRun {
         frames: hexes(at, row, 'grant_frames').map(Number), maxFrames: integer(at, row, 'max_grant_frames'),
         maxMaptrackFrames: integer(at, row, 'max_maptrack_frames'),
       },
+      maxEventPort: integer(at, row, 'max_evtchn_port'),
     });
     return undefined;
   }

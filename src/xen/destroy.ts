@@ -11,6 +11,7 @@ import { storeEntry } from '../memory/entry.ts';
 import { demoteTable } from './demote.ts';
 import { NO_FRAME, type Domain, type GuestVcpu } from './domain.ts';
 import { frameOf } from './entry-flags.ts';
+import { destroyEvents } from './event-bind.ts';
 import { releaseMappings } from './grant-release.ts';
 import type { Host } from './host.ts';
 import { putOldTable, putPageAndType, tableType } from './page-type.ts';
@@ -23,6 +24,7 @@ export function destroyDomain(h: Host, domain: Domain, idle: GuestVcpu): void {
   const { current } = h;
   domain.dying = true;
   releaseMappings(h, domain);
+  destroyEvents(h, domain);
   h.unpreempted(() => {
     for (const guest of domain.vcpus) putRoots(h, guest);
     h.current = idle;

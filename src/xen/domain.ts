@@ -39,6 +39,10 @@ export class Domain {
   maxVcpus = 1;
   /** First Xen-owned linear address of a 32-bit guest, where its window on the machine-to-physical table begins. */
   compatStart = 0;
+  /** Highest event-channel port it may have. */
+  maxEventPort = 2 ** 31 - 1;
+  /** Physical interrupts it has numbers for. */
+  pirqs = 0;
   readonly vcpus: GuestVcpu[] = [];
 
   constructor(id: number, privileged: boolean, maxPages: number, is32 = false, grants: GrantLimits = {}) {

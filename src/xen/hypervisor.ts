@@ -56,6 +56,8 @@ export interface DomainOptions {
   /** Frames that are no memory and that it may map: `[first, last]`. */
   readonly iomem?: readonly (readonly [first: number, last: number])[];
   readonly maxVcpus?: number;
+  /** Highest event-channel port. Default: as many as the format has. */
+  readonly maxEventPort?: number;
   /** 32-bit guests: where the hypervisor's part of their address space begins. */
   readonly compatStart?: number;
 }
@@ -109,6 +111,7 @@ export class Hypervisor {
     domain.totalPages = owned;
     domain.iomem.push(...(options.iomem ?? []));
     domain.maxVcpus = options.maxVcpus ?? 1;
+    domain.maxEventPort = options.maxEventPort ?? domain.maxEventPort;
     domain.compatStart = options.compatStart ?? 0xf5800000;
     for (const [pfn, mfn, count] of runs) {
       for (let k = 0; k < count; k++) {

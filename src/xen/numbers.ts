@@ -33,6 +33,7 @@ export const XEN_EFAULT = 14;
 export const XEN_EBUSY = 16;
 export const XEN_EEXIST = 17;
 export const XEN_EINVAL = 22;
+export const XEN_ENOSPC = 28;
 export const XEN_EDOM = 33;
 export const XEN_ERANGE = 34;
 export const XEN_ENOSYS = 38;
