@@ -23,6 +23,10 @@ export class Domain {
   /** Ranges of frames that are no memory and that it may map: `[first, last]`. */
   readonly iomem: (readonly [first: number, last: number])[] = [];
   dying = false;
+  /** It gave up all it could, and is there only until the last of its frames is. */
+  dead = false;
+  /** The memory map that its toolstack set, in entries of 20 bytes. */
+  memoryMap: Uint8Array | undefined;
   /** Why the hypervisor has stopped it, if it has: it is to run no more. */
   crashed: string | undefined;
   readonly grants: GrantTable;
@@ -35,6 +39,10 @@ export class Domain {
   maxVcpus = 1;
   /** First Xen-owned linear address of a 32-bit guest, where its window on the machine-to-physical table begins. */
   compatStart = 0;
+  /** Highest event-channel port it may have. */
+  maxEventPort = 2 ** 31 - 1;
+  /** Physical interrupts it has numbers for. */
+  pirqs = 0;
   readonly vcpus: GuestVcpu[] = [];
 
   constructor(id: number, privileged: boolean, maxPages: number, is32 = false, grants: GrantLimits = {}) {

@@ -76,8 +76,8 @@ export const statusFramesFor = (frames: number): number => Math.ceil(frames * 2 
 function allocate(h: Host, domain: Domain, count: number, use: 'grant' | 'status'): number[] | undefined {
   const frames: number[] = [];
   while (frames.length < count) {
-    const mfn = h.source.allocateShared?.(domain.id, use) ?? h.source.allocate(domain.id);
-    if (!h.frames.valid(mfn) || h.frames.refs(mfn) !== 0) {
+    const mfn = h.source.allocateShared?.(domain.id, use) ?? h.source.allocate(domain.id, 0, Infinity);
+    if (!h.frames.valid(mfn) || !h.frames.isFree(mfn)) {
       for (const taken of frames) h.source.release(taken);
       return undefined;
     }

@@ -4,15 +4,15 @@
  * Source: facts of Xen 4.17, gnttab_transfer(), gnttab_prepare_for_transfer() (xen/common/grant_table.c), steal_page() (xen/arch/x86/mm.c),
  *         compat_grant_table_op() (xen/common/compat/grant_table.c).
  */
-import { PGC_ALLOCATED, PGC_XEN_HEAP } from '../layout/frame.ts';
 import { casEntry32 } from '../memory/entry.ts';
 import type { Domain } from './domain.ts';
 import {
   GNTST_bad_domain, GNTST_bad_page, GNTST_general_error, GNTST_okay, GTF_accept_transfer, GTF_transfer_committed, GTF_transfer_completed,
 } from './grant-numbers.ts';
+import { stealFrame } from './heap.ts';
 import { readItem, writeStatus } from './guest-array.ts';
 import type { Host } from './host.ts';
-import { INVALID_M2P_ENTRY, XEN_EFAULT } from './numbers.ts';
+import { XEN_EFAULT } from './numbers.ts';
 
 export const TRANSFER_BYTES = 24;
 export const COMPAT_TRANSFER_BYTES = 16;
@@ -60,7 +60,8 @@ function readOps(h: Host, hi: number, lo: number, offset: number, n: number, wid
 
 function transferOne(h: Host, at: number): number {
   const { frames } = h, giver = h.current.domain, mfn = (ops[at] >>> 0) + (ops[at + 1] >>> 0) * 2 ** 32;
-  if (!frames.valid(mfn) || !steal(h, giver, mfn)) return GNTST_bad_page;
+  if (stealFrame(h, giver, mfn) !== 0) return GNTST_bad_page;
+  giver.totalPages--;
   h.flushAll(giver.id);
   const taker = h.domain(ops[at + 2]), ref = ops[at + 3] >>> 0;
   let status = GNTST_bad_domain;
@@ -69,25 +70,13 @@ function transferOne(h: Host, at: number): number {
     status = room && commit(h, taker, giver, ref) ? GNTST_okay : GNTST_general_error;
   }
   if (taker === undefined || status !== GNTST_okay) {
-    h.m2p.set(mfn, INVALID_M2P_ENTRY, INVALID_M2P_ENTRY);
-    h.source.release(mfn);
+    h.release(mfn, true);
     return status;
   }
   taker.totalPages++;
   frames.assign(mfn, taker.id);
   complete(h, taker, ref, mfn);
   return GNTST_okay;
-}
-
-/** Take a frame from its owner, who must be the only one that has any use of it. */
-function steal(h: Host, owner: Domain, mfn: number): boolean {
-  const { frames } = h;
-  if (frames.refs(mfn) !== 1 || frames.owner(mfn) !== owner.id || (frames.flags(mfn) & (PGC_ALLOCATED | PGC_XEN_HEAP)) !== PGC_ALLOCATED) return false;
-  frames.setRefs(mfn, 0);
-  frames.setType(mfn, 0);
-  frames.setOwner(mfn, 0, 0);
-  owner.totalPages--;
-  return true;
 }
 
 /** Claim the taker's entry, if it is for a frame of the giver. */

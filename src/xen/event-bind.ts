@@ -1,0 +1,164 @@
+/**
+ * Binding, closing and raising ports.
+ *
+ * Source: facts of Xen 4.17, xen/common/event_channel.c, the functions named at each.
+ */
+import type { Domain } from './domain.ts';
+import { clearPending2l, setPending2l, unmask2l } from './event-2l.ts';
+import { clearPendingFifo, destroyFifo, isBusyFifo, setPendingFifo, unmaskFifo } from './event-fifo.ts';
+import { ECS_FREE, ECS_INTERDOMAIN, ECS_IPI, ECS_PIRQ, ECS_RESERVED, ECS_UNBOUND, ECS_VIRQ, type EventPorts, type Port } from './event-port.ts';
+import { eventsOf } from './event-state.ts';
+import type { Host } from './host.ts';
+import { XEN_EEXIST, XEN_EINVAL, XEN_ENOENT, XEN_EPERM } from './numbers.ts';
+
+const VIRQS = 24;
+const PER_VCPU = [0, 1, 7, 13]; // VIRQ_TIMER, _DEBUG, _XENOPROF, _XENPMU: get_virq_type()
+
+const isPerVcpu = (virq: number): boolean => PER_VCPU.includes(virq);
+
+/** Raise a port, if it is given out. Source: evtchn_port_set_pending() (xen/include/xen/event.h). */
+export function raise(h: Host, d: Domain, vcpu: number, port: Port): void {
+  if (!port.usable) return;
+  if (eventsOf(d).fifo) setPendingFifo(h, d, vcpu, port);
+  else setPending2l(h, d, vcpu, port);
+}
+
+/** Clear a port's pending bit. */
+function clear(h: Host, d: Domain, port: Port): void {
+  if (eventsOf(d).fifo) clearPendingFifo(h, d, port);
+  else clearPending2l(h, d, port);
+}
+
+/** The lowest free port, or -XEN_E*. */
+function freePort(h: Host, events: EventPorts): number {
+  return events.allocate(port => events.fifo !== undefined && isBusyFifo(h, events, port));
+}
+
+function bound(port: Port, state: number): Port {
+  port.state = state;
+  port.priority = 7; // what evtchn_fifo_init() sets; the two-level format has none
+  return port;
+}
+
+/** evtchn_alloc_unbound(). @returns the port, or -XEN_E* */
+export function allocUnbound(h: Host, d: Domain, remoteDomid: number): number {
+  const events = eventsOf(d), number = freePort(h, events);
+  if (number >= 0) bound(events.port(number), ECS_UNBOUND).remoteDomid = remoteDomid;
+  return number;
+}
+
+/** evtchn_bind_interdomain(): raises the local port, as an event may have been lost before. @returns the local port, or -XEN_E* */
+export function bindInterdomain(h: Host, d: Domain, remote: Domain, remotePort: number): number {
+  const events = eventsOf(d), number = freePort(h, events);
+  if (number < 0) return number;
+  const peer = eventsOf(remote).find(remotePort);
+  if (!peer || peer.state !== ECS_UNBOUND || peer.remoteDomid !== d.id) return -XEN_EINVAL;
+  const port = bound(events.port(number), ECS_INTERDOMAIN);
+  port.remoteDomid = remote.id;
+  port.remotePort = remotePort;
+  peer.state = ECS_INTERDOMAIN;
+  peer.remoteDomid = d.id;
+  peer.remotePort = number;
+  raise(h, d, port.vcpu, port);
+  return number;
+}
+
+/** evtchn_bind_virq(). @returns the port, or -XEN_E* */
+export function bindVirq(h: Host, d: Domain, virq: number, vcpu: number): number {
+  const events = eventsOf(d);
+  if (virq >= VIRQS || (!isPerVcpu(virq) && vcpu !== 0)) return -XEN_EINVAL;
+  if (vcpu >= d.maxVcpus) return -XEN_ENOENT;
+  if (events.virqPort(vcpu, virq) !== 0) return -XEN_EEXIST;
+  const number = freePort(h, events);
+  if (number < 0) return number;
+  const port = bound(events.port(number), ECS_VIRQ);
+  port.vcpu = vcpu;
+  port.virq = virq;
+  events.setVirqPort(vcpu, virq, number);
+  return number;
+}
+
+/** evtchn_bind_ipi(). @returns the port, or -XEN_E* */
+export function bindIpi(h: Host, d: Domain, vcpu: number): number {
+  if (vcpu >= d.maxVcpus) return -XEN_ENOENT;
+  const events = eventsOf(d), number = freePort(h, events);
+  if (number >= 0) bound(events.port(number), ECS_IPI).vcpu = vcpu;
+  return number;
+}
+
+/** evtchn_bind_pirq(). @returns the port, or -XEN_E* */
+export function bindPirq(h: Host, d: Domain, pirq: number): number {
+  const events = eventsOf(d);
+  if (pirq >= d.pirqs) return -XEN_EINVAL;
+  if (!d.privileged) return -XEN_EPERM;
+  if (events.pirqs.has(pirq)) return -XEN_EEXIST;
+  const number = freePort(h, events);
+  if (number < 0) return number;
+  bound(events.port(number), ECS_PIRQ).pirq = pirq;
+  events.pirqs.set(pirq, number);
+  return number;
+}
+
+/** evtchn_close(): the peer of an interdomain port can be bound again by the domain that closed. @returns 0 or -XEN_EINVAL */
+export function closePort(h: Host, d: Domain, number: number): number {
+  const events = eventsOf(d), port = events.find(number);
+  if (!port || port.state === ECS_FREE || port.state === ECS_RESERVED) return -XEN_EINVAL;
+  if (port.state === ECS_VIRQ) events.setVirqPort(isPerVcpu(port.virq) ? port.vcpu : 0, port.virq, 0);
+  if (port.state === ECS_PIRQ) events.pirqs.delete(port.pirq);
+  const remote = port.state === ECS_INTERDOMAIN ? h.domain(port.remoteDomid) : undefined;
+  clear(h, d, port);
+  port.free();
+  if (!remote) return 0;
+  const peer = eventsOf(remote).port(port.remotePort);
+  peer.state = ECS_UNBOUND;
+  peer.remoteDomid = d.id;
+  return 0;
+}
+
+/** evtchn_send(): an unbound port is silent. @returns 0 or -XEN_EINVAL */
+export function send(h: Host, d: Domain, number: number): number {
+  const port = eventsOf(d).find(number);
+  if (!port) return -XEN_EINVAL;
+  if (port.state === ECS_INTERDOMAIN) {
+    const remote = h.domain(port.remoteDomid)!, peer = eventsOf(remote).port(port.remotePort);
+    raise(h, remote, peer.vcpu, peer);
+    return 0;
+  }
+  if (port.state === ECS_IPI) raise(h, d, port.vcpu, port);
+  return port.state === ECS_IPI || port.state === ECS_UNBOUND ? 0 : -XEN_EINVAL;
+}
+
+/** evtchn_bind_vcpu(): a VIRQ or IPI of one vCPU stays with it. @returns 0 or -XEN_E* */
+export function bindVcpu(d: Domain, number: number, vcpu: number): number {
+  if (vcpu >= d.maxVcpus) return -XEN_ENOENT;
+  const port = eventsOf(d).find(number);
+  if (!port) return -XEN_EINVAL;
+  const movable = port.state === ECS_UNBOUND || port.state === ECS_INTERDOMAIN || port.state === ECS_PIRQ || (port.state === ECS_VIRQ && !isPerVcpu(port.virq));
+  if (!movable) return -XEN_EINVAL;
+  port.vcpu = vcpu;
+  return 0;
+}
+
+/** evtchn_unmask(). @returns 0 or -XEN_EINVAL */
+export function unmask(h: Host, d: Domain, number: number): number {
+  const events = eventsOf(d), port = events.find(number);
+  if (!port) return -XEN_EINVAL;
+  if (!port.usable) return 0;
+  if (events.fifo) unmaskFifo(h, d, port);
+  else unmask2l(h, d, port);
+  return 0;
+}
+
+/** evtchn_reset(): closes all ports, and goes back to two levels. */
+export function reset(h: Host, d: Domain): void {
+  const events = eventsOf(d);
+  for (let n = 1; n < events.valid; n++) closePort(h, d, n);
+  if (events.fifo) destroyFifo(h, d);
+}
+
+/** evtchn_destroy(): at the end of a domain its ports are closed from the highest down. */
+export function destroyEvents(h: Host, d: Domain): void {
+  const events = eventsOf(d);
+  for (let n = events.valid - 1; n > 0; n--) closePort(h, d, n);
+  if (events.fifo) destroyFifo(h, d);
+}
