@@ -11,6 +11,7 @@ export const FRAME_STRIDE = 16;
 
 export const PGC_ALLOCATED = 1 << 0; //the owner has not given the frame back; a general reference goes with it
 export const PGC_XEN_HEAP = 1 << 1; // the hypervisor's, shared with the owner
+export const PGC_HELD = 1 << 2; // no one's and not free: on its way from one owner to the next
 export const FRAME_PARTIAL_SET = 1 << 15;
 
 // Type word. A type survives a count of 0; a page table loses PGT_VALIDATED then.

@@ -15,7 +15,7 @@
  *   XA7  a domain's pages are the frames it owns; a frame that is no one's is called nothing in the machine-to-physical table
  *   XA8  a present entry of a validated table has none of the flags that are refused
  *
- * References that the real Xen loses are in `Host.lost`, by name, and are counted as held.
+ * Grants have an audit of their own: `grant-audit.ts`. References that the real Xen loses are in `Host.lost`, by name, and are counted as held.
  */
 import { PTE_P, PTE_RW } from '../arch/pte.ts';
 import {
@@ -24,6 +24,7 @@ import {
 } from '../layout/frame.ts';
 import { NO_FRAME, type Domain } from './domain.ts';
 import { disallowed, frameOf } from './entry-flags.ts';
+import { auditGrants } from './grant-audit.ts';
 import type { Host } from './host.ts';
 import { DOMID_IO } from './numbers.ts';
 import { levelOf, tableType } from './page-type.ts';
@@ -77,6 +78,7 @@ export function audit(h: Host): string[] {
   for (const { id, totalPages } of h.domains.values()) {
     if ((owned.get(id) ?? 0) !== totalPages) r.complain('XA7', `domain ${id} has ${totalPages} pages, counted ${owned.get(id) ?? 0}`);
   }
+  auditGrants(h, (rule, what) => r.complain(rule, what));
   return r.complaints;
 }
 

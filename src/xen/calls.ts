@@ -1,11 +1,14 @@
 /** Which function serves which hypercall. */
 import { eventChannelOp } from './event-channel.ts';
+import { grantTableOp } from './grant-table-op.ts';
 import type { Host } from './host.ts';
+import { memoryOp } from './memory-op.ts';
 import { mmuUpdate } from './mmu-update.ts';
 import { mmuextOp } from './mmuext-op.ts';
 import { multicall } from './multicall.ts';
 import {
-  HYPERVISOR_event_channel_op, HYPERVISOR_mmuext_op, HYPERVISOR_mmu_update, HYPERVISOR_multicall, HYPERVISOR_update_va_mapping, HYPERVISOR_update_va_mapping_otherdomain,
+  HYPERVISOR_event_channel_op, HYPERVISOR_grant_table_op, HYPERVISOR_memory_op, HYPERVISOR_mmuext_op, HYPERVISOR_mmu_update, HYPERVISOR_multicall,
+  HYPERVISOR_update_va_mapping, HYPERVISOR_update_va_mapping_otherdomain,
   HYPERVISOR_vm_assist, XEN_ENOSYS,
 } from './numbers.ts';
 import { updateVaMapping } from './va-mapping.ts';
@@ -23,6 +26,8 @@ export function call(h: Host, nr: number, at: number): number {
     case HYPERVISOR_update_va_mapping: return updateVaMapping(h, at, false);
     case HYPERVISOR_update_va_mapping_otherdomain: return updateVaMapping(h, at, true);
     case HYPERVISOR_mmuext_op: return mmuextOp(h, at);
+    case HYPERVISOR_memory_op: return memoryOp(h, at);
+    case HYPERVISOR_grant_table_op: return grantTableOp(h, at);
     case HYPERVISOR_multicall: return multicall(h, at, call);
     case HYPERVISOR_vm_assist: return vmAssist(h, at);
     case HYPERVISOR_event_channel_op: return eventChannelOp(h, at);

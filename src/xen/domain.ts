@@ -4,6 +4,7 @@
  * Source: facts of Xen 4.17, struct domain (xen/include/xen/sched.h), struct arch_domain and struct pv_vcpu (xen/arch/x86/include/asm/domain.h).
  */
 import type { Vcpu } from '../machine/vcpu.ts';
+import { GrantTable, type GrantLimits } from './grant-table.ts';
 
 export const NO_FRAME = -1;
 
@@ -22,6 +23,13 @@ export class Domain {
   /** Ranges of frames that are no memory and that it may map: `[first, last]`. */
   readonly iomem: (readonly [first: number, last: number])[] = [];
   dying = false;
+  /** It gave up all it could, and is there only until the last of its frames is. */
+  dead = false;
+  /** The memory map that its toolstack set, in entries of 20 bytes. */
+  memoryMap: Uint8Array | undefined;
+  /** Why the hypervisor has stopped it, if it has: it is to run no more. */
+  crashed: string | undefined;
+  readonly grants: GrantTable;
   /** Bits VMASST_TYPE_*, below 32, and VMASST_TYPE_m2p_strict. */
   assists = 0;
   m2pStrict = false;
@@ -37,11 +45,12 @@ export class Domain {
   pirqs = 0;
   readonly vcpus: GuestVcpu[] = [];
 
-  constructor(id: number, privileged: boolean, maxPages: number, is32 = false) {
+  constructor(id: number, privileged: boolean, maxPages: number, is32 = false, grants: GrantLimits = {}) {
     this.id = id;
     this.privileged = privileged;
     this.maxPages = maxPages;
     this.is32 = is32;
+    this.grants = new GrantTable(grants);
   }
 
   /** Is a frame that is no memory permitted to this domain? */

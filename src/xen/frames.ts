@@ -118,6 +118,16 @@ export class Frames {
     this.setType(mfn, PGT_WRITABLE | PGT_VALIDATED | 1);
   }
 
+  /** Is it no one's, and not on its way to someone? */
+  isFree(mfn: number): boolean {
+    return this.refs(mfn) === 0 && this.flags(mfn) === 0;
+  }
+
+  /** Take PGC_ALLOCATED away with its reference, if it is there; whoever asks holds another. Source: put_page_alloc_ref() (xen/include/xen/mm.h). */
+  putAllocated(mfn: number): void {
+    if (this.clearAllocated(mfn)) this.putPage(mfn);
+  }
+
   /** Take PGC_ALLOCATED away, without its reference. @returns whether it was there */
   clearAllocated(mfn: number): boolean {
     const flags = this.flags(mfn);

@@ -3,23 +3,17 @@
  *
  * Guests' mistakes are numbers (-XEN_E*); nothing here throws for them.
  */
+import { ConfigError } from '../errors.ts';
 import { HDR_BYTES_USED } from '../layout/header.ts';
 import { PGC_XEN_HEAP } from '../layout/frame.ts';
 import type { Machine } from '../machine/machine.ts';
-import { wordOf } from '../memory/extents.ts';
+import { FRAME_BYTES, wordOf } from '../memory/extents.ts';
 import { WASM_PAGE_BYTES, type Views } from '../memory/views.ts';
 import { Domain, type GuestVcpu } from './domain.ts';
 import { Frames } from './frames.ts';
+import type { FrameSource } from './frame-source.ts';
 import type { M2p } from './m2p.ts';
 import { DOMID_IO, DOMID_SELF, DOMID_XEN, INVALID_M2P_ENTRY } from './numbers.ts';
-
-/** Where the frames that memory hypercalls hand out come from. An embedder may supply its own; what it returns is checked. */
-export interface FrameSource {
-  /** A free frame for a domain, or -1 if there is none. */
-  allocate(domid: number): number;
-  /** A frame is free again. */
-  release(mfn: number): void;
-}
 
 /** What of the real Xen's behaviour can be turned off. */
 export interface Behaviour {
@@ -27,6 +21,16 @@ export interface Behaviour {
   readonly linearPageTables: boolean;
   /** Release builds leave a level-2 table partial for good if its validation, and that of the tables above, fails in certain slots. */
   readonly leakPartialTables: boolean;
+  /** CONFIG_PV32: there may be 32-bit guests. */
+  readonly pv32: boolean;
+  /** Boot parameter scrub-domheap: frames are cleared whenever they are freed, not only those of dying domains and those exchanged. */
+  readonly scrubDomheap: boolean;
+  /**
+   * GNTTABOP_copy: that a frame named by its number is the caller's own is checked for each operation, as distributors' builds of 4.17.7 do.
+   * 4.17.7 as released (gnttab_copy_lock_domain()) checks it only where it looks the domains up: after an operation that named a domain and a
+   * grant of it, the next one may name any frame of that domain.
+   */
+  readonly checkEachCopy: boolean;
 }
 
 /** Entries that the hypervisor puts into every root table: `[slot, low word, high word]`. */
@@ -63,6 +67,8 @@ export class Host {
   inMulticall = false;
   /** Entries that the call in progress may still look at before it is preempted; Infinity: never preempted. */
   budget = Infinity;
+  /** Frames were freed since all vCPUs were last flushed. */
+  freed = false;
   /** References that the real Xen loses too. */
   readonly lost: Lost[] = [];
   /** Who else holds references, for the audit. */
@@ -89,6 +95,14 @@ export class Host {
     return wordOf(this.s, mfn >>> 20, mfn << 12);
   }
 
+  /** Share a frame of the hypervisor with a domain, writable. Source: Xen 4.17, share_xen_page_with_guest() (xen/arch/x86/mm.c). */
+  shareFrame(domain: Domain, mfn: number): void {
+    if (!this.frames.valid(mfn) || !this.frames.isFree(mfn)) throw new ConfigError('mfn', 'a free frame', mfn);
+    this.frames.assign(mfn, domain.id, PGC_XEN_HEAP);
+    this.frames.setWritable(mfn);
+    domain.xenPages++;
+  }
+
   /** A domain by its number. */
   domain(domid: number): Domain | undefined {
     return this.domains.get(domid);
@@ -113,21 +127,64 @@ export class Host {
     return this.domains.get(domid);
   }
 
+  /** The domain that memory_op names: by its number too, but none of those with a meaning of their own. Source: rcu_lock_domain_by_any_id(). */
+  anyDomain(domid: number): Domain | undefined {
+    return domid === DOMID_SELF ? this.current.domain : this.domains.get(domid);
+  }
+
+  /** May the caller change what a domain has? Source: Xen 4.17, xsm_default_action() with XSM_TARGET (xen/include/xsm/dummy.h). */
+  mayControl(domain: Domain): boolean {
+    return domain === this.current.domain || this.current.domain.privileged;
+  }
+
   /**
-   * The last reference to a frame was put.
-   * Source: Xen 4.17, cleanup_page_mappings() (xen/arch/x86/mm.c), free_domheap_pages(), free_heap_pages() (xen/common/page_alloc.c).
+   * The last reference to a frame was put. A frame of the hypervisor is free only with the domain that it was shared with.
+   * Source: Xen 4.17, cleanup_page_mappings() (xen/arch/x86/mm.c), free_domheap_pages() (xen/common/page_alloc.c).
    */
   private freeFrame(mfn: number): void {
     const owner = this.ownerOf(mfn);
-    if (this.frames.flags(mfn) & PGC_XEN_HEAP) {
+    this.frames.setType(mfn, 0);
+    if (this.frames.isXenHeap(mfn)) {
       if (owner) owner.xenPages--;
     } else {
       if (owner) owner.totalPages--;
-      this.m2p.set(mfn, INVALID_M2P_ENTRY, INVALID_M2P_ENTRY);
+      this.release(mfn, owner === undefined || owner.dying);
     }
+    if (owner?.dead) this.forget(owner);
+  }
+
+  /**
+   * A frame that no one refers to is free.
+   *
+   * @param clear - its bytes must not be seen by who gets it next
+   * Source: Xen 4.17, free_heap_pages(), mark_page_free() (xen/common/page_alloc.c).
+   */
+  release(mfn: number, clear: boolean): void {
     this.frames.setType(mfn, 0);
     this.frames.setOwner(mfn, 0, 0);
+    this.m2p.set(mfn, INVALID_M2P_ENTRY, INVALID_M2P_ENTRY);
+    if (clear || this.behaviour.scrubDomheap) {
+      const at = this.table(mfn);
+      this.s.w.fill(0, at, at + FRAME_BYTES / 4);
+    }
+    this.freed = true;
     this.source.release(mfn);
+  }
+
+  /** Before freed frames are used again no vCPU may reach them through what it cached. */
+  flushFreed(): void {
+    if (!this.freed) return;
+    for (const domid of this.domains.keys()) this.flushAll(domid);
+    this.freed = false;
+  }
+
+  /** A domain that gave up all is no more once the last of its frames is not. Source: Xen 4.17, domain_destroy() (xen/common/domain.c). */
+  forget(domain: Domain): void {
+    if (domain.totalPages !== 0 || domain.xenPages !== 0) return;
+    this.domains.delete(domain.id);
+    for (let mfn = 0; mfn < this.frames.count; mfn++) {
+      if (this.frames.isXenHeap(mfn) && this.frames.owner(mfn) === domain.id) this.release(mfn, false);
+    }
   }
 
   /** Has the call in progress to be preempted? Source: hypercall_preempt_check(). */

@@ -1,7 +1,6 @@
 /** The hypervisor: what an embedder constructs beside a machine, and hands its guests' hypercalls and page faults to. */
 import { CR0_PE, CR0_PG, CR0_WP, CR0_ET, CR0_NE, CR4_PAE, CR4_PGE, EFER_LME, EFER_NXE } from '../arch/registers.ts';
 import { ConfigError } from '../errors.ts';
-import { PGC_XEN_HEAP } from '../layout/frame.ts';
 import { VCPU_CALL, VCPU_CALL_ARGS } from '../layout/vcpu.ts';
 import { hiWord, loWord } from '../machine/address.ts';
 import type { Machine } from '../machine/machine.ts';
@@ -10,10 +9,15 @@ import { audit } from './audit.ts';
 import { call } from './calls.ts';
 import { Domain, GuestVcpu, NO_FRAME } from './domain.ts';
 import { Frames } from './frames.ts';
-import { Host, type Behaviour, type FrameSource, type XenSlot } from './host.ts';
+import { destroyDomain } from './destroy.ts';
+import { FreeFrames, type FrameSource } from './frame-source.ts';
+import { Host, type Behaviour, type XenSlot } from './host.ts';
 import { M2p, OwnPool, type OwnFrames } from './m2p.ts';
+import { holdForDevices, isGranted } from './grant-audit.ts';
+import type { GrantLimits } from './grant-table.ts';
 import { DOMID_IO } from './numbers.ts';
 import { faultAddress, guestRead, guestWrite, pageFault } from './page-fault.ts';
+import { pageType } from './page-info.ts';
 import { loadRoot, startRoot } from './root.ts';
 
 /** What `Hypervisor.create()` takes besides the machine. */
@@ -34,7 +38,7 @@ export interface HypervisorOptions extends Partial<Behaviour> {
   readonly m2pCompat?: number;
   /** Entries and requests that a call looks at before it is preempted, and continued. Default: calls run to their end. */
   readonly budget?: number;
-  /** Where frames for guests come from. Default: none are left. */
+  /** Where frames for guests come from. Default: all that are free. */
   readonly source?: FrameSource;
 }
 
@@ -48,6 +52,8 @@ export interface DomainOptions {
   /** Frames it owns from the start, as runs. */
   readonly p2m?: readonly (readonly [pfn: number, mfn: number, count: number])[];
   readonly sharedInfo?: number;
+  /** Its grant table: limits, and frames of entries that it has from the start. Default: Xen's limits, and none. */
+  readonly grants?: GrantLimits & { readonly frames?: readonly number[] };
   /** Frames that are no memory and that it may map: `[first, last]`. */
   readonly iomem?: readonly (readonly [first: number, last: number])[];
   readonly maxVcpus?: number;
@@ -57,13 +63,12 @@ export interface DomainOptions {
   readonly compatStart?: number;
 }
 
-const NO_SOURCE: FrameSource = { allocate: () => NO_FRAME, release: () => {} };
-
 export class Hypervisor {
   readonly host: Host;
   private readonly own: OwnPool;
   private readonly budget: number;
   private readonly running = new Map<Vcpu, GuestVcpu>();
+  private readonly idle: GuestVcpu; // of the hypervisor itself, for what no guest asked for
 
   /** Put a hypervisor on a machine. @throws ConfigError - an option */
   static create(machine: Machine, options: HypervisorOptions): Hypervisor {
@@ -76,12 +81,18 @@ export class Hypervisor {
     this.budget = options.budget ?? Infinity;
     this.own = new OwnPool(machine.views, options.own);
     const m2p = new M2p(machine.views, count, this.own, options.m2pLevel3, options.m2pCompat);
-    this.host = new Host(machine, frames, m2p, options.source ?? NO_SOURCE, {
+    this.host = new Host(machine, frames, m2p, options.source ?? new FreeFrames(frames, options.own), {
       linearPageTables: options.linearPageTables ?? true,
       leakPartialTables: options.leakPartialTables ?? true,
+      pv32: options.pv32 ?? true,
+      scrubDomheap: options.scrubDomheap ?? false,
+      checkEachCopy: options.checkEachCopy ?? true,
     });
+    this.idle = this.host.current = new GuestVcpu(this.host.xen, machine.vcpus[0]);
     this.host.xenSlots = options.xenSlots ?? [];
     this.host.compatSlots = options.compatSlots;
+    this.host.holders.push(hold => holdForDevices(this.host, hold));
+    this.host.isGranted = (mfn, domain) => isGranted(this.host, mfn, domain);
     for (let mfn = 0; mfn < (options.ioFrames ?? 0x100); mfn++) frames.assign(mfn, DOMID_IO);
   }
 
@@ -92,14 +103,14 @@ export class Hypervisor {
     if (host.domains.has(options.id)) throw new ConfigError('id', 'a number that no domain has', options.id);
     runs.forEach(([, mfn, count], k) => {
       for (let f = mfn; f < mfn + count; f++) {
-        if (!frames.valid(f) || frames.refs(f) !== 0) throw new ConfigError(`p2m[${k}]`, 'free frames', f);
+        if (!frames.valid(f) || !frames.isFree(f)) throw new ConfigError(`p2m[${k}]`, 'free frames', f);
       }
     });
     for (const [k, [first, last]] of (options.iomem ?? []).entries()) {
       if (this.own.overlaps(first, last)) throw new ConfigError(`iomem[${k}]`, "frames that are not the hypervisor's own", [first, last]);
     }
     const owned = runs.reduce((sum, [, , count]) => sum + count, 0);
-    const domain = new Domain(options.id, options.privileged ?? false, options.maxPages ?? owned, options.is32 ?? false);
+    const domain = new Domain(options.id, options.privileged ?? false, options.maxPages ?? owned, options.is32 ?? false, options.grants);
     domain.totalPages = owned;
     domain.iomem.push(...(options.iomem ?? []));
     domain.maxVcpus = options.maxVcpus ?? 1;
@@ -113,17 +124,11 @@ export class Hypervisor {
     }
     if (options.sharedInfo !== undefined) {
       domain.sharedInfo = options.sharedInfo;
-      this.shareFrame(domain, options.sharedInfo);
+      host.shareFrame(domain, options.sharedInfo);
     }
+    domain.grants.add(host, domain, options.grants?.frames ?? []);
     host.domains.set(domain.id, domain);
     return domain;
-  }
-
-  /** Share a frame of the hypervisor with a domain, writable. Source: Xen 4.17, share_xen_page_with_guest() (xen/arch/x86/mm.c). */
-  shareFrame(domain: Domain, mfn: number): void {
-    this.host.frames.assign(mfn, domain.id, PGC_XEN_HEAP);
-    this.host.frames.setWritable(mfn);
-    domain.xenPages++;
   }
 
   /**
@@ -145,6 +150,29 @@ export class Hypervisor {
     cpu.setCode64(true);
     loadRoot(this.host, guest);
     return guest;
+  }
+
+  /**
+   * Kill a domain: it gives up all it has. Frames that others still map live on, and its number is taken until they do not.
+   *
+   * @throws ConfigError - there is no such domain, or it is dying already, or the one that made the call in progress
+   */
+  destroyDomain(id: number): void {
+    const domain = this.host.domain(id);
+    if (domain === undefined || domain.dying) throw new ConfigError('id', 'the number of a domain that lives', id);
+    for (const guest of domain.vcpus) if (guest.cpu !== undefined) this.running.delete(guest.cpu);
+    destroyDomain(this.host, domain, this.idle);
+  }
+
+  /**
+   * What frames are to a domain, as XEN_DOMCTL_getpageframeinfo3 tells.
+   *
+   * @returns for each, its level as a page table in use in bits 30:28, bit 31: pinned; 0xf0000000: not the domain's
+   */
+  pageTypes(id: number, mfns: readonly number[]): number[] {
+    const domain = this.host.domain(id);
+    if (domain === undefined) throw new ConfigError('id', 'the number of a domain', id);
+    return mfns.map(mfn => pageType(this.host, domain, mfn));
   }
 
   /** The vCPU of a domain that a vCPU of the machine runs. */

@@ -1,5 +1,6 @@
 /** pagewalk/xen: the memory management of the Xen hypervisor, for paravirtualized guests. */
 export { Domain, GuestVcpu } from './domain.ts';
-export type { Behaviour, FrameSource, XenSlot } from './host.ts';
+export { FreeFrames, type FrameSource } from './frame-source.ts';
+export type { Behaviour, XenSlot } from './host.ts';
 export { Hypervisor, type DomainOptions, type HypervisorOptions } from './hypervisor.ts';
 export * from './numbers.ts';

@@ -65,6 +65,7 @@ export class M2p {
   private readonly count: number;
   /** Word index of the first entry of 8 bytes. */
   readonly wide: number;
+  private readonly first: number; //  first frame of those
   private readonly narrow: number; // ... of 4 bytes
   private readonly compat: number; // first frame of those
 
@@ -80,6 +81,7 @@ export class M2p {
     this.level3 = level3 ?? own.take(1);
     const pages = Math.ceil((frames * 8) / FRAME_BYTES);
     const first = own.take(pages);
+    this.first = first;
     this.wide = tableAt(s, first);
     this.compat = compat ?? own.take(Math.ceil((frames * 4) / LARGE_BYTES) * ENTRIES, ENTRIES);
     this.narrow = tableAt(s, this.compat);
@@ -110,6 +112,16 @@ export class M2p {
       const mfn = this.compat + k * ENTRIES;
       return [slot + k, (mfn << 12) | PTE_P | PTE_PS, Math.floor(mfn / 0x100000)] as const;
     });
+  }
+
+  /** How many 2 MiB extents a form of the table has. */
+  extents(wide: boolean): number {
+    return Math.ceil((this.count * (wide ? 8 : 4)) / LARGE_BYTES);
+  }
+
+  /** First frame of extent `k`. */
+  extent(wide: boolean, k: number): number {
+    return (wide ? this.first : this.compat) + k * ENTRIES;
   }
 
   /** What a frame is called, its low word. */

@@ -18,9 +18,11 @@ export function multicall(h: Host, at: number, call: (h: Host, nr: number, at: n
   const { w } = h.s, count = w[at + 2] >>> 0, wide = !h.current.domain.is32, size = ENTRY_WORDS * (wide ? 8 : 4);
   if (!ownArrayOk(h, w[at + 1], w[at], count, size)) return -XEN_EFAULT;
   h.inMulticall = true;
-  const rc = calls(h, at, count, size, call);
-  h.inMulticall = false;
-  return rc;
+  try {
+    return calls(h, at, count, size, call);
+  } finally {
+    h.inMulticall = false;
+  }
 }
 
 function calls(h: Host, at: number, count: number, size: number, call: (h: Host, nr: number, at: number) => number): number {

@@ -25,6 +25,7 @@ export const XEN_EPERM = 1;
 export const XEN_ENOENT = 2;
 export const XEN_ESRCH = 3;
 export const XEN_EINTR = 4;
+export const XEN_E2BIG = 7;
 export const XEN_EAGAIN = 11;
 export const XEN_ENOMEM = 12;
 export const XEN_EACCES = 13;
@@ -33,7 +34,10 @@ export const XEN_EBUSY = 16;
 export const XEN_EEXIST = 17;
 export const XEN_EINVAL = 22;
 export const XEN_ENOSPC = 28;
+export const XEN_EDOM = 33;
+export const XEN_ERANGE = 34;
 export const XEN_ENOSYS = 38;
+export const XEN_EILSEQ = 84;
 export const XEN_ERESTART = 85;
 export const XEN_EOPNOTSUPP = 95;
 
@@ -75,6 +79,39 @@ export const UVMF_INVLPG = 2;
 export const UVMF_FLUSHTYPE_MASK = 3;
 export const UVMF_LOCAL = 0;
 export const UVMF_ALL = 4;
+
+// Commands of memory_op: the low bits of its first argument; above them is how many extents are done.
+export const MEMOP_EXTENT_SHIFT = 6;
+export const MEMOP_CMD_MASK = 63;
+export const XENMEM_increase_reservation = 0;
+export const XENMEM_decrease_reservation = 1;
+export const XENMEM_maximum_ram_page = 2;
+export const XENMEM_current_reservation = 3;
+export const XENMEM_maximum_reservation = 4;
+export const XENMEM_machphys_mfn_list = 5;
+export const XENMEM_populate_physmap = 6;
+export const XENMEM_add_to_physmap = 7;
+export const XENMEM_memory_map = 9;
+export const XENMEM_exchange = 11;
+export const XENMEM_machphys_mapping = 12;
+export const XENMEM_set_memory_map = 13;
+export const XENMEM_maximum_gpfn = 14;
+export const XENMEM_remove_from_physmap = 15;
+export const XENMEM_add_to_physmap_batch = 23;
+export const XENMEM_machphys_compat_mfn_list = 25;
+
+// Flags of a reservation: address bits, NUMA node + 1, and what a node means.
+export const XENMEMF_populate_on_demand = 1 << 16;
+export const XENMEMF_exact_node_request = 1 << 17;
+export const XENMEMF_vnode = 1 << 18;
+
+export const XENMAPSPACE_gmfn_range = 3;
+export const XENMAPSPACE_gmfn_foreign = 4;
+
+// What the toolstack is told of a frame: its level as a page table in bits 30:28, and these.
+export const XEN_DOMCTL_PFINFO_LTAB_SHIFT = 28;
+export const XEN_DOMCTL_PFINFO_LPINTAB = 0x80000000;
+export const XEN_DOMCTL_PFINFO_XTAB = 0xf0000000;
 
 // vm_assist: commands, and what can be turned on.
 export const VMASST_CMD_enable = 0;

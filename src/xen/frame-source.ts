@@ -1,0 +1,61 @@
+/** Where the frames come from that memory hypercalls hand out. */
+import { NO_FRAME } from './domain.ts';
+import type { Frames } from './frames.ts';
+import type { OwnFrames } from './m2p.ts';
+
+const PAGE_SHIFT = 12;
+
+/** An embedder may supply its own; what it returns is checked. */
+export interface FrameSource {
+  /**
+   * Frames for a domain.
+   *
+   * @param order - 2^order frames that follow each other, the first a multiple of 2^order @param addressBits - their machine addresses are
+   *   below 2^addressBits; Infinity: anywhere
+   * @returns the first, or -1 if there are none
+   */
+  allocate(domid: number, order: number, addressBits: number): number;
+  /** A free frame to share with a domain: for entries of its grant table or their status. Default: as `allocate()`. */
+  allocateShared?(domid: number, use: 'grant' | 'status'): number;
+  /** A frame is free again. */
+  release(mfn: number): void;
+}
+
+/** All frames that the frame table calls free, but the hypervisor's own, in turn. */
+export class FreeFrames implements FrameSource {
+  private readonly frames: Frames;
+  private readonly own: OwnFrames;
+  private next = 0;
+
+  constructor(frames: Frames, own: OwnFrames) {
+    this.frames = frames;
+    this.own = own;
+  }
+
+  allocate(_domid: number, order: number, addressBits: number): number {
+    const step = 2 ** order, end = Math.min(this.frames.count, 2 ** (addressBits - PAGE_SHIFT));
+    const from = Math.ceil(this.next / step) * step;
+    const first = this.find(from, end, step);
+    return first === NO_FRAME ? this.find(0, Math.min(end, from + step), step) : first;
+  }
+
+  private find(from: number, end: number, step: number): number {
+    for (let mfn = from; mfn + step <= end; mfn += step) {
+      if (!this.areFree(mfn, step)) continue;
+      this.next = mfn + step;
+      return mfn;
+    }
+    return NO_FRAME;
+  }
+
+  private areFree(first: number, count: number): boolean {
+    const { own } = this;
+    if (first < own.first + own.frames && first + count > own.first) return false;
+    for (let mfn = first; mfn < first + count; mfn++) if (!this.frames.isFree(mfn)) return false;
+    return true;
+  }
+
+  release(): void {
+    // The frame table knows.
+  }
+}

@@ -1,0 +1,127 @@
+/**
+ * A domain's grant table: the frames it shares with the hypervisor, in which it writes what it grants, and the hypervisor's own records of what
+ * is in use.
+ *
+ * Source: facts of Xen 4.17, struct grant_table, grant_table_init(), gnttab_grow_table(), gnttab_populate_status_frames(),
+ *         gnttab_unpopulate_status_frames() (xen/common/grant_table.c).
+ */
+import { ActiveGrants } from './active-grants.ts';
+import type { Domain } from './domain.ts';
+import type { Host } from './host.ts';
+import { Maptrack } from './maptrack.ts';
+import { XEN_EBUSY, XEN_ENOMEM } from './numbers.ts';
+
+const FRAME_WORDS = 1024;
+const V1_SHIFT = 9; //     log2 of the entries in a frame: 8 bytes each,
+const V2_SHIFT = 8; //     16 bytes,
+const STATUS_SHIFT = 11; // and 2 bytes of status
+
+/** What a domain's grant table may come to. */
+export interface GrantLimits {
+  /** Frames of entries. Default 64. */
+  readonly maxFrames?: number;
+  /** Pages of 256 mappings each. Default 1024. */
+  readonly maxMaptrackFrames?: number;
+  /** Highest version of entries: 1 or 2. Default 2. */
+  readonly maxVersion?: number;
+}
+
+export class GrantTable {
+  readonly maxFrames: number;
+  readonly maxVersion: number;
+  /** Version of the entries: 1, or 2. */
+  version = 1;
+  /** Frames of entries, and of version 2 those of their status. */
+  readonly frames: number[] = [];
+  readonly statusFrames: number[] = [];
+  /** Uses in progress of grants that only version 2 can express. */
+  v2Operations = 0;
+  readonly active = new ActiveGrants();
+  readonly maptrack: Maptrack;
+
+  constructor({ maxFrames = 64, maxMaptrackFrames = 1024, maxVersion = 2 }: GrantLimits) {
+    this.maxFrames = maxFrames;
+    this.maxVersion = maxVersion;
+    this.maptrack = new Maptrack(maxMaptrackFrames);
+  }
+
+  /** References there are. */
+  get entries(): number {
+    return this.frames.length << (this.version === 1 ? V1_SHIFT : V2_SHIFT);
+  }
+
+  /** Word index of an entry. */
+  entryAt(h: Host, ref: number): number {
+    if (this.version === 1) return h.table(this.frames[ref >>> V1_SHIFT]) + (ref & ((1 << V1_SHIFT) - 1)) * 2;
+    return h.table(this.frames[ref >>> V2_SHIFT]) + (ref & ((1 << V2_SHIFT) - 1)) * 4;
+  }
+
+  /** Word index of an entry's status, which is one half of the word. Of version 2. */
+  statusAt(h: Host, ref: number): number {
+    return h.table(this.statusFrames[ref >>> STATUS_SHIFT]) + ((ref & ((1 << STATUS_SHIFT) - 1)) >>> 1);
+  }
+
+  /** Add frames, given by the hypervisor, to the end. */
+  add(h: Host, domain: Domain, frames: readonly number[]): void {
+    for (const mfn of frames) h.shareFrame(domain, mfn);
+    this.frames.push(...frames);
+    this.active.grow(this.frames.length << V1_SHIFT);
+  }
+}
+
+/** Status frames for so many frames of entries. */
+export const statusFramesFor = (frames: number): number => Math.ceil(frames * 2 ** (V2_SHIFT - STATUS_SHIFT));
+
+/** New frames of the hypervisor's, zeroed; undefined if there are not so many. */
+function allocate(h: Host, domain: Domain, count: number, use: 'grant' | 'status'): number[] | undefined {
+  const frames: number[] = [];
+  while (frames.length < count) {
+    const mfn = h.source.allocateShared?.(domain.id, use) ?? h.source.allocate(domain.id, 0, Infinity);
+    if (!h.frames.valid(mfn) || !h.frames.isFree(mfn)) {
+      for (const taken of frames) h.source.release(taken);
+      return undefined;
+    }
+    clearFrame(h, mfn);
+    frames.push(mfn);
+  }
+  return frames;
+}
+
+export function clearFrame(h: Host, mfn: number): void {
+  const at = h.table(mfn);
+  h.s.w.fill(0, at, at + FRAME_WORDS);
+}
+
+/** Let a table have at least so many frames. @returns false, with nothing changed: there is no memory for them */
+export function growTable(h: Host, domain: Domain, count: number): boolean {
+  const { grants } = domain, shared = allocate(h, domain, count - grants.frames.length, 'grant');
+  if (shared === undefined) return false;
+  if (grants.version > 1 && !addStatusFrames(h, domain, count)) {
+    for (const mfn of shared) h.source.release(mfn);
+    return false;
+  }
+  grants.add(h, domain, shared);
+  return true;
+}
+
+function addStatusFrames(h: Host, domain: Domain, count: number): boolean {
+  const { statusFrames } = domain.grants, added = allocate(h, domain, statusFramesFor(count) - statusFrames.length, 'status');
+  if (added === undefined) return false;
+  for (const mfn of added) h.shareFrame(domain, mfn);
+  statusFrames.push(...added);
+  return true;
+}
+
+/** Status frames for a table that becomes version 2. @returns 0 or -XEN_ENOMEM */
+export function populateStatus(h: Host, domain: Domain): number {
+  return addStatusFrames(h, domain, domain.grants.frames.length) ? 0 : -XEN_ENOMEM;
+}
+
+/** Take the status frames back from a table that becomes version 1. @returns 0; -XEN_EBUSY, nothing changed: one is mapped */
+export function unpopulateStatus(h: Host, domain: Domain): number {
+  const { statusFrames } = domain.grants;
+  if (statusFrames.some(mfn => h.frames.refs(mfn) !== 1)) return -XEN_EBUSY;
+  for (const mfn of statusFrames) if (h.frames.clearAllocated(mfn)) h.frames.putPage(mfn);
+  statusFrames.length = 0;
+  return 0;
+}
