@@ -41,18 +41,18 @@ export class GrantWorld extends Guest {
     return out;
   }
 
-  put(mfn: number, offset: number, data: Uint8Array): void {
+  putBytes(mfn: number, offset: number, data: Uint8Array): void {
     this.machine.write(BigInt(mfn * FRAME + offset), data);
   }
 
   /** Write an entry of version 1. */
   grant(id: number, ref: number, flags: number, to: number, frame: number): void {
-    this.put(TABLE[id], ref * 8, struct([[2, flags], [2, to], [4, frame]]));
+    this.putBytes(TABLE[id], ref * 8, struct([[2, flags], [2, to], [4, frame]]));
   }
 
   /** ... and of version 2: the second word, and the frame. */
   grant2(id: number, ref: number, flags: number, to: number, second: number, frame: number): void {
-    this.put(TABLE[id], ref * 16, struct([[2, flags], [2, to], [4, second], [8, frame]]));
+    this.putBytes(TABLE[id], ref * 16, struct([[2, flags], [2, to], [4, second], [8, frame]]));
   }
 
   /** Flags of an entry as they are now, with those of its status. */
