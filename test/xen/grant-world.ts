@@ -62,7 +62,7 @@ export class GrantWorld extends Guest {
     return word(this.bytesAt(TABLE[id], ref * 16, 2)) | word(this.bytesAt(grants.statusFrames[0], ref * 2, 2));
   }
 
-  pin(id: number, ref: number): number { return this.domainOf(id).grants.active.pin(ref); }
+  override pin(id: number, ref: number): number { return this.domainOf(id).grants.active.pin(ref); }
 
   /** Let a domain use version 2. */
   version2(id: number): void {
