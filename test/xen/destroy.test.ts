@@ -53,7 +53,7 @@ describe('a domain that is destroyed', () => {
     expect(g.xen.createDomain({ id: 1, p2m: [[0, HOME, 16]], sharedInfo: 0x310 }).totalPages).toBe(16);
   });
 
-  it.each([2, 3, 4])('gives up tables of level %i that refer to each other in a circle', level => {
+  it.each([2, 3, 4])('gives up tables of level %i that are windows on themselves and on each other', level => {
     const { g } = neighbours(), [a, b, c] = [HOME, HOME + 1, HOME + 2];
     fill(g, c, [5, entryOf(HOME + 6, READ)]);
     for (const mfn of [a, b]) fill(g, mfn, [7, entryOf(mfn, READ)]); // each its own window
