@@ -72,7 +72,8 @@ export class EventPorts {
   constructor(domain: Domain, highest: number) {
     this.domain = domain;
     this.highest = highest;
-    this.port(this.allocate()).state = ECS_RESERVED; // port 0 means none
+    this.take(0, () => false); // not allocate(): the first to ask for a domain's ports may be who destroys it
+    this.port(0).state = ECS_RESERVED; // port 0 means none
   }
 
   /** Ports that the format in use can have. */

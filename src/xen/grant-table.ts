@@ -5,8 +5,11 @@
  * Source: facts of Xen 4.17, struct grant_table, grant_table_init(), gnttab_grow_table(), gnttab_populate_status_frames(),
  *         gnttab_unpopulate_status_frames() (xen/common/grant_table.c).
  */
+import { ConfigError } from '../errors.ts';
+import { PGC_HELD } from '../layout/frame.ts';
 import { ActiveGrants } from './active-grants.ts';
-import type { Domain } from './domain.ts';
+import { NO_FRAME, type Domain } from './domain.ts';
+import { takeFrames } from './heap.ts';
 import type { Host } from './host.ts';
 import { Maptrack } from './maptrack.ts';
 import { XEN_EBUSY, XEN_ENOMEM } from './numbers.ts';
@@ -76,15 +79,35 @@ export const statusFramesFor = (frames: number): number => Math.ceil(frames * 2 
 function allocate(h: Host, domain: Domain, count: number, use: 'grant' | 'status'): number[] | undefined {
   const frames: number[] = [];
   while (frames.length < count) {
-    const mfn = h.source.allocateShared?.(domain.id, use) ?? h.source.allocate(domain.id, 0, Infinity);
-    if (!h.frames.valid(mfn) || !h.frames.isFree(mfn)) {
-      for (const taken of frames) h.source.release(taken);
+    const mfn = takeShared(h, domain, use);
+    if (mfn === NO_FRAME) {
+      free(h, frames);
       return undefined;
     }
     clearFrame(h, mfn);
     frames.push(mfn);
   }
   return frames;
+}
+
+/** A frame of the source, held. @throws ConfigError - it is not free */
+function takeShared(h: Host, domain: Domain, use: 'grant' | 'status'): number {
+  if (h.source.allocateShared === undefined) return takeFrames(h, domain, 0, Infinity);
+  const mfn = h.source.allocateShared(domain.id, use);
+  if (mfn === NO_FRAME) return mfn;
+  if (!h.frames.valid(mfn) || !h.frames.isFree(mfn)) throw new ConfigError('source.allocateShared()', 'a free frame', mfn);
+  h.frames.setOwner(mfn, 0, PGC_HELD);
+  h.flushFreed();
+  return mfn;
+}
+
+/** Frames that were taken are to be shared now. */
+function unhold(h: Host, frames: readonly number[]): void {
+  for (const mfn of frames) h.frames.setOwner(mfn, 0, 0);
+}
+
+function free(h: Host, frames: readonly number[]): void {
+  for (const mfn of frames) h.release(mfn, false);
 }
 
 export function clearFrame(h: Host, mfn: number): void {
@@ -97,9 +120,10 @@ export function growTable(h: Host, domain: Domain, count: number): boolean {
   const { grants } = domain, shared = allocate(h, domain, count - grants.frames.length, 'grant');
   if (shared === undefined) return false;
   if (grants.version > 1 && !addStatusFrames(h, domain, count)) {
-    for (const mfn of shared) h.source.release(mfn);
+    free(h, shared);
     return false;
   }
+  unhold(h, shared);
   grants.add(h, domain, shared);
   return true;
 }
@@ -107,6 +131,7 @@ export function growTable(h: Host, domain: Domain, count: number): boolean {
 function addStatusFrames(h: Host, domain: Domain, count: number): boolean {
   const { statusFrames } = domain.grants, added = allocate(h, domain, statusFramesFor(count) - statusFrames.length, 'status');
   if (added === undefined) return false;
+  unhold(h, added);
   for (const mfn of added) h.shareFrame(domain, mfn);
   statusFrames.push(...added);
   return true;
@@ -122,6 +147,7 @@ export function unpopulateStatus(h: Host, domain: Domain): number {
   const { statusFrames } = domain.grants;
   if (statusFrames.some(mfn => h.frames.refs(mfn) !== 1)) return -XEN_EBUSY;
   for (const mfn of statusFrames) if (h.frames.clearAllocated(mfn)) h.frames.putPage(mfn);
+  free(h, statusFrames);
   statusFrames.length = 0;
   return 0;
 }

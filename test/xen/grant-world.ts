@@ -19,7 +19,7 @@ export class GrantWorld extends Guest {
   readonly others: readonly Domain[];
   private readonly released: number[];
 
-  constructor(options: GuestOptions & { readonly maptrackFrames?: number } = {}) {
+  constructor(options: GuestOptions = {}) {
     const released: number[] = [], spare = Array.from({ length: 8 }, (_, k) => STATUS + k);
     const source = { allocate: () => -1, allocateShared: () => spare.shift() ?? -1, release: (mfn: number) => { released.push(mfn); if (mfn >= STATUS && mfn < STATUS + 8) spare.push(mfn); } };
     super({ source, ...options });
@@ -41,18 +41,18 @@ export class GrantWorld extends Guest {
     return out;
   }
 
-  putBytes(mfn: number, offset: number, data: Uint8Array): void {
+  fill(mfn: number, offset: number, data: Uint8Array): void {
     this.machine.write(BigInt(mfn * FRAME + offset), data);
   }
 
   /** Write an entry of version 1. */
   grant(id: number, ref: number, flags: number, to: number, frame: number): void {
-    this.putBytes(TABLE[id], ref * 8, struct([[2, flags], [2, to], [4, frame]]));
+    this.fill(TABLE[id], ref * 8, struct([[2, flags], [2, to], [4, frame]]));
   }
 
   /** ... and of version 2: the second word, and the frame. */
   grant2(id: number, ref: number, flags: number, to: number, second: number, frame: number): void {
-    this.putBytes(TABLE[id], ref * 16, struct([[2, flags], [2, to], [4, second], [8, frame]]));
+    this.fill(TABLE[id], ref * 16, struct([[2, flags], [2, to], [4, second], [8, frame]]));
   }
 
   /** Flags of an entry as they are now, with those of its status. */
@@ -62,7 +62,7 @@ export class GrantWorld extends Guest {
     return word(this.bytesAt(TABLE[id], ref * 16, 2)) | word(this.bytesAt(grants.statusFrames[0], ref * 2, 2));
   }
 
-  override pin(id: number, ref: number): number { return this.domainOf(id).grants.active.pin(ref); }
+  pins(id: number, ref: number): number { return this.domainOf(id).grants.active.pin(ref); }
 
   /** Let a domain use version 2. */
   version2(id: number): void {

@@ -6,6 +6,7 @@ import type { EngineChoice } from '../../src/machine/options.ts';
 import type { Vcpu } from '../../src/machine/vcpu.ts';
 import { readEntry, writeEntry } from '../../src/memory/entry.ts';
 import type { Domain } from '../../src/xen/domain.ts';
+import type { GrantLimits } from '../../src/xen/grant-table.ts';
 import { Hypervisor, type HypervisorOptions } from '../../src/xen/hypervisor.ts';
 import { DOMID_SELF, HYPERVISOR_mmuext_op, HYPERVISOR_mmu_update, HYPERVISOR_update_va_mapping, HYPERVISOR_vm_assist } from '../../src/xen/numbers.ts';
 
@@ -22,6 +23,7 @@ export interface GuestOptions extends Partial<HypervisorOptions> {
   readonly wide?: boolean;
   readonly engine?: EngineChoice;
   readonly iomem?: readonly (readonly [number, number])[];
+  readonly grants?: GrantLimits;
 }
 
 export class Guest {
@@ -38,7 +40,7 @@ export class Guest {
   readonly level1: number[] = [];
 
   constructor(options: GuestOptions = {}) {
-    const { wide = true, engine = 'ts', iomem = [], ...rest } = options;
+    const { wide = true, engine = 'ts', iomem = [], grants = {}, ...rest } = options;
     this.wide = wide;
     this.machine = Machine.create({
       extents: [{ base: 0, bytes: (FRAMES + OWN) * 4096 }], mode: 'functional', paging: 'none', openBus: 0, engine,
@@ -47,7 +49,7 @@ export class Guest {
     this.base = wide ? 0xffffffff80000000n : 0x40000000n;
     const root = wide ? this.build64() : this.build32();
     this.domain = this.xen.createDomain({
-      id: 0, privileged: true, is32: !wide, sharedInfo: this.sharedInfo, iomem, p2m: [[0, FIRST, OWNED]], ...(wide ? {} : { compatStart: 0xf5800000 }),
+      id: 0, privileged: true, is32: !wide, sharedInfo: this.sharedInfo, iomem, grants, p2m: [[0, FIRST, OWNED]], ...(wide ? {} : { compatStart: 0xf5800000 }),
     });
     this.cpu = this.machine.vcpus[0];
     this.xen.startVcpu(this.domain, this.cpu, root);
