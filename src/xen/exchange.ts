@@ -94,8 +94,7 @@ function chunk(h: Host, x: Exchange, c: Chunks, k: number): number {
   const stolen: number[] = [], taken: number[] = [];
   let rc = -XEN_ENOMEM;
   try {
-    rc = stealChunk(h, x, c, k, stolen);
-    if (rc === 0) rc = takeChunk(h, x, c, taken);
+    rc = stealChunk(h, x, c, k, stolen) || takeChunk(h, x, c, taken);
   } finally { // also if the source is at fault
     if (rc !== 0) {
       for (const mfn of stolen) h.frames.assign(mfn, c.domain.id);

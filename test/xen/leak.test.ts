@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { PGT_PARTIAL } from '../../src/layout/frame.ts';
+import { PGT_COUNT, PGT_PARTIAL } from '../../src/layout/frame.ts';
 import { Guest, entryOf, DATA, TABLE } from './guest.ts';
 
 /**
@@ -22,6 +22,14 @@ describe('the leak of partial tables', () => {
     expect(g.xen.host.frames.type(l2) & PGT_PARTIAL).not.toBe(0);
     expect(g.map(g.va(l2), entryOf(l2, DATA))).toBe(-16);
     expect(g.xen.host.lost).toEqual([{ by: 'leakPartialTables', mfn: l2, refs: 1, types: 0 }]);
+    expect(g.xen.audit()).toEqual([]);
+  });
+
+  it('keeps one frame of its domain when that is destroyed, which is no table any more', () => {
+    const { g, l2 } = fail(true), good = g.free(0);
+    g.xen.destroyDomain(0);
+    expect([g.xen.host.domain(0)?.totalPages, g.xen.host.frames.type(l2) & (PGT_PARTIAL | PGT_COUNT), g.xen.host.frames.refs(l2)]).toEqual([1, 0, 1]);
+    expect([good, ...g.tables].every(mfn => g.xen.host.frames.isFree(mfn))).toBe(true);
     expect(g.xen.audit()).toEqual([]);
   });
 

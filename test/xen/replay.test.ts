@@ -6,7 +6,7 @@ import { replayXen } from '../../src/conformance/xen.ts';
 const HEADS = 'test/conformance/xen';
 const WHOLE = '../shared/conformance/xen';
 /** One of each family that replays whole; `npm run conformance` replays all. */
-const FILES = ['pv64-mmu-7', 'pv32-mmu-6'];
+const FILES = ['pv64-mmu-7', 'pv32-mmu-6', 'pv64-memory-9', 'pv32-memory-2'];
 const OPERATIONS = 899;
 
 describe.each(findRecordings(HEADS))('the beginning of %s', file => {
