@@ -12,6 +12,9 @@ export type Stream = (typeof STREAMS)[number];
 export const COUNTED = 4194304;
 
 const PML4 = 0x1000, PDPT = 0x2000, PD = 0x3000, TABLES = 0x10000, TABLE_BYTES = 0x1000;
+/** Level-1 tables to validate, by kind: where the first of each is. */
+export const VALIDATED = { at: [0x300000, 0x340000, 0x380000], tables: 64 } as const;
+const BEYOND_HI = 0x100; // an address without a frame, 2^40
 const PRESENT_RW_USER = 7, RW = 2, PRESENT = 1, GLOBAL = 0x100, XD_HI = 1 << 31;
 const VA_HI = 0x7f12; // and low words 0 to 2^30 - 1
 const PCID = 5n, CR4_PCIDE = 1n << 17n;
@@ -99,6 +102,13 @@ function buildTables(machine: Machine): void {
       }
       put(TABLES + i * TABLE_BYTES + j * 8, lo, hi);
     }
+  }
+  const [whole, half, fails] = VALIDATED.at;
+  for (let at = 0; at < VALIDATED.tables * TABLE_BYTES; at += 8) {
+    const frame = random.next() & 0xffff, lo = (frame << 12) | (PRESENT_RW_USER & ~RW) | (random.next() & 3 ? RW : 0), last = at % TABLE_BYTES === TABLE_BYTES - 8;
+    put(whole + at, lo, 0);
+    put(half + at, random.next() & 1 ? lo : 0, 0);
+    put(fails + at, last ? PRESENT_RW_USER : lo, last ? BEYOND_HI : 0);
   }
 }
 

@@ -19,10 +19,12 @@ import type { Caller, Engine } from './rig.ts';
 import { measureAlive, measureRows, type BenchRow, type Plan } from './rows.ts';
 import type { Start } from './start-child.ts';
 import { table } from './table.ts';
+import { VALIDATIONS } from './validate.ts';
 import type { Scaling } from './workers-child.ts';
 
 const ENGINES = ['wasm', 'ts'] as const satisfies readonly Engine[], CALLERS = ['batch', 'call', 'fast', 'queue'] as const satisfies readonly Caller[];
 const SECTIONS = ['rows', 'alive', 'replay', 'start', 'growth', 'workers'] as const;
+const WORKS = [...STREAMS, ...VALIDATIONS];
 const STARTS = 9; // processes, of which the median counts
 
 /** Ends with one line that says why. */
@@ -39,7 +41,7 @@ const { values } = parseArgs({
 const runs = Number(values.runs), accesses = Number(process.env['NT'] ?? 1_000_000);
 if (!Number.isInteger(runs) || runs < 1) refuse('--runs: expected a whole number from 1');
 if (!Number.isInteger(accesses) || accesses < 1000 || accesses > 2 ** 22) refuse('NT: expected a whole number of accesses from 1000 to 4194304');
-const words = values.only.split(',').map(word => word.trim()).filter(word => word !== ''), known: readonly string[] = [...ENGINES, ...CALLERS, ...STREAMS, ...SECTIONS];
+const words = values.only.split(',').map(word => word.trim()).filter(word => word !== ''), known: readonly string[] = [...ENGINES, ...CALLERS, ...WORKS, ...SECTIONS];
 for (const word of words) if (!known.includes(word)) refuse(`--only: expected some of ${known.join(', ')}, got ${word}`);
 /** Those of the list that `--only` names; all of them, if it names none. */
 const chosen = <T extends string>(list: readonly T[]): T[] => (list.some(x => words.includes(x)) ? list.filter(x => words.includes(x)) : [...list]);
@@ -48,13 +50,13 @@ const printed = <T>(program: string, ...args: readonly string[]): T =>
   JSON.parse(execFileSync(process.execPath, [new URL(`./${program}.js`, import.meta.url).pathname, ...args], { encoding: 'utf8' })) as T;
 const heading = (text: string) => console.log(`\n${text}\n`);
 const ns = (value: number) => value.toFixed(2);
-const engines = chosen(ENGINES), callers = chosen(CALLERS), streams = chosen(STREAMS);
+const engines = chosen(ENGINES), callers = chosen(CALLERS), streams = chosen(WORKS);
 
 /** Each prints its table and returns what `--json` keeps of it. */
 const MEASURE: Record<(typeof SECTIONS)[number], (plan: Plan) => unknown> = {
   async rows(plan) {
     const rows = await measureRows(plan);
-    heading(`CPU nanoseconds an access, beside the native limit: ${plan.runs} runs of each in turn, medians. All gave limit.c's physical addresses and faults.`);
+    heading(`CPU nanoseconds an access (of validations: an entry), beside the native limit: ${plan.runs} runs of each in turn, medians. All gave limit.c's physical addresses and faults.`);
     console.log(table(['engine', 'caller', 'stream', 'ns', 'limit ns', 'ratio', "limit's calls"], rows.map(r =>
       [r.engine, r.caller, r.stream, ns(r.ns), ...[r.limit_ns, r.ratio, r.callLimit].map(x => (x === null ? '' : ns(x)))])));
     return rows;
@@ -112,8 +114,9 @@ try {
   for (const section of sections) found[section] = await MEASURE[section]({ engines, callers, streams, native, runs, accesses });
   if (values.json !== undefined) {
     const all = (found['rows'] ?? []) as readonly BenchRow[], slim = (list: readonly BenchRow[]) => list.map(({ callLimit: _, ...row }) => row);
-    const rows = slim(all.filter(row => row.caller !== 'queue')), queue = slim(all.filter(row => row.caller === 'queue'));
-    writeFileSync(values.json, `${JSON.stringify({ ...found, rows, queue }, undefined, 1)}\n`);
+    const isOther = (row: BenchRow) => row.caller === 'queue' || row.stream === 'validate-half' || row.stream === 'validate-fail';
+    const rows = slim(all.filter(row => !isOther(row))), others = slim(all.filter(isOther));
+    writeFileSync(values.json, `${JSON.stringify({ ...found, rows, others }, undefined, 1)}\n`);
   }
 } finally {
   native?.remove();

@@ -1,4 +1,4 @@
-/** One engine called in one way, by the public doors: the loops that an embedder writes (that of calls: call-loop.ts), on the work of limit.c. */
+/** One engine called in one way, by the public doors: the loops that an embedder writes (two of them: call-loop.ts), on the work of limit.c. */
 import { ACCESS_FETCH, ACCESS_READ, ACCESS_USER, ACCESS_WRITE, FAULT_NONE, fastTable, type AccessColumns, type AccessQueue, type Machine, type Vcpu } from '../dist/index.js';
 import { Checksum, COUNTED, limitMachine, StreamSource, type Stream, type StreamCounts } from './limit-work.ts';
 
@@ -8,7 +8,7 @@ export type Caller = 'batch' | 'call' | 'fast' | 'queue';
 
 const NONE = FAULT_NONE; // an imported name is loaded at every use, one of this module is not
 const ACCESS_OF_KIND = [ACCESS_READ | ACCESS_USER, ACCESS_WRITE | ACCESS_USER, ACCESS_FETCH | ACCESS_USER];
-const QUEUE_CAPACITY = 1024;
+export const QUEUE_CAPACITY = 1024;
 // Short calls before the first long one: a loop that is first compiled while it runs is left as it was compiled then.
 const WARM_CALLS = 300, WARM_ACCESSES = 500;
 const REPETITIONS = 3; // of a measurement, of which the median counts: as many as the native limit makes
@@ -22,7 +22,7 @@ export class Rig {
   readonly cpu: Vcpu;
   readonly columns: AccessColumns;
   private readonly caller: Caller;
-  private readonly queue: AccessQueue | undefined;
+  readonly queue: AccessQueue | undefined;
   /** ACCESS_* bits of each access of the columns. */
   readonly access: Uint8Array;
   /** The fast tables of user loads, stores and fetches. */

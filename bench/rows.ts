@@ -1,15 +1,17 @@
 /** The rows of the table: every engine, called in every way, on every stream, in turn with the native limit. */
+import type { Work } from './child.ts';
 import { COUNTED, RECORDED, type Stream, type StreamCounts } from './limit-work.ts';
 import { median } from './median.ts';
 import type { Native } from './native.ts';
 import type { Caller, Engine } from './rig.ts';
 import { Subject } from './subject.ts';
+import { VALIDATIONS } from './validate.ts';
 
-/** Times are nanoseconds an access; `limit_ns` and `ratio` are null without the native limit. */
+/** Times are nanoseconds an access, of validations an entry; `limit_ns` and `ratio` are null without the native limit. */
 export interface BenchRow {
   readonly engine: Engine;
   readonly caller: Caller;
-  readonly stream: Stream;
+  readonly stream: Work;
   readonly ns: number;
   readonly limit_ns: number | null;
   readonly ratio: number | null;
@@ -21,7 +23,7 @@ export interface BenchRow {
 export interface Plan {
   readonly engines: readonly Engine[];
   readonly callers: readonly Caller[];
-  readonly streams: readonly Stream[];
+  readonly streams: readonly Work[];
   readonly native: Native | undefined;
   /** Runs of everything, in turn. */
   readonly runs: number;
@@ -29,8 +31,16 @@ export interface Plan {
   readonly accesses: number;
 }
 
-/** The fast table is measured on its hits. */
-export const streamsOf = (caller: Caller, streams: readonly Stream[]): readonly Stream[] => (caller === 'fast' ? streams.filter(s => s === 'A0') : streams);
+/** limit.c's names of what is measured, and of the same made by calls. */
+const LIMIT_NAMES: Record<Work, string> = { A0: 'A0', A1: 'A1', A2: 'A2', 'validate': 'Call', 'validate-half': 'Chalf', 'validate-fail': 'Cfail' };
+const LIMIT_CALLS: Partial<Record<Work, string>> = { A0: 'B0', A1: 'B1', A2: 'B2' };
+
+const isStream = (work: Work): work is Stream => !(VALIDATIONS as readonly Work[]).includes(work);
+
+/** Tables are validated whole; the fast table is measured on its hits. */
+function worksOf(caller: Caller, works: readonly Work[]): readonly Work[] {
+  return caller === 'batch' ? works : works.filter(w => (caller === 'fast' ? w === 'A0' : isStream(w)));
+}
 
 // The counts may differ by this much of all accesses: limit.c fills empty ways in another order, and its paging-structure caches are first-in, first-out.
 const TOLERANCE = 0.002;
@@ -52,36 +62,36 @@ function check({ engine, caller }: Subject, stream: Stream, got: StreamCounts, n
 /** Measure, after a check that every subject does what limit.c does. */
 export async function measureRows({ engines, callers, streams, native, runs, accesses }: Plan): Promise<BenchRow[]> {
   const subjects: Subject[] = [];
-  const times = new Map<string, { ours: number[]; limit: number[]; calls: number[] }>(), key = (s: Subject, stream: Stream) => `${s.engine} ${s.caller} ${stream}`;
+  const times = new Map<string, { ours: number[]; limit: number[]; calls: number[] }>(), key = (s: Subject, work: Work) => `${s.engine} ${s.caller} ${work}`;
   try {
     for (const caller of callers) for (const engine of engines) subjects.push(await Subject.start(engine, caller, accesses));
     const counts = native?.counts() ?? RECORDED;
     for (const s of subjects) {
-      for (const stream of streamsOf(s.caller, streams)) {
-        times.set(key(s, stream), { ours: [], limit: [], calls: [] });
-        await s.measure(stream); // warms up
-        check(s, stream, await s.counts(stream, counts[stream]), counts[stream]);
+      for (const work of worksOf(s.caller, streams)) {
+        times.set(key(s, work), { ours: [], limit: [], calls: [] });
+        await s.measure(work); // warms up
+        if (isStream(work)) check(s, work, await s.counts(work, counts[work]), counts[work]);
       }
     }
     for (let run = 0; run < runs; run++) {
       for (const s of subjects) {
         const limits = native?.run(accesses);
-        for (const stream of streamsOf(s.caller, streams)) {
-          const { ours, limit, calls } = times.get(key(s, stream))!;
-          ours.push(await s.measure(stream));
+        for (const work of worksOf(s.caller, streams)) {
+          const { ours, limit, calls } = times.get(key(s, work))!;
+          ours.push(await s.measure(work));
           if (!limits) continue;
-          limit.push(limits.get(stream)!);
-          calls.push(limits.get(stream.replace('A', 'B'))!);
+          limit.push(limits.get(LIMIT_NAMES[work])!);
+          calls.push(limits.get(LIMIT_CALLS[work] ?? '') ?? NaN);
         }
       }
     }
   } finally {
     for (const s of subjects) s.stop();
   }
-  return subjects.flatMap(s => streamsOf(s.caller, streams).map(stream => {
-    const { ours, limit, calls } = times.get(key(s, stream))!, ns = median(ours), limit_ns = native ? median(limit) : null;
+  return subjects.flatMap(s => worksOf(s.caller, streams).map(work => {
+    const { ours, limit, calls } = times.get(key(s, work))!, ns = median(ours), limit_ns = native ? median(limit) : null;
     const callLimit = native && s.caller === 'call' ? median(calls) : null;
-    return { engine: s.engine, caller: s.caller, stream, ns, limit_ns, ratio: limit_ns === null ? null : ns / limit_ns, callLimit };
+    return { engine: s.engine, caller: s.caller, stream: work, ns, limit_ns, ratio: limit_ns === null ? null : ns / limit_ns, callLimit };
   }));
 }
 
@@ -100,7 +110,7 @@ export async function measureAlive({ engines, callers, streams, runs, accesses }
     for (const caller of callers) {
       const pair = [await Subject.start(engine, caller, accesses), await Subject.start(engine, caller, accesses, 4)] as const;
       try {
-        for (const stream of streamsOf(caller, streams)) {
+        for (const stream of streams.filter(isStream)) {
           const times: [number[], number[]] = [[], []];
           for (let run = -1; run < runs; run++) {
             const both = [await pair[0].measure(stream), await pair[1].measure(stream)];

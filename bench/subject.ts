@@ -1,6 +1,6 @@
 /** Child processes that measure, seen from the parent. */
 import { fork, type ChildProcess } from 'node:child_process';
-import type { Question } from './child.ts';
+import type { Question, Work } from './child.ts';
 import type { Stream, StreamCounts } from './limit-work.ts';
 import type { Caller, Engine } from './rig.ts';
 
@@ -23,9 +23,9 @@ export class Subject {
     return subject;
   }
 
-  /** Nanoseconds an access. */
-  async measure(stream: Stream): Promise<number> {
-    return await this.ask({ measure: stream }) as number;
+  /** Nanoseconds an access, or an entry. */
+  async measure(work: Work): Promise<number> {
+    return await this.ask({ measure: work }) as number;
   }
 
   async counts(stream: Stream, native: StreamCounts): Promise<StreamCounts> {

@@ -1,4 +1,5 @@
 /** A process that replays the bundled trace in one and in two worker threads; prints JSON. */
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { isMainThread, parentPort, Worker } from 'node:worker_threads';
@@ -24,11 +25,10 @@ function serve(): void {
   });
 }
 
-const job = (worker: Worker): Promise<void> => new Promise((resolve, reject) => {
-  worker.once('message', () => resolve());
-  worker.once('error', reject);
+async function job(worker: Worker): Promise<void> {
   worker.postMessage('go');
-});
+  await once(worker, 'message'); // an error of the worker rejects
+}
 
 async function scaling(runs: number): Promise<Scaling> {
   const [a, b] = [1, 2].map(() => new Worker(new URL(import.meta.url))) as [Worker, Worker];

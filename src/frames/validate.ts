@@ -4,8 +4,10 @@
  * Source: facts of Xen 4.17, xen/arch/x86/mm.c: promote_l1_table(), get_page_from_l1e(), put_page_from_l1e(), _get_page_type();
  *         adjust_guest_l1e() of xen/arch/x86/pv/mm.h.
  */
-import { PTE_G, PTE_P, PTE_US } from '../arch/pte.ts';
-import { FLAGS_HI, FLAGS_LO, FLAG_GUEST_KERNEL } from '../layout/frame.ts';
+import { PTE_G, PTE_HI_ADDR, PTE_P, PTE_US } from '../arch/pte.ts';
+import {
+  FLAGS_HI, FLAGS_LO, FLAG_GUEST_KERNEL, FRAME_OWNER, FRAME_REFS, FRAME_REFS_MOST, FRAME_TYPE, PGT_COUNT_MOST, PGT_TYPE_MASK, PGT_WRITABLE,
+} from '../layout/frame.ts';
 import { HDR_FRAME_LIMIT, HDR_FRAME_TABLE } from '../layout/header.ts';
 import { VCPU_OWED } from '../layout/vcpu.ts';
 import { storeEntry } from '../memory/entry.ts';
@@ -13,7 +15,6 @@ import type { Views } from '../memory/views.ts';
 import { DONE, putReferences, STOPPED, takeReferences } from './references.ts';
 
 const ENTRIES = 512;
-const GUEST_KERNEL = FLAG_GUEST_KERNEL << 8; // in the high word
 
 /** Bits of the low word of a present entry that end a run: those of `stop`, and of frames that the frame table has no row for. */
 export function stoppingLo(w: Int32Array, stop: number): number {
@@ -32,12 +33,12 @@ export function rowOf(w: Int32Array, lo: number, hi: number): number {
 
 /** Low word of a present entry as a 64-bit guest's is kept: U/S = 1 always; G = 1 for a user page. */
 export function keptLo(lo: number, hi: number): number {
-  return lo | PTE_US | ((keptHi(lo, hi) & GUEST_KERNEL) === 0 ? PTE_G : 0);
+  return lo | PTE_US | ((keptHi(lo, hi) & (FLAG_GUEST_KERNEL << 8)) === 0 ? PTE_G : 0);
 }
 
 /** ... and its high word: bit 52 = 1 for a supervisor page. */
 export function keptHi(lo: number, hi: number): number {
-  return (lo & PTE_US) === 0 ? hi | GUEST_KERNEL : hi;
+  return (lo & PTE_US) === 0 ? hi | (FLAG_GUEST_KERNEL << 8) : hi;
 }
 
 /**
@@ -76,38 +77,35 @@ function takeOne(s: Views, v: number, at: number, owner: number, stop: number): 
 
 /** Leave present entries as they are kept. */
 function keepAll(s: Views, at: number, end: number): void {
-  const w = s.w, p = PTE_P | 0, us = PTE_US | 0, g = PTE_G | 0, kernel = GUEST_KERNEL | 0; // locals: see takeLow()
-  for (; at < end; at += 2) {
+  for (const w = s.w; at < end; at += 2) {
     const lo = w[at];
-    if ((lo & p) === 0 || (lo & us && lo & g)) continue;
+    if ((lo & PTE_P) === 0 || (lo & (PTE_US | PTE_G)) === (PTE_US | PTE_G)) continue;
     const hi = w[at + 1];
-    if ((lo & us) === 0 || (hi & kernel) === 0) storeEntry(s, at, keptLo(lo, hi), keptHi(lo, hi));
+    if ((lo & PTE_US) === 0 || (hi & (FLAG_GUEST_KERNEL << 8)) === 0) storeEntry(s, at, keptLo(lo, hi), keptHi(lo, hi));
   }
 }
 
 /**
  * The same without atomic operations for frames below 4 GiB that need no change of type: what nearly all are.
  *
- * Constants are written out here, because an imported one is loaded and checked at each use, which makes half as much again; the wasm engine
- * has them by name, and must agree. R/W is a mask and not a branch: which pages are writable is hard to foresee.
+ * R/W is a mask and not a branch: which pages are writable is hard to foresee.
  */
 function takeLow(w: Int32Array, first: number, from: number, to: number, owner: number, stop: number): number {
-  const writable = -0x20000000, typeMask = -0x1f800000, refsBeyond = -0x40000000;
-  const rows = (w[HDR_FRAME_TABLE >>> 2] >>> 2) + 2 | 0, me = owner & 0xffff, end = first + (to << 1) | 0;
-  const stopLo = (stop & 0xfff) | (-w[HDR_FRAME_LIMIT >>> 2] << 12), stopHi = ((stop & 0xfff000) << 8) | 0xfffff;
+  const rows = w[HDR_FRAME_TABLE >>> 2] >>> 2, me = owner & 0xffff, end = first + (to << 1) | 0;
+  const stopLo = (stop & FLAGS_LO) | (-w[HDR_FRAME_LIMIT >>> 2] << 12), stopHi = ((stop & FLAGS_HI) << 8) | PTE_HI_ADDR;
   let at = first + (from << 1) | 0;
   for (; at < end; at = at + 2 | 0) {
     const lo = w[at];
-    if ((lo & 1) === 0) continue;
+    if ((lo & PTE_P) === 0) continue;
     if ((lo & stopLo) !== 0) break;
     if ((w[at + 1 | 0] & stopHi) !== 0) break;
-    const row = rows + ((lo >>> 10) & 0x3ffffc) | 0, refs = w[row];
-    if (((w[row + 1 | 0] ^ me) & 0xffff) !== 0) break;
-    if (((refs - 1) & refsBeyond) !== 0) break;
-    const type = w[row - 2 | 0], use = lo << 30 >> 31; // -1 or 0
-    if (((type ^ writable) & typeMask & use) !== 0) break;
-    w[row - 2 | 0] = type - use | 0;
-    w[row] = refs + 1;
+    const row = rows + ((lo >>> 10) & 0x3ffffc) | 0, refs = w[row + (FRAME_REFS >>> 2) | 0];
+    if (((w[row + (FRAME_OWNER >>> 2) | 0] ^ me) & 0xffff) !== 0) break;
+    if (((refs - 1) & -FRAME_REFS_MOST) !== 0) break;
+    const type = w[row + (FRAME_TYPE >>> 2) | 0], use = lo << 30 >> 31; // R/W: -1 or 0
+    if (((type ^ PGT_WRITABLE) & (PGT_TYPE_MASK | PGT_COUNT_MOST) & use) !== 0) break;
+    w[row + (FRAME_TYPE >>> 2) | 0] = type - use | 0;
+    w[row + (FRAME_REFS >>> 2) | 0] = refs + 1;
   }
   return (at - first | 0) >> 1;
 }
@@ -140,23 +138,22 @@ function putOne(s: Views, v: number, at: number, owner: number): number {
 
 /** As `takeLow()`. */
 function putLow(w: Int32Array, first: number, from: number, to: number, owner: number): number {
-  const writable = -0x20000000, typeMask = -0x20000000, refsBeyond = -0x40000000, countBeyond = 0x800000;
-  const rows = (w[HDR_FRAME_TABLE >>> 2] >>> 2) + 2 | 0, me = owner & 0xffff, start = first + (from << 1) | 0;
+  const rows = w[HDR_FRAME_TABLE >>> 2] >>> 2, me = owner & 0xffff, start = first + (from << 1) | 0;
   const stopLo = -w[HDR_FRAME_LIMIT >>> 2] << 12;
   let at = first + (to << 1) | 0;
   for (; at > start; at = at - 2 | 0) {
     const lo = w[at - 2 | 0];
-    if ((lo & 1) === 0) continue;
+    if ((lo & PTE_P) === 0) continue;
     if ((lo & stopLo) !== 0) break;
-    if ((w[at - 1 | 0] & 0xfffff) !== 0) break;
-    const row = rows + ((lo >>> 10) & 0x3ffffc) | 0, refs = w[row];
-    if (((w[row + 1 | 0] ^ me) & 0xffff) !== 0) break;
-    if (((refs - 2) & refsBeyond) !== 0) break;
-    const type = w[row - 2 | 0], use = lo << 30 >> 31;
-    if (((type ^ writable) & typeMask & use) !== 0) break;
-    if (((type + use) & countBeyond & use) !== 0) break;
-    w[row - 2 | 0] = type + use | 0;
-    w[row] = refs - 1;
+    if ((w[at - 1 | 0] & PTE_HI_ADDR) !== 0) break;
+    const row = rows + ((lo >>> 10) & 0x3ffffc) | 0, refs = w[row + (FRAME_REFS >>> 2) | 0];
+    if (((w[row + (FRAME_OWNER >>> 2) | 0] ^ me) & 0xffff) !== 0) break;
+    if (((refs - 2) & -FRAME_REFS_MOST) !== 0) break;
+    const type = w[row + (FRAME_TYPE >>> 2) | 0], use = lo << 30 >> 31;
+    if (((type ^ PGT_WRITABLE) & PGT_TYPE_MASK & use) !== 0) break;
+    if (((type + use) & PGT_COUNT_MOST & use) !== 0) break;
+    w[row + (FRAME_TYPE >>> 2) | 0] = type + use | 0;
+    w[row + (FRAME_REFS >>> 2) | 0] = refs - 1;
   }
   return (at - first | 0) >> 1;
 }

@@ -15,6 +15,7 @@ import {
 import { stamp, touchStamp } from '../cache/array.ts';
 import { chargeWalk, flat, IN_MEMORY } from '../cost/charge.ts';
 import { count } from '../memory/counters.ts';
+import { loadEntry } from '../memory/entry.ts';
 import type { Views } from '../memory/views.ts';
 import { memoClear } from '../mmu/memo.ts';
 import { fillGlobal } from '../mmu/tlb.ts';
@@ -69,7 +70,7 @@ const below = (acc: number, lo: number, hi: number): number => (acc & lo & (TLBD
 export function plainWalk(s: Views, v: number, tlb: PlainTlb, vaHi: number, vaLo: number, what: number, lo: number, own: number): number {
   const w = s.w, { pde, pdpte } = tlb, pcid = w[v + (VCPU_TAG_PCID >>> 2)] | TAG_VALID;
   const reserved = w[v + (VCPU_RSVD_HI >>> 2)];
-  if (pde.a === 0) return access(s, v, vaHi, vaLo, what);
+  if (pde.a === 0 || s.atomic) return access(s, v, vaHi, vaLo, what);
   const tagLo = (vaLo >>> 21) | (vaHi << 11), tagHi = ((vaHi >>> 21) & 0x1fff) | pcid;
   let i = pde.find(w, tagLo, tagHi), refs = 1, aboveLo = 0, aboveHi = 0, pa2Lo = 0, pa2Hi = 0;
   if (i >= 0) {
@@ -83,7 +84,13 @@ export function plainWalk(s: Views, v: number, tlb: PlainTlb, vaHi: number, vaLo
     pa2Lo = (top & ~0xfff) | ((vaLo >>> 18) & 0xff8);
     pa2Hi = w[at + 1] & TLBD_HI_ADDR;
     if (pa2Hi !== 0 || pa2Lo >>> 12 >= s.lowFrames) return access(s, v, vaHi, vaLo, what);
-    const e = s.lowWord + (pa2Lo >>> 2), eLo = w[e], eHi = w[e + 1];
+    const e = s.lowWord + (pa2Lo >>> 2);
+    let eLo = w[e], eHi = w[e + 1];
+    if (s.atomic) {
+      loadEntry(s, e);
+      eLo = s.busLo;
+      eHi = s.busHi;
+    }
     if (((eLo & (PTE_P | PTE_A | PTE_PS)) ^ (PTE_P | PTE_A)) | (eHi & reserved)) return access(s, v, vaHi, vaLo, what);
     aboveLo = (eLo & ~0xfff) | below(top, eLo, eHi);
     aboveHi = eHi & PTE_HI_ADDR;
@@ -91,7 +98,13 @@ export function plainWalk(s: Views, v: number, tlb: PlainTlb, vaHi: number, vaLo
   }
   const paLo = (aboveLo & ~0xfff) | ((vaLo >>> 9) & 0xff8);
   if ((aboveHi & TLBD_HI_ADDR) !== 0 || paLo >>> 12 >= s.lowFrames) return access(s, v, vaHi, vaLo, what);
-  const e = s.lowWord + (paLo >>> 2), eLo = w[e], eHi = w[e + 1], want = PTE_P | PTE_A | ((what & ACCESS_WRITE) << 5);
+  const e = s.lowWord + (paLo >>> 2), want = PTE_P | PTE_A | ((what & ACCESS_WRITE) << 5);
+  let eLo = w[e], eHi = w[e + 1];
+  if (s.atomic) {
+    loadEntry(s, e);
+    eLo = s.busLo;
+    eHi = s.busHi;
+  }
   let data = (eLo & ~0xfff) | below(aboveLo, eLo, eHi) | (eLo & TLBD_D) | (((eHi >>> PTE_HI_PKEY_SHIFT) & 15) << TLBD_PKEY_SHIFT);
   if ((eLo & (PTE_RW | PTE_D)) === PTE_D && aboveLo & TLBD_RW) data |= TLBD_SSTK;
   if (((eLo & want) ^ want) | (eHi & reserved) || !permits(w, v, what, data | TLBD_D)) return access(s, v, vaHi, vaLo, what);

@@ -27,11 +27,17 @@ export class AccessQueue {
   /** How many of them are made, so the index of the next: after a fault, of the access that faulted. */
   made = 0;
   private readonly maker: Maker;
+  private readonly va: Int32Array;
+  private readonly kind: Uint8Array;
+  private readonly size: Uint16Array;
   private readonly extra: Uint16Array;
 
   constructor(maker: Maker, columns: AccessColumns) {
     this.maker = maker;
     this.columns = columns;
+    this.va = columns.va;
+    this.kind = columns.kind;
+    this.size = columns.size;
     this.extra = new Uint16Array(columns.capacity);
   }
 
@@ -42,15 +48,15 @@ export class AccessQueue {
    * @returns its index, or -1 if the queue is full: nothing is added then
    */
   push(vaHi: number, vaLo: number, kind: number, bytes: number): number {
-    const { va, kind: kinds, size } = this.columns;
+    const { va } = this;
     let i = this.pushed;
     if (i === this.made) i = this.made = 0;
-    else if (i === kinds.length) return -1;
+    else if (i === this.extra.length) return -1;
     const fetch = (kind >>> FETCH_SHIFT) & 1, store = (kind >>> WRITE_SHIFT) & ~fetch & 1; // no branches, as no processor can predict kinds
     va[2 * i] = vaLo;
     va[2 * i + 1] = vaHi;
-    kinds[i] = (fetch << 1) | store;
-    size[i] = bytes;
+    this.kind[i] = (fetch << 1) | store;
+    this.size[i] = bytes;
     this.extra[i] = kind & ~((fetch << FETCH_SHIFT) | (store << WRITE_SHIFT));
     this.pushed = i + 1;
     return i;

@@ -1,6 +1,6 @@
 /** One virtual CPU: its registers, its translations, its cached translations. The friendly door, and the fast one. */
 import type { Accelerator } from '../accel/engine.ts';
-import { ACCESS_ALL, ACCESS_WRITE, FAULT_NONE, FAULT_PF, faultCode, faultVector } from '../arch/fault.ts';
+import { ACCESS_ALL, ACCESS_FETCH, ACCESS_WRITE, FAULT_NONE, FAULT_PF, faultCode, faultVector } from '../arch/fault.ts';
 import { CR0_CD, CR0_ET, CR0_NW } from '../arch/registers.ts';
 import { ConfigError } from '../errors.ts';
 import {
@@ -8,7 +8,7 @@ import {
   CNT_REMOTE, CNT_SLOW, CNT_WALK_CYCLES,
 } from '../layout/counter.ts';
 import {
-  MODE_NONE, VCPU_AC, VCPU_BYTES, VCPU_CR0, VCPU_CR2_HI, VCPU_CR2_LO, VCPU_CR3_HI, VCPU_CR3_LO, VCPU_CR4, VCPU_CS64, VCPU_EFER, VCPU_FAST, VCPU_MODE,
+  MODE_NONE, SERVICE_FETCH, SERVICE_LOAD, SERVICE_STORE, VCPU_AC, VCPU_BYTES, VCPU_CR0, VCPU_CR2_HI, VCPU_CR2_LO, VCPU_CR3_HI, VCPU_CR3_LO, VCPU_CR4, VCPU_CS64, VCPU_EFER, VCPU_FAST, VCPU_MODE,
   VCPU_OUT_CYCLES, VCPU_OUT_FAULT, VCPU_OUT_HI, VCPU_OUT_HIT, VCPU_OUT_LO, VCPU_OUT_REFS, VCPU_OUT_SIZE, VCPU_PDPTE, VCPU_PKRS, VCPU_PKRU,
   VCPU_TLB_CYCLES, VCPU_TLB_LEVELS,
 } from '../layout/vcpu.ts';
@@ -18,7 +18,7 @@ import type { Views } from '../memory/views.ts';
 import { writeAc, writeCr0, writeCr3, writeCr4, writeEfer, writePkru, writePkrs } from '../mmu/control.ts';
 import { dropEverything, invlpg, invpcid } from '../mmu/invalidate.ts';
 import { recompute } from '../mmu/mode.ts';
-import { repeat } from '../mmu/repeat.ts';
+import { repeat, repeatSlot } from '../mmu/repeat.ts';
 import { recomputeRights } from '../mmu/rights.ts';
 import { check64, checkPhysical, hiWord, joinWords, loWord } from './address.ts';
 import { runBatch } from './batch.ts';
@@ -82,6 +82,11 @@ export class Vcpu {
   private readonly scratch: number;
   /** The words of the block: results are read from here, because it takes fewer loads than by way of all of memory. */
   private words: Int32Array;
+  /** Where in `words` the memos are: of loads and stores together, -1 if they have two, whose choice depends on what no processor can predict. */
+  private readonly dataMemo: number;
+  private readonly loadMemo: number;
+  private readonly storeMemo: number;
+  private readonly fetchMemo: number;
   private readonly cacheNames: readonly string[];
   private readonly wasm: Accelerator | undefined;
   private readonly wasmAccess: Accelerator['accessAnew'] | undefined;
@@ -96,6 +101,8 @@ export class Vcpu {
     this.wasm = wasm;
     this.wasmAccess = wasm?.accessAnew;
     this.words = this.blockWords();
+    [this.loadMemo, this.storeMemo, this.fetchMemo] = [SERVICE_LOAD, SERVICE_STORE, SERVICE_FETCH].map(service => repeatSlot(this.words, block, service));
+    this.dataMemo = this.loadMemo === this.storeMemo ? this.loadMemo : -1;
     if (!s.shared) s.replaced.push(() => { this.words = this.blockWords(); }); // shared memory stays where it was when it grows
     this.reset();
   }
@@ -138,7 +145,9 @@ export class Vcpu {
    * @returns FAULT_NONE, or `vector << 16 | error code`
    */
   access(vaHi: number, vaLo: number, kind: number): number {
-    if (repeat(this.words, this.block, vaHi | 0, vaLo | 0, kind)) return FAULT_NONE;
+    let memo = kind & ACCESS_FETCH ? this.fetchMemo : this.dataMemo;
+    if (memo < 0) memo = kind & ACCESS_WRITE ? this.storeMemo : this.loadMemo;
+    if (repeat(this.words, memo, vaHi | 0, vaLo | 0, kind)) return FAULT_NONE;
     return this.wasmAccess === undefined ? access(this.s, this.v, vaHi | 0, vaLo | 0, kind) : this.wasmAccess(this.block, vaHi, vaLo, kind);
   }
 

@@ -4,6 +4,7 @@
  * Addresses are physical, of page boundaries, as two words; `pages` are 4096 bytes each. Only RAM with bytes takes part: a run ends before
  * the first page without. Not for page tables in use, whose entries only `memory/entry.ts` writes.
  */
+import { HASH_HI, HASH_LO, HASH_SEED } from '../layout/page-hash.ts';
 import { backedRun, FRAME_BYTES, wordOf } from './extents.ts';
 import type { Views } from './views.ts';
 
@@ -94,11 +95,11 @@ export function hashPages(s: Views, hi: number, lo: number, pages: number): bigi
 /** The hash in progress. */
 const half = { lo: 0, hi: 0 };
 
-/** Four lanes of a page: as many states as there are registers for. HASH_* are written out: an imported constant is loaded at each use. */
+/** Four lanes of a page: as many states as there are registers for. */
 function hashLanes(w: Int32Array, page: number, lane: number): void {
-  const p = -0x61c8864f, q = -0x7a143589, end = page + 1024 | 0;
-  let a = 0x27d4eb2f + lane | 0, b = a + 1 | 0, c = a + 2 | 0, d = a + 3 | 0, e = a, f = b, g = c, h = d;
-  for (let at = page + lane | 0; at < end; at = at + 16 | 0) {
+  const p = HASH_LO, q = HASH_HI, end = page + PAGE_WORDS | 0;
+  let a = HASH_SEED + lane | 0, b = a + 1 | 0, c = a + 2 | 0, d = a + 3 | 0, e = a, f = b, g = c, h = d;
+  for (let at = page + lane | 0; at < end; at = at + LANES | 0) {
     const i = w[at], j = w[at + 1 | 0], k = w[at + 2 | 0], l = w[at + 3 | 0];
     a = Math.imul(a ^ i, p);
     b = Math.imul(b ^ j, p);

@@ -22,10 +22,11 @@ export type BufferKind = 'auto' | 'shared' | 'plain';
 
 export class Views {
   memory: WebAssembly.Memory;
-  /** The state as 32-bit words, bytes, and 64-bit words (only for compare-and-swap). Replaced when the memory grows. */
+  /** The state as 32-bit words, bytes, and 64-bit words: `q` for compare-and-swap, `d` to read both words at once. Replaced when the memory grows. */
   w!: Int32Array;
   u8!: Uint8Array;
   q!: BigInt64Array;
+  d!: Float64Array;
   readonly shared: boolean;
   /** Called after the arrays were replaced, for holders of others over the same bytes. */
   readonly replaced: (() => void)[] = [];
@@ -38,7 +39,7 @@ export class Views {
   atomic = false;
   /** While true, devices are not asked: they read as the open bus. For probes, which must have no effect on anything. */
   quiet = false;
-  /** Answer of the last `readBus()`. */
+  /** Answer of the last `readBus()` or `loadEntry()`. */
   busLo = 0;
   busHi = 0;
 
@@ -73,15 +74,15 @@ export class Views {
     this.w = new Int32Array(buffer);
     this.u8 = new Uint8Array(buffer);
     this.q = new BigInt64Array(buffer);
+    this.d = new Float64Array(buffer);
     for (const tell of this.replaced) tell();
-    const w = this.w;
+    const w = this.w, row = w[HDR_EXTENT_BASE >>> 2] >>> 2;
     this.atomic = w[HDR_ATOMIC >>> 2] !== 0;
-    this.lowFrames = this.lowWord = w[HDR_LOW_FRAMES >>> 2] = w[HDR_LOW_BYTES >>> 2] = 0;
-    const row = w[HDR_EXTENT_BASE >>> 2] >>> 2;
-    if (w[HDR_EXTENTS >>> 2] === 0 || w[row + (EXT_KIND >>> 2)] !== EXTK_BACKED) return;
-    if ((w[row + (EXT_BASE_LO >>> 2)] | w[row + (EXT_BASE_HI >>> 2)] | w[row + (EXT_FRAMES_HI >>> 2)]) !== 0) return;
-    this.lowFrames = w[row + (EXT_FRAMES >>> 2)];
-    this.lowWord = w[row + (EXT_WORD >>> 2)];
+    const low = w[HDR_EXTENTS >>> 2] !== 0 && w[row + (EXT_KIND >>> 2)] === EXTK_BACKED
+      && (w[row + (EXT_BASE_LO >>> 2)] | w[row + (EXT_BASE_HI >>> 2)] | w[row + (EXT_FRAMES_HI >>> 2)]) === 0;
+    this.lowFrames = low ? w[row + (EXT_FRAMES >>> 2)] : 0;
+    this.lowWord = low ? w[row + (EXT_WORD >>> 2)] : 0;
+    if (w[HDR_LOW_FRAMES >>> 2] === this.lowFrames && w[HDR_LOW_BYTES >>> 2] === this.lowWord << 2) return; // others may be running
     w[HDR_LOW_FRAMES >>> 2] = this.lowFrames;
     w[HDR_LOW_BYTES >>> 2] = this.lowWord << 2;
   }

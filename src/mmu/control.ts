@@ -17,6 +17,7 @@ import {
   VCPU_CR0, VCPU_CR3_HI, VCPU_CR3_LO, VCPU_CR4, VCPU_CS64, VCPU_EFER, VCPU_FEATURES, VCPU_PABITS, VCPU_PDPTE, VCPU_PKRS, VCPU_PKRU,
   VCPU_TAG_PCID,
 } from '../layout/vcpu.ts';
+import { loadEntry } from '../memory/entry.ts';
 import { readBus, wordOf } from '../memory/extents.ts';
 import type { Views } from '../memory/views.ts';
 import { fastDropAll } from './fast-table.ts';
@@ -141,7 +142,8 @@ function loadPdptes(s: Views, v: number, cr3Lo: number): boolean {
     const pa = (cr3Lo & ~0x1f) + i * 8 | 0;
     const at = wordOf(s, 0, pa);
     if (at < 0) readBus(s, 0, pa, 8);
-    const lo = at >= 0 ? w[at] : s.busLo, hi = at >= 0 ? w[at + 1] : s.busHi;
+    else loadEntry(s, at);
+    const lo = s.busLo, hi = s.busHi;
     if (lo & PTE_P && (lo & PDPTE_LO_RESERVED || hi & reservedHi)) return false;
     loaded[i * 2] = lo;
     loaded[i * 2 + 1] = hi;

@@ -21,7 +21,7 @@ import {
   VCPU_ROOT_HI, VCPU_ROOT_LO, VCPU_RSVD_HI, VCPU_RSVD_LO, VCPU_TRAIL_ACC, VCPU_TRAIL_HI, VCPU_TRAIL_LO, VCPU_TRAIL_VALUE_HI,
   VCPU_TRAIL_VALUE_LO, VCPU_TRAIL_WORD,
 } from '../layout/vcpu.ts';
-import { casEntry, casEntry32, markOnBus } from '../memory/entry.ts';
+import { casEntry, casEntry32, loadEntry, markOnBus } from '../memory/entry.ts';
 import { readBus, wordOf } from '../memory/extents.ts';
 import type { Views } from '../memory/views.ts';
 import { refused } from './rights.ts';
@@ -58,11 +58,12 @@ export function findLeaf(s: Views, v: number, vaHi: number, vaLo: number, access
     const paLo = tableLo + offset | 0;
     const at = wordOf(s, tableHi, paLo);
     let lo: number, hi: number;
-    if (at >= 0) {
+    if (at >= 0 && (legacy || !s.atomic)) {
       lo = w[at];
       hi = legacy ? 0 : w[at + 1];
     } else {
-      readBus(s, tableHi, paLo, legacy ? 4 : 8);
+      if (at >= 0) loadEntry(s, at);
+      else readBus(s, tableHi, paLo, legacy ? 4 : 8);
       lo = s.busLo;
       hi = legacy ? 0 : s.busHi;
     }

@@ -24,6 +24,15 @@ export function arrayOk(hi: number, count: number, size: number): boolean {
   return (count === 0 || count < 0xffff_ffff_ffff / size) && addressOk(hi);
 }
 
+/**
+ * May an array of structures in a form of its own for 32-bit guests begin at `hi:lo`? Theirs must end before the hypervisor's addresses.
+ */
+export function ownArrayOk(h: Host, hi: number, lo: number, count: number, size: number): boolean {
+  const { domain } = h.current;
+  if (!domain.is32) return arrayOk(hi, count, size);
+  return count < Math.floor(0xffffffff / size) && (lo >>> 0) + Math.max(count * size - 1, 0) < domain.compatStart >>> 0;
+}
+
 /** Copy `bytes` (at most 4096) at linear address `hi:lo` into `h.bytes`. @returns false if they cannot be read */
 export function copyFromGuest(h: Host, hi: number, lo: number, bytes: number): boolean {
   if (!addressOk(hi)) return false;

@@ -6,7 +6,7 @@
  */
 import { PGT_PINNED, PGT_WRITABLE } from '../layout/frame.ts';
 import { NO_FRAME, type Domain } from './domain.ts';
-import { addressOk, arrayOk, copyFromGuest } from './guest-memory.ts';
+import { addressOk, copyFromGuest, ownArrayOk } from './guest-memory.ts';
 import type { Host } from './host.ts';
 import { doneBefore, writeDone } from './mmu-update.ts';
 import {
@@ -45,7 +45,7 @@ export function mmuextOp(h: Host, at: number): number {
     count -= MMU_UPDATE_PREEMPTED >>> 0;
     before = doneBefore(h, at + 4);
   }
-  if (!arrayOk(a[at + 1], count, size)) return -XEN_EFAULT;
+  if (!ownArrayOk(h, a[at + 1], a[at], count, size)) return -XEN_EFAULT;
   const owner = h.foreignDomain(a[at + 6] & 0xffff);
   if (owner === undefined) return -XEN_ESRCH;
   return operations(h, at, count, before, owner, size);

@@ -5,7 +5,7 @@
  *         multicall_entry of xen/include/public/xen.h and its compat form.
  */
 import { VCPU_SUBCALL } from '../layout/vcpu.ts';
-import { arrayOk, copyFromGuest, copyToGuest } from './guest-memory.ts';
+import { copyFromGuest, copyToGuest, ownArrayOk } from './guest-memory.ts';
 import type { Host } from './host.ts';
 import { HYPERVISOR_multicall, XEN_EFAULT, XEN_EINVAL } from './numbers.ts';
 
@@ -16,7 +16,7 @@ const ENTRY_WORDS = 8; // operation, result, 6 arguments
 export function multicall(h: Host, at: number, call: (h: Host, nr: number, at: number) => number): number {
   if (h.inMulticall) return -XEN_EINVAL;
   const { w } = h.s, count = w[at + 2] >>> 0, wide = !h.current.domain.is32, size = ENTRY_WORDS * (wide ? 8 : 4);
-  if (!arrayOk(w[at + 1], count, size)) return -XEN_EFAULT;
+  if (!ownArrayOk(h, w[at + 1], w[at], count, size)) return -XEN_EFAULT;
   h.inMulticall = true;
   try {
     return calls(h, at, count, size, call);

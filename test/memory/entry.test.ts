@@ -4,7 +4,7 @@ import { CNT_COUNT } from '../../src/layout/counter.ts';
 import { VCPU_BYTES } from '../../src/layout/vcpu.ts';
 import { Machine } from '../../src/machine/machine.ts';
 import { count, readCounter, resetCounters } from '../../src/memory/counters.ts';
-import { casEntry, casEntry32, readEntry, readEntry32, writeEntry, writeEntry32 } from '../../src/memory/entry.ts';
+import { casEntry, casEntry32, loadEntry, readEntry, readEntry32, writeEntry, writeEntry32 } from '../../src/memory/entry.ts';
 import { wordOf } from '../../src/memory/extents.ts';
 import { FrameAllocator } from '../../src/memory/frame-allocator.ts';
 import { Views } from '../../src/memory/views.ts';
@@ -28,6 +28,18 @@ describe.each([1, 2])('entries with %i vCPUs', vcpus => {
     }
     expect(readEntry(s, 0x1000)).toBe(0n);
     expect(readEntry(s, 0x1010)).toBe(0n);
+  });
+
+  it('are read as a whole, also where the bits are no number', () => {
+    const at = wordOf(s, 0, 0x3000);
+    const values = [0n, (1n << 64n) - 1n, 0x7ff0_0000_0000_0001n, 0x7ff4_0000_0000_5067n, 0xfff0_0000_0000_0067n, 0xfff7_ffff_ffff_ffffn, 0x8000_0001_2345_6067n];
+    for (let k = 0; k < 20_000; k++) {
+      for (const value of values) {
+        s.q[at >>> 1] = value;
+        loadEntry(s, at);
+        if (s.busLo !== s.w[at] || s.busHi !== s.w[at + 1]) throw new Error(`0x${value.toString(16)} read as 0x${(s.busHi >>> 0).toString(16)}, 0x${(s.busLo >>> 0).toString(16)}`);
+      }
+    }
   });
 
   it('change only if both words are the old ones', () => {

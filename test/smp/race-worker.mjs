@@ -5,7 +5,8 @@ import { updateEntries } from '../../dist/frames/update.js';
 import { dropEntries, validateEntries } from '../../dist/frames/validate.js';
 import { FRAME_OWNER, FRAME_REFS, FRAME_STRIDE, FRAME_TYPE, PGC_ALLOCATED } from '../../dist/layout/frame.js';
 import { HDR_FRAME_TABLE } from '../../dist/layout/header.js';
-import { VCPU_OWED } from '../../dist/layout/vcpu.js';
+import { VCPU_OUT_LO, VCPU_OWED } from '../../dist/layout/vcpu.js';
+import { runBatch } from '../../dist/machine/batch.js';
 import { Views } from '../../dist/memory/views.js';
 import { dropEverything } from '../../dist/mmu/invalidate.js';
 import { translate } from '../../dist/mmu/translate.js';
@@ -40,7 +41,7 @@ function meet() {
 /** Wait a moment for the other worker to come to the same place, so that what follows happens at once. */
 function together(place) {
   Atomics.store(meeting, 3 + index, place);
-  for (let k = 0; k < 2000 && Atomics.load(meeting, 4 - index) < place; k++);
+  for (let k = 0; k < 500 && Atomics.load(meeting, 4 - index) < place; k++);
   for (let k = below(16); k > 0; k--) Atomics.load(meeting, 2);
 }
 
@@ -78,6 +79,48 @@ const jobs = {
       }
     }
     return { lost: lost.slice(0, 5), count: lost.length };
+  },
+
+  /** Worker 1 changes an entry as a whole, between two pages that differ in both words; worker 0 walks, and meets one of the two. */
+  whole() {
+    const values = [0x5067n, 0x1_0000_6067n], seen = [0, 0], wrong = [];
+    if (index === 1) {
+      for (let k = 0; Atomics.load(meeting, 2) === 0; k++) Atomics.store(s.q, table >>> 3, values[k & 1]);
+      return {};
+    }
+    for (let step = 0; step < steps; step++) {
+      forget();
+      const fault = access(0, 4), lo = w[v + (VCPU_OUT_LO >>> 2)] | 0x67, hi = w[v + (VCPU_OUT_LO >>> 2) + 1];
+      const which = fault === 0 ? values.indexOf(BigInt(hi) << 32n | BigInt(lo)) : -1;
+      if (which < 0) wrong.push(`${fault}: ${hi.toString(16)}:${lo.toString(16)}`);
+      else seen[which]++;
+    }
+    Atomics.store(meeting, 2, 1);
+    return { both: seen.every(n => n > 0), wrong: wrong.slice(0, 5), count: wrong.length };
+  },
+
+  /** The same for batches, over 32 pages that the entry maps, in one set of the TLB. */
+  wholes() {
+    const n = 64, data = frames.requests;
+    if (index === 1) {
+      for (let k = 0; Atomics.load(meeting, 2) === 0; k++) Atomics.store(s.q, table >>> 3, k & 1 ? 0x5067n : 0x1_0000_6067n);
+      return {};
+    }
+    const at = (Type, offset, length) => new Type(memory.buffer, data + offset, length);
+    const columns = { va: at(Int32Array, 0, n * 2), pa: at(Int32Array, 1024, n * 2), size: at(Uint16Array, 2048, n).fill(4), kind: at(Uint8Array, 3072, n) };
+    const wrong = [];
+    for (let k = 0; k < n; k++) columns.va[k * 2] = (k % 32) << 21;
+    for (let step = 0; step < steps; step++) {
+      columns.pa.fill(0);
+      const done = wasm ? wasm.runBatch(block, data, data + 3072, data + 2048, data + 1024, 0, n, 4) : runBatch(s, v, columns, 0, n, 4);
+      if (done !== n) wrong.push(`stopped at ${done}`);
+      for (let k = 0; k < n; k++) {
+        const lo = columns.pa[k * 2], hi = columns.pa[k * 2 + 1];
+        if (!(lo === 0x5000 && hi === 0) && !(lo === 0x6000 && hi === 1)) wrong.push(`${hi.toString(16)}:${lo.toString(16)}`);
+      }
+    }
+    Atomics.store(meeting, 2, 1);
+    return { wrong: wrong.slice(0, 5), count: wrong.length };
   },
 
   /** Own tables are validated and given up, a common one is updated, on the same few frames. */

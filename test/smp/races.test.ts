@@ -1,10 +1,11 @@
 /** vCPUs in worker threads on the same memory, on the built package: nothing that one of them writes is lost. */
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
+import { presets } from '../../src/cost/presets/all.ts';
 import { layFrameTable } from '../../src/frames/table.ts';
 import { FRAME_OWNER, FRAME_REFS, FRAME_STRIDE, FRAME_TYPE, PGC_ALLOCATED, PGT_COUNT, PGT_L1_TABLE, PGT_LOCKED, PGT_VALIDATED } from '../../src/layout/frame.ts';
 import { Machine } from '../../src/machine/machine.ts';
-import { readEntry } from '../../src/memory/entry.ts';
+import { readEntry, writeEntry } from '../../src/memory/entry.ts';
 import { wordOf } from '../../src/memory/extents.ts';
 
 const PAIRS = [['TypeScript', 'TypeScript'], ['wasm', 'wasm'], ['TypeScript', 'wasm']] as const;
@@ -43,14 +44,36 @@ describe.each(PAIRS)('%s and %s', (...engines) => {
     machine.map(0n, { user: true, write: true, frames: 64 });
     for (const cpu of machine.vcpus) cpu.writeCr3(machine.vcpus[0]!.registers.cr3);
     const [leaf] = machine.vcpus[0]!.explain(0n, 4).references.slice(-1);
-    const results = await race(machine, engines, 'marks', 1000, offset(machine, Number(leaf!.paddr)));
+    const results = await race(machine, engines, 'marks', 300, offset(machine, Number(leaf!.paddr)));
     expect(results).toEqual([{ lost: [], count: 0 }, { lost: [], count: 0 }]);
+  });
+
+  it('meet an entry as a whole', async () => {
+    const machine = Machine.create({ memory: '64K', vcpus: 2, mode: 'functional' });
+    machine.map(0n, { user: true, write: true });
+    for (const cpu of machine.vcpus) cpu.writeCr3(machine.vcpus[0]!.registers.cr3);
+    const [leaf] = machine.vcpus[0]!.explain(0n, 4).references.slice(-1);
+    writeEntry(machine.views, Number(leaf!.paddr), 0x5067n);
+    const [walker] = await race(machine, engines, 'whole', 100_000, offset(machine, Number(leaf!.paddr)));
+    expect(walker).toEqual({ both: expect.any(Boolean), wrong: [], count: 0 });
+  });
+
+  it('meet entries as a whole in batches', async () => {
+    const lru = (sets: number) => ({ sets, ways: 4, replacement: 'lru' as const });
+    const machine = Machine.create({ memory: '1M', vcpus: 2, cpu: { ...presets.skylake, psc: { pde: lru(8), pdpte: lru(1) } } }); // walks are plain
+    machine.map(0n, { user: true, write: true });
+    for (const cpu of machine.vcpus) cpu.writeCr3(machine.vcpus[0]!.registers.cr3);
+    const [directory, leaf] = machine.vcpus[0]!.explain(0n, 4).references.slice(-2).map(r => Number(r.paddr));
+    for (let k = 1; k < 32; k++) writeEntry(machine.views, directory! + k * 8, readEntry(machine.views, directory!));
+    writeEntry(machine.views, leaf!, 0x5067n);
+    const [walker] = await race(machine, engines, 'wholes', 3000, offset(machine, leaf!), offset(machine, 0x80000));
+    expect(walker).toEqual({ wrong: [], count: 0 });
   });
 
   it('count every reference of tables and updates on the same frames', async () => {
     const { machine, rows } = framed(), w = machine.views.w;
     w.set([PGT_L1_TABLE | PGT_VALIDATED | 1, 0, 2], rows + TABLE * (FRAME_STRIDE >>> 2));
-    const results = await race(machine, engines, 'frames', 4000, offset(machine, 0x4000), offset(machine, 0x8000));
+    const results = await race(machine, engines, 'frames', 3000, offset(machine, 0x4000), offset(machine, 0x8000));
     for (const r of results) expect(r).toEqual({ done: expect.any(Number) });
     expect(results.reduce((sum, r) => sum + (r.done as number), 0)).toBeGreaterThan(20_000);
     const refs = new Array<number>(64).fill(1), uses = new Array<number>(64).fill(0);
@@ -69,7 +92,7 @@ describe.each(PAIRS)('%s and %s', (...engines) => {
 
   it('hold no frame that went to another', async () => {
     const { machine, rows } = framed(), w = machine.views.w;
-    const [, mapper] = await race(machine, engines, 'hands', 20_000, offset(machine, 0x4000));
+    const [, mapper] = await race(machine, engines, 'hands', 10_000, offset(machine, 0x4000));
     expect(mapper!.mapped).toBeGreaterThan(1000);
     expect(mapper!.foreign).toBe(0);
     for (let f = 0; f < 64; f++) {

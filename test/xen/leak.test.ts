@@ -40,4 +40,16 @@ describe('the leak of partial tables', () => {
     expect(g.xen.host.lost).toEqual([]);
     expect(g.xen.audit()).toEqual([]);
   });
+
+  it('is not there where each table fails after its first entry: they hand the failed one up', () => {
+    const g = new Guest();
+    const good = g.table(g.free(0)), goodL2 = g.table(g.free(1)), goodL3 = g.table(g.free(2)), l2 = g.free(3), l3 = g.free(4), l4 = g.free(5);
+    g.table(l2, [[0, entryOf(good, TABLE)], [1, entryOf(g.tables[0], TABLE)]]);
+    g.table(l3, [[0, entryOf(goodL2, TABLE)], [1, entryOf(l2, TABLE)]]);
+    g.table(l4, [[0, entryOf(goodL3, TABLE)], [1, entryOf(l3, TABLE)]]);
+    expect(g.pin(4, l4)).toBe(-22);
+    for (const mfn of [good, goodL2, goodL3, l2, l3, l4]) expect(g.map(g.va(mfn), entryOf(mfn, DATA))).toBe(0);
+    expect(g.xen.host.lost).toEqual([]);
+    expect(g.xen.audit()).toEqual([]);
+  });
 });

@@ -59,6 +59,13 @@ describe.each(widths)('a %s guest', (_, wide) => {
     expect(Number(g.xen.hypercall(g.cpu, 13, at, 1n))).toBe(EFAULT);
   });
 
+  it.runIf(!wide)('gets -EFAULT for arrays that reach the addresses of the hypervisor', () => {
+    expect(Number(g.xen.hypercall(g.cpu, 26, g.va(ARGS), 0x0fff_ffffn, 0n, 0x7ff0n))).toBe(EFAULT);
+    expect(Number(g.xen.hypercall(g.cpu, 13, 0xf580_0000n, 1n))).toBe(EFAULT);
+    expect(Number(g.xen.hypercall(g.cpu, 26, 0xf580_0000n, 0n, 0n, 0x7ff0n))).toBe(EFAULT);
+    expect(Number(g.xen.hypercall(g.cpu, 26, g.va(ARGS), 0n, 0n, 0x7ff0n))).toBe(0);
+  });
+
   it('gets -EFAULT at the request that its mapping ends before, with earlier ones done', () => {
     const own = new Guest({ wide }), last = FIRST + 1023, hole = own.free(3);
     const data = new Uint8Array(16);
