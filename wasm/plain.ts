@@ -3,7 +3,7 @@
 //
 // Calls in the middle of a function are avoided, even where they are not made: what lives across one is spilled before it is known.
 import { FAULT_NONE } from "./fault";
-import { ARR_CAPACITY, ARR_FRAGMENTS, ARR_LIVE } from "../src/layout/array";
+import { ARR_CAPACITY, ARR_CLOCK, ARR_FRAGMENTS, ARR_LIVE } from "../src/layout/array";
 import { CNT_HITS, CNT_MISS_SIZE, CNT_SLOW } from "../src/layout/counter";
 import { TAG_GLOBAL, TAG_VALID, TLBD_HI_LEVEL_SHIFT } from "../src/layout/tlb";
 import {
@@ -11,7 +11,7 @@ import {
   VCPU_OUT_LO, VCPU_OUT_SIZE, VCPU_MODE, VCPU_PLAIN, VCPU_TAG_PCID, VCPU_TLB_CYCLES,
   VCPU_UNPLAIN,
 } from "../src/layout/vcpu";
-import { candidates, emptyWays, oldestOfFew, stamp, touchStamp, treeVictim } from "./array";
+import { candidates, emptyWays, LRU_CLOCK_LIMIT, oldestOfFew, stamp, treeVictimOfFew } from "./array";
 import { count } from "./counters";
 import { memoClear, memoPut, memoSlot } from "./memo";
 import { permits, rightsRow } from "./rights";
@@ -67,7 +67,12 @@ export function searchAnew(v: i32, va: u64, access: i32): u64 {
   if (bits2 == 0) return plainWalk(v, d, va, access, own);
   const k = ctz(bits2), data = load<u64>(load<i32>(d, PLAIN_NEXT + PLAIN_DATA) + ((first2 + k) << 3));
   if (i32(load<u64>(tags2 + (k << 3)) != own) | i32(!permits(rightsRow(v, access), <i32>data))) return anewAddress(v, va, access);
-  touchStamp(load<i32>(d, PLAIN_NEXT + PLAIN_A), load<i32>(d, PLAIN_NEXT + PLAIN_REPL) + ((first2 + k) << 2));
+  const a2 = load<i32>(d, PLAIN_NEXT + PLAIN_A), stamp2 = load<i32>(d, PLAIN_NEXT + PLAIN_REPL) + ((first2 + k) << 2), now = load<i32>(a2, ARR_CLOCK);
+  if (now == LRU_CLOCK_LIMIT) return anewAddress(v, va, access);
+  if (load<i32>(stamp2) != now) {
+    store<i32>(a2, now + 1, ARR_CLOCK);
+    store<i32>(stamp2, now + 1);
+  }
   return secondHit(v, d, va, access, own, data);
 }
 
@@ -110,7 +115,7 @@ export function anewAddress(v: i32, va: u64, access: i32): u64 {
 /** Put a 4K translation into the first level, which has none for the page of any PCID. */
 @inline export function fillFirst(d: i32, tag: u64, data: u64): void {
   const a = load<i32>(d, PLAIN_A), ways = load<i32>(d, PLAIN_WAYS), set = <i32>tag & load<i32>(d, PLAIN_MASK);
-  let k = treeVictim(load<i32>(d, PLAIN_REPL) + (set << 2), ways);
+  let k = treeVictimOfFew(load<i32>(load<i32>(d, PLAIN_REPL) + (set << 2)), ways);
   const first = set * ways, tags = load<i32>(d, PLAIN_TAGS) + (first << 3), live = load<i32>(a, ARR_LIVE);
   if (live != load<i32>(a, ARR_CAPACITY)) {
     const empty = emptyWays(tags, ways);

@@ -7,12 +7,13 @@
 import { ACCESS_RIGHTS, FAULT_NONE } from '../arch/fault.ts';
 import { ARR_CAPACITY, ARR_FRAGMENTS, ARR_LIVE } from '../layout/array.ts';
 import { CNT_HITS, CNT_MISS_SIZE, CNT_SLOW } from '../layout/counter.ts';
-import { TAG_GLOBAL, TAG_PCID, TAG_VALID, TLBD_HI_ADDR, TLBD_HI_LEVEL_SHIFT } from '../layout/tlb.ts';
+import { TAG_GLOBAL, TAG_VALID, TLBD_HI_ADDR, TLBD_HI_LEVEL_SHIFT } from '../layout/tlb.ts';
 import {
   PLAIN_A, PLAIN_BYTES, PLAIN_DATA, PLAIN_MASK, PLAIN_NEXT, PLAIN_REPL, PLAIN_TAGS, PLAIN_TOUCH, PLAIN_WAYS, PSC_BYTES, RIGHTS_FORBID, RIGHTS_NEED, RIGHTS_STRIDE,
   VCPU_OUT_HI, VCPU_OUT_LO, VCPU_PLAIN, VCPU_PLAIN_PSC, VCPU_RIGHTS, VCPU_TAG_PCID, VCPU_UNPLAIN,
 } from '../layout/vcpu.ts';
 import { emptyWay, stamp, touchStamp, treeVictim } from '../cache/array.ts';
+import { flat } from '../cost/charge.ts';
 import { count } from '../memory/counters.ts';
 import type { Views } from '../memory/views.ts';
 import { memoClear, memoPut, memoSlot } from '../mmu/memo.ts';
@@ -45,11 +46,14 @@ export class PlainLevel {
     this.ways = w[at + (PLAIN_WAYS >>> 2)];
   }
 
-  /** Way of the set that begins at entry `first` with tag `hi:lo` or `altHi:lo`, -1 if none. */
-  find(w: Int32Array, first: number, lo: number, hi: number, altHi: number): number {
-    const ways = this.ways;
-    for (let k = 0, t = this.tags + first * 2; k < ways; k++, t += 2) {
-      if (w[t] === lo && (w[t + 1] === hi || w[t + 1] === altHi)) return k;
+  /** Way of the set that begins at entry `first` whose tag's low word is `lo`, -1 if none: nearly always the page's, which the high word tells. */
+  find(w: Int32Array, first: number, lo: number): number {
+    const t = this.tags + first * 2, end = t + this.ways * 2;
+    for (let at = t; at < end; at += 8) {
+      if (w[at] === lo) return (at - t) >>> 1;
+      if (w[at + 2] === lo) return (at - t + 2) >>> 1;
+      if (w[at + 4] === lo) return (at - t + 4) >>> 1;
+      if (w[at + 6] === lo) return (at - t + 6) >>> 1;
     }
     return -1;
   }
@@ -91,15 +95,15 @@ export class PlainLevel {
   }
 }
 
-/** Word index of the least of the stamps at `s`, the first of equal ones. */
+/** Word index of the least of the stamps at `s`, the first of equal ones: of 4, 8 or 12. No branch depends on them, which no processor predicts. */
 export function oldest(w: Int32Array, s: number, ways: number): number {
-  let best = s, least = w[s];
-  for (let at = s + 1, end = s + ways; at < end; at++) {
-    const x = w[at];
-    if (x < least) {
-      best = at;
-      least = x;
-    }
+  let best = s, least = 0x7fffffff;
+  for (let at = s, end = s + ways; at < end; at += 4) {
+    const a = w[at], b = w[at + 1], c = w[at + 2], d = w[at + 3], ab = (b - a) >> 31, cd = (d - c) >> 31; // -1: the latter is less
+    const x = a + ((b - a) & ab), y = c + ((d - c) & cd), xy = (y - x) >> 31, z = x + ((y - x) & xy), lower = (z - least) >> 31;
+    const way = at + ((xy & (2 - cd + ab)) - ab);
+    least += (z - least) & lower;
+    best += (way - best) & lower;
   }
   return best;
 }
@@ -120,6 +124,8 @@ export class PlainTlb {
   /** Walks by entries read, 1 or 2. */
   shortWalks = 0;
   longWalks = 0;
+  /** Does every entry of a walk cost the same? */
+  readonly flat: boolean;
   /** Has the TLB this shape at all? */
   readonly fits: boolean;
 
@@ -128,6 +134,7 @@ export class PlainTlb {
     const at = v + (VCPU_PLAIN >>> 2) + service * (PLAIN_BYTES >>> 2);
     this.service = service;
     this.slot = memoSlot(w, v, service);
+    this.flat = flat(w);
     this.fits = w[at + (PLAIN_A >>> 2)] !== 0;
     this.first = new PlainLevel(w, at);
     this.second = new PlainLevel(w, at + (PLAIN_NEXT >>> 2));
@@ -140,10 +147,10 @@ export class PlainTlb {
     const w = s.w, level = this.first;
     if (!this.fits || w[v + (VCPU_UNPLAIN >>> 2)] !== 0) return access(s, v, vaHi, vaLo, what);
     const lo = (vaLo >>> 12) | (vaHi << 20), page = ((vaHi >>> 12) & 0x1fff) | TAG_VALID, own = page | w[v + (VCPU_TAG_PCID >>> 2)];
-    const set = lo & level.mask, first = set * level.ways, k = level.find(w, first, lo, own, page | TAG_GLOBAL);
+    const set = lo & level.mask, first = set * level.ways, k = level.find(w, first, lo);
     if (k < 0) return this.searchSecond(s, v, vaHi, vaLo, what, lo, own);
-    const at = level.data + (first + k) * 2, data = w[at];
-    if (!permits(w, v, what, data)) return access(s, v, vaHi, vaLo, what);
+    const at = level.data + (first + k) * 2, data = w[at], hi = w[level.tags + (first + k) * 2 + 1];
+    if ((hi !== own && hi !== (page | TAG_GLOBAL)) || !permits(w, v, what, data)) return access(s, v, vaHi, vaLo, what);
     level.touchTree(w, set, k);
     this.hits++;
     const paLo = (data & ~0xfff) | (vaLo & 0xfff), paHi = w[at + 1] & TLBD_HI_ADDR;
@@ -156,7 +163,7 @@ export class PlainTlb {
   /** The first level has no entry for the page. @param lo, own - its tag */
   private searchSecond(s: Views, v: number, vaHi: number, vaLo: number, what: number, lo: number, own: number): number {
     const w = s.w, level = this.second, first = (lo & level.mask) * level.ways;
-    const k = level.find(w, first, lo, own, (own & ~TAG_PCID) | TAG_GLOBAL);
+    const k = level.find(w, first, lo);
     if (k < 0) return plainWalk(s, v, this, vaHi, vaLo, what, lo, own);
     const i = first + k, at = level.data + i * 2, data = w[at], dataHi = w[at + 1];
     if (w[level.tags + i * 2 + 1] !== own || !permits(w, v, what, data)) return access(s, v, vaHi, vaLo, what);
