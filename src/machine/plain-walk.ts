@@ -7,7 +7,7 @@ import { PTE_A, PTE_D, PTE_G, PTE_HI_ADDR, PTE_HI_PKEY_SHIFT, PTE_P, PTE_PS, PTE
 import { ARR_LIVE } from '../layout/array.ts';
 import { CNT_DEPTH, CNT_LOAD_CYCLES, CNT_MISS_SIZE, CNT_REF_HITS, CNT_WALK_CYCLES } from '../layout/counter.ts';
 import { HDR_MEMORY_CYCLES, HDR_WALK_CYCLES } from '../layout/header.ts';
-import { TAG_VALID, TLBD_D, TLBD_HI_ADDR, TLBD_HI_LEVEL_SHIFT, TLBD_PKEY_SHIFT, TLBD_RW, TLBD_SSTK, TLBD_US } from '../layout/tlb.ts';
+import { TAG_GLOBAL, TAG_PCID, TAG_VALID, TLBD_D, TLBD_HI_ADDR, TLBD_HI_LEVEL_SHIFT, TLBD_PKEY_SHIFT, TLBD_RW, TLBD_SSTK, TLBD_US } from '../layout/tlb.ts';
 import {
   CTL_PGE, PSC_A, PSC_DATA, PSC_MASK, PSC_STAMPS, PSC_TAGS, VCPU_CTL, VCPU_OUT_HI, VCPU_OUT_LO, VCPU_OUT_START,
   VCPU_RSVD_HI, VCPU_TAG_PCID, VCPU_TRAIL_HI, VCPU_TRAIL_LO,
@@ -17,7 +17,6 @@ import { chargeWalk, flat, IN_MEMORY } from '../cost/charge.ts';
 import { count } from '../memory/counters.ts';
 import type { Views } from '../memory/views.ts';
 import { memoClear } from '../mmu/memo.ts';
-import { fillGlobal } from '../mmu/tlb.ts';
 import { oldest, permits, type PlainTlb } from './plain.ts';
 import { access } from './span.ts';
 
@@ -95,27 +94,30 @@ export function plainWalk(s: Views, v: number, tlb: PlainTlb, vaHi: number, vaLo
   let data = (eLo & ~0xfff) | below(aboveLo, eLo, eHi) | (eLo & TLBD_D) | (((eHi >>> PTE_HI_PKEY_SHIFT) & 15) << TLBD_PKEY_SHIFT);
   if ((eLo & (PTE_RW | PTE_D)) === PTE_D && aboveLo & TLBD_RW) data |= TLBD_SSTK;
   if (((eLo & want) ^ want) | (eHi & reserved) || !permits(w, v, what, data | TLBD_D)) return access(s, v, vaHi, vaLo, what);
+  let pageHi = own;
+  if (eLo & PTE_G && w[v + (VCPU_CTL >>> 2)] & CTL_PGE) { // replaces the entries of other PCIDs, if there are any
+    if (tlb.first.mayHold(w, lo) || tlb.second.mayHold(w, lo)) return access(s, v, vaHi, vaLo, what);
+    pageHi = (own & ~TAG_PCID) | TAG_GLOBAL;
+  }
   if (refs === 1) pde.use(w, i);
   else {
     pdpte.use(w, i);
     pde.put(w, tagLo, tagHi, aboveLo, aboveHi);
   }
-  fill(w, v, tlb, vaHi, vaLo, lo, own, data, (eHi & PTE_HI_ADDR) | (1 << TLBD_HI_LEVEL_SHIFT), eLo & PTE_G);
+  memoClear(w, v, tlb.slot);
+  fill(w, tlb, lo, pageHi, data, (eHi & PTE_HI_ADDR) | (1 << TLBD_HI_LEVEL_SHIFT));
   w[v + (VCPU_OUT_LO >>> 2)] = (eLo & ~0xfff) | (vaLo & 0xfff);
   w[v + (VCPU_OUT_HI >>> 2)] = eHi & PTE_HI_ADDR;
   if (refs === 1) tlb.shortWalks++;
   else tlb.longWalks++;
-  if (!flat(w)) price(s, v, refs, paLo, pa2Lo);
+  if (!tlb.flat) price(s, v, refs, paLo, pa2Lo);
   return FAULT_NONE;
 }
 
-function fill(w: Int32Array, v: number, tlb: PlainTlb, vaHi: number, vaLo: number, lo: number, own: number, data: number, dataHi: number, g: number): void {
-  memoClear(w, v, tlb.slot);
-  if (g && w[v + (VCPU_CTL >>> 2)] & CTL_PGE) fillGlobal(w, v, tlb.service, vaHi, vaLo, data, dataHi);
-  else {
-    tlb.first.fillTree(w, lo, own, data, dataHi);
-    tlb.second.fillStamped(w, lo, own, data, dataHi);
-  }
+/** @param tagHi - high word of the tag: the page's own or that of a global page */
+function fill(w: Int32Array, tlb: PlainTlb, lo: number, tagHi: number, data: number, dataHi: number): void {
+  tlb.first.fillTree(w, lo, tagHi, data, dataHi);
+  tlb.second.fillStamped(w, lo, tagHi, data, dataHi);
 }
 
 /** Count walks that read `refs` entries in all; price them if every entry costs the same. */

@@ -7,7 +7,7 @@
 import { ACCESS_RIGHTS, FAULT_NONE } from '../arch/fault.ts';
 import { ARR_CAPACITY, ARR_FRAGMENTS, ARR_LIVE } from '../layout/array.ts';
 import { CNT_HITS, CNT_MISS_SIZE, CNT_SLOW } from '../layout/counter.ts';
-import { TAG_GLOBAL, TAG_VALID, TLBD_HI_ADDR, TLBD_HI_LEVEL_SHIFT } from '../layout/tlb.ts';
+import { TAG_GLOBAL, TAG_PCID, TAG_VALID, TLBD_HI_ADDR, TLBD_HI_LEVEL_SHIFT } from '../layout/tlb.ts';
 import {
   PLAIN_A, PLAIN_BYTES, PLAIN_DATA, PLAIN_MASK, PLAIN_NEXT, PLAIN_REPL, PLAIN_TAGS, PLAIN_TOUCH, PLAIN_WAYS, PSC_BYTES, RIGHTS_FORBID, RIGHTS_NEED, RIGHTS_STRIDE,
   VCPU_OUT_HI, VCPU_OUT_LO, VCPU_PLAIN, VCPU_PLAIN_PSC, VCPU_RIGHTS, VCPU_TAG_PCID, VCPU_UNPLAIN,
@@ -19,6 +19,8 @@ import type { Views } from '../memory/views.ts';
 import { memoClear, memoPut, memoSlot } from '../mmu/memo.ts';
 import { PlainPsc, plainWalk, settleWalks } from './plain-walk.ts';
 import { access } from './span.ts';
+
+const HINT_MASK = 2047;
 
 /** May an access use a translation, protection keys aside? */
 export function permits(w: Int32Array, v: number, access: number, data: number): boolean {
@@ -46,16 +48,26 @@ export class PlainLevel {
     this.ways = w[at + (PLAIN_WAYS >>> 2)];
   }
 
-  /** Way of the set that begins at entry `first` whose tag's low word is `lo`, -1 if none: nearly always the page's, which the high word tells. */
-  find(w: Int32Array, first: number, lo: number): number {
-    const t = this.tags + first * 2, end = t + this.ways * 2;
+  /** Way of the set that begins at entry `first` with tag `hi:lo` or `altHi:lo`, -1 if none. */
+  find(w: Int32Array, first: number, lo: number, hi: number, altHi: number): number {
+    const t = this.tags + first * 2, end = t + this.ways * 2; // of 4, 8 or 12 ways
     for (let at = t; at < end; at += 8) {
-      if (w[at] === lo) return (at - t) >>> 1;
-      if (w[at + 2] === lo) return (at - t + 2) >>> 1;
-      if (w[at + 4] === lo) return (at - t + 4) >>> 1;
-      if (w[at + 6] === lo) return (at - t + 6) >>> 1;
+      let k = (at - t) >>> 1;
+      if (w[at] === lo && (w[at + 1] === hi || w[at + 1] === altHi)) return k;
+      k++;
+      if (w[at + 2] === lo && (w[at + 3] === hi || w[at + 3] === altHi)) return k;
+      k++;
+      if (w[at + 4] === lo && (w[at + 5] === hi || w[at + 5] === altHi)) return k;
+      k++;
+      if (w[at + 6] === lo && (w[at + 7] === hi || w[at + 7] === altHi)) return k;
     }
     return -1;
+  }
+
+  /** May the level have an entry for a page, of any PCID? @param lo - low word of its tag */
+  mayHold(w: Int32Array, lo: number): boolean {
+    for (let t = this.tags + (lo & this.mask) * this.ways * 2, end = t + this.ways * 2; t < end; t += 2) if (w[t] === lo && w[t + 1] !== 0) return true;
+    return false;
   }
 
   /** Put a 4K translation of one PCID into entry `i`. */
@@ -66,7 +78,6 @@ export class PlainLevel {
     w[t + 1] = hi;
     w[at] = data;
     w[at + 1] = dataHi;
-    if (dataHi >>> TLBD_HI_LEVEL_SHIFT !== 1) w[this.a + (ARR_FRAGMENTS >>> 2)] = 1;
   }
 
   touchTree(w: Int32Array, set: number, k: number): void {
@@ -116,6 +127,8 @@ export class PlainTlb {
   /** Caches of entries at level 2 and 3. `a` = 0: another shape. */
   readonly pde: PlainPsc;
   readonly pdpte: PlainPsc;
+  /** Way of the second level where a page was found last, by low bits of its number. Only a guess: the tag there is compared. */
+  private readonly hints = new Uint8Array(HINT_MASK + 1);
   /** Word index of the memo's slot. */
   readonly slot: number;
   /** Counted here, and added to the vCPU's counters by `settle()`. */
@@ -147,10 +160,10 @@ export class PlainTlb {
     const w = s.w, level = this.first;
     if (!this.fits || w[v + (VCPU_UNPLAIN >>> 2)] !== 0) return access(s, v, vaHi, vaLo, what);
     const lo = (vaLo >>> 12) | (vaHi << 20), page = ((vaHi >>> 12) & 0x1fff) | TAG_VALID, own = page | w[v + (VCPU_TAG_PCID >>> 2)];
-    const set = lo & level.mask, first = set * level.ways, k = level.find(w, first, lo);
+    const set = lo & level.mask, first = set * level.ways, k = level.find(w, first, lo, own, page | TAG_GLOBAL);
     if (k < 0) return this.searchSecond(s, v, vaHi, vaLo, what, lo, own);
-    const at = level.data + (first + k) * 2, data = w[at], hi = w[level.tags + (first + k) * 2 + 1];
-    if ((hi !== own && hi !== (page | TAG_GLOBAL)) || !permits(w, v, what, data)) return access(s, v, vaHi, vaLo, what);
+    const at = level.data + (first + k) * 2, data = w[at];
+    if (!permits(w, v, what, data)) return access(s, v, vaHi, vaLo, what);
     level.touchTree(w, set, k);
     this.hits++;
     const paLo = (data & ~0xfff) | (vaLo & 0xfff), paHi = w[at + 1] & TLBD_HI_ADDR;
@@ -163,12 +176,18 @@ export class PlainTlb {
   /** The first level has no entry for the page. @param lo, own - its tag */
   private searchSecond(s: Views, v: number, vaHi: number, vaLo: number, what: number, lo: number, own: number): number {
     const w = s.w, level = this.second, first = (lo & level.mask) * level.ways;
-    const k = level.find(w, first, lo);
-    if (k < 0) return plainWalk(s, v, this, vaHi, vaLo, what, lo, own);
+    let k = this.hints[lo & HINT_MASK], t = level.tags + (first + k) * 2;
+    if (w[t] !== lo || w[t + 1] !== own) {
+      k = level.find(w, first, lo, own, (own & ~TAG_PCID) | TAG_GLOBAL);
+      if (k < 0) return plainWalk(s, v, this, vaHi, vaLo, what, lo, own);
+      this.hints[lo & HINT_MASK] = k;
+      t = level.tags + (first + k) * 2;
+    }
     const i = first + k, at = level.data + i * 2, data = w[at], dataHi = w[at + 1];
-    if (w[level.tags + i * 2 + 1] !== own || !permits(w, v, what, data)) return access(s, v, vaHi, vaLo, what);
+    if (w[t + 1] !== own || !permits(w, v, what, data)) return access(s, v, vaHi, vaLo, what);
     touchStamp(w, level.a, level.repl + i);
     this.first.fillTree(w, lo, own, data, dataHi);
+    if (dataHi >>> TLBD_HI_LEVEL_SHIFT !== 1) w[this.first.a + (ARR_FRAGMENTS >>> 2)] = 1;
     memoClear(w, v, this.slot);
     this.secondHits++;
     w[v + (VCPU_OUT_LO >>> 2)] = (data & ~0xfff) | (vaLo & 0xfff);

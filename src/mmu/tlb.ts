@@ -126,14 +126,6 @@ export function tlbFill(w: Int32Array, v: number, service: number, vaHi: number,
   for (let level = 1; level <= levels; level++) fillLevel(w, v, probeList(w, v, service, level), vaHi, vaLo, size);
 }
 
-/** Put a global 4K translation, by its TLB data, into the two levels of a plain TLB. */
-export function fillGlobal(w: Int32Array, v: number, service: number, vaHi: number, vaLo: number, dataLo: number, dataHi: number): void {
-  w[v + (VCPU_OUT_DATA_LO >>> 2)] = dataLo;
-  w[v + (VCPU_OUT_DATA_HI >>> 2)] = dataHi;
-  w[v + (VCPU_OUT_GLOBAL >>> 2)] = TAG_GLOBAL;
-  tlbFill(w, v, service, vaHi, vaLo, 0);
-}
-
 function fillLevel(w: Int32Array, v: number, list: number, vaHi: number, vaLo: number, from: number): void {
   const size = w[list + (PROBE_FILL >>> 2) + from];
   if (size < 0) return;
