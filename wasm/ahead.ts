@@ -4,7 +4,7 @@ import { HDR_LOW_BYTES, HDR_LOW_FRAMES } from "../src/layout/header";
 import { ENTRY_ADDRESS } from "./walk";
 
 /** Accesses read ahead for at once, after as many walks. */
-export const GROUP = 64;
+export const GROUP = 16;
 
 export namespace Ahead {
   /** Where the last walk that read a level-2 entry found it: byte offset of the table in machine memory; 0 = there was none. */

@@ -17,6 +17,7 @@ import { chargeWalk, flat, IN_MEMORY } from '../cost/charge.ts';
 import { count } from '../memory/counters.ts';
 import type { Views } from '../memory/views.ts';
 import { memoClear } from '../mmu/memo.ts';
+import { GROUP } from './ahead.ts';
 import { oldest, permits, type PlainTlb } from './plain.ts';
 import { access } from './span.ts';
 
@@ -87,6 +88,8 @@ export function plainWalk(s: Views, v: number, tlb: PlainTlb, vaHi: number, vaLo
     aboveLo = (eLo & ~0xfff) | below(top, eLo, eHi);
     aboveHi = eHi & PTE_HI_ADDR;
     refs = 2;
+    tlb.ahead.table = e & ~0x3ff;
+    tlb.ahead.region = (vaLo >>> 30) | (vaHi << 2);
   }
   const paLo = (aboveLo & ~0xfff) | ((vaLo >>> 9) & 0xff8);
   if ((aboveHi & TLBD_HI_ADDR) !== 0 || paLo >>> 12 >= s.lowFrames) return access(s, v, vaHi, vaLo, what);
@@ -108,6 +111,7 @@ export function plainWalk(s: Views, v: number, tlb: PlainTlb, vaHi: number, vaLo
   fill(w, tlb, lo, pageHi, data, (eHi & PTE_HI_ADDR) | (1 << TLBD_HI_LEVEL_SHIFT));
   w[v + (VCPU_OUT_LO >>> 2)] = (eLo & ~0xfff) | (vaLo & 0xfff);
   w[v + (VCPU_OUT_HI >>> 2)] = eHi & PTE_HI_ADDR;
+  if (++tlb.ahead.walks === GROUP) tlb.ahead.read(s);
   if (refs === 1) tlb.shortWalks++;
   else tlb.longWalks++;
   if (!tlb.flat) price(s, v, refs, paLo, pa2Lo);

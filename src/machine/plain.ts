@@ -17,6 +17,7 @@ import { flat } from '../cost/charge.ts';
 import { count } from '../memory/counters.ts';
 import type { Views } from '../memory/views.ts';
 import { memoClear, memoPut, memoSlot } from '../mmu/memo.ts';
+import type { Ahead } from './ahead.ts';
 import { PlainPsc, plainWalk, settleWalks } from './plain-walk.ts';
 import { access } from './span.ts';
 
@@ -129,6 +130,7 @@ export class PlainTlb {
   readonly pdpte: PlainPsc;
   /** Way of the second level where a page was found last, by low bits of its number. Only a guess: the tag there is compared. */
   private readonly hints = new Uint8Array(HINT_MASK + 1);
+  readonly ahead: Ahead;
   /** Word index of the memo's slot. */
   readonly slot: number;
   /** Counted here, and added to the vCPU's counters by `settle()`. */
@@ -142,8 +144,9 @@ export class PlainTlb {
   /** Has the TLB this shape at all? */
   readonly fits: boolean;
 
-  /** @param v - word index of the vCPU block */
-  constructor(w: Int32Array, v: number, service: number) {
+  /** @param v - word index of the vCPU block @param ahead - one for all services */
+  constructor(w: Int32Array, v: number, service: number, ahead: Ahead) {
+    this.ahead = ahead;
     const at = v + (VCPU_PLAIN >>> 2) + service * (PLAIN_BYTES >>> 2);
     this.service = service;
     this.slot = memoSlot(w, v, service);

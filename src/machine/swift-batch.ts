@@ -12,6 +12,7 @@ import {
 } from '../layout/vcpu.ts';
 import { count } from '../memory/counters.ts';
 import type { Views } from '../memory/views.ts';
+import { Ahead } from './ahead.ts';
 import { ACCESS_OF_KIND, one, stopped, type Columns } from './batch.ts';
 import { PlainTlb } from './plain.ts';
 
@@ -23,7 +24,7 @@ const known = new WeakMap<Views, Map<number, readonly PlainTlb[]>>();
 /** One for each service of a vCPU, made once: where the arrays are never changes. */
 function plainTlbs(s: Views, v: number): readonly PlainTlb[] {
   const vcpus = known.get(s) ?? new Map<number, readonly PlainTlb[]>();
-  const tlbs = vcpus.get(v) ?? [0, 1, 2].map(service => new PlainTlb(s.w, v, service));
+  const ahead = new Ahead(), tlbs = vcpus.get(v) ?? [0, 1, 2].map(service => new PlainTlb(s.w, v, service, ahead));
   known.set(s, vcpus.set(v, tlbs));
   return tlbs;
 }
@@ -45,9 +46,11 @@ function permitted(w: Int32Array, v: number, extra: number, data: number): numbe
 
 /** runBatch() where swift() says so. */
 export function runSwift(s: Views, v: number, columns: Columns, from: number, to: number, extra: number): number {
-  const { va, kind, size } = columns, pa = columns.pa ?? NO_RESULTS, wanted = columns.pa !== undefined, w = s.w, tlbs = plainTlbs(s, v);
+  const { va, kind, size } = columns, pa = columns.pa ?? NO_RESULTS, wanted = columns.pa !== undefined, w = s.w, tlbs = plainTlbs(s, v), { ahead } = tlbs[0];
   const unused = w[v + (VCPU_MODE >>> 2)] === MODE_5LEVEL ? 7 : 16, slots = v + (VCPU_MEMO_OF >>> 2);
   let slot = -1, tagLo = 0, tagHi = 0, frameLo = 0, frameHi = 0, kinds = 0, fault = FAULT_NONE, i = from, hits = 0, stores = 0, fetches = 0;
+  ahead.va = va;
+  ahead.end = to;
   try {
     for (; i < to; i++) {
       const lo = va[2 * i], hi = va[2 * i + 1], k = kind[i], own = w[slots + k];
@@ -74,6 +77,7 @@ export function runSwift(s: Views, v: number, columns: Columns, from: number, to
           i--;
           continue;
         }
+        ahead.at = i;
         fault = tlbs[k].search(s, v, hi, lo, ACCESS_OF_KIND[k] | extra);
         if (fault !== FAULT_NONE) break;
         if (wanted) {
@@ -88,6 +92,7 @@ export function runSwift(s: Views, v: number, columns: Columns, from: number, to
       if (fault !== FAULT_NONE) break;
     }
   } finally { // a device may have thrown
+    ahead.va = NO_RESULTS;
     for (const tlb of tlbs) tlb.settle(w, v);
     count(w, v, CNT_HITS, hits - stores - fetches);
     count(w, v, CNT_HITS + 1, stores);
