@@ -70,7 +70,7 @@ const below = (acc: number, lo: number, hi: number): number => (acc & lo & (TLBD
 export function plainWalk(s: Views, v: number, tlb: PlainTlb, vaHi: number, vaLo: number, what: number, lo: number, own: number): number {
   const w = s.w, { pde, pdpte } = tlb, pcid = w[v + (VCPU_TAG_PCID >>> 2)] | TAG_VALID;
   const reserved = w[v + (VCPU_RSVD_HI >>> 2)];
-  if (pde.a === 0 || s.atomic) return access(s, v, vaHi, vaLo, what);
+  if (pde.a === 0) return access(s, v, vaHi, vaLo, what);
   const tagLo = (vaLo >>> 21) | (vaHi << 11), tagHi = ((vaHi >>> 21) & 0x1fff) | pcid;
   let i = pde.find(w, tagLo, tagHi), refs = 1, aboveLo = 0, aboveHi = 0, pa2Lo = 0, pa2Hi = 0;
   if (i >= 0) {
