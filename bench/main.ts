@@ -21,9 +21,10 @@ import type { Start } from './start-child.ts';
 import { table } from './table.ts';
 import { VALIDATIONS } from './validate.ts';
 import type { Scaling } from './workers-child.ts';
+import type { XenRow } from './xen-child.ts';
 
 const ENGINES = ['wasm', 'ts'] as const satisfies readonly Engine[], CALLERS = ['batch', 'call', 'fast', 'queue'] as const satisfies readonly Caller[];
-const SECTIONS = ['rows', 'alive', 'replay', 'start', 'growth', 'workers'] as const;
+const SECTIONS = ['rows', 'alive', 'replay', 'start', 'growth', 'workers', 'xen'] as const;
 const WORKS = [...STREAMS, ...VALIDATIONS];
 const STARTS = 9; // processes, of which the median counts
 
@@ -101,6 +102,12 @@ const MEASURE: Record<(typeof SECTIONS)[number], (plan: Plan) => unknown> = {
     heading('Two replays of the bundled trace, wall time');
     console.log(`one worker ${one.toFixed(2)} s, two workers ${two.toFixed(2)} s: ${(one / two).toFixed(2)} times as fast`);
     return { one, two };
+  },
+  xen(plan) {
+    const rows = plan.engines.flatMap(engine => printed<XenRow[]>('xen-child', engine, String(plan.runs)).map(row => ({ engine, ...row })));
+    heading('The hypercall mmu_update, dispatched: CPU nanoseconds an entry of a level-1 table, 512 to a call and alone');
+    console.log(table(['engine', 'domains', 'of 512', 'alone'], rows.map(r => [r.engine, String(r.domains), r.batch.toFixed(1), r.alone.toFixed(1)])));
+    return rows;
   },
 };
 

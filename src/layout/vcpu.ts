@@ -102,7 +102,7 @@ export const PSC_STAMPS = 12;
 export const PSC_MASK = 16;
 export const PSC_BYTES = 20;
 // What a batch has done on that short way and not counted yet, 0 between batches: for each service, in steps of PLAIN_BYTES, three numbers:
-export const VCPU_TALLY = 1280;
+export const VCPU_TALLY = 1472;
 export const TALLY_SECOND = 0; //    hits of the second level
 export const TALLY_SHORT = 4; //     walks that read one entry
 export const TALLY_LONG = 8; //      ... two

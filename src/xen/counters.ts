@@ -26,7 +26,7 @@ const HYPERCALLS = 64;
 const PREFIX = 'HYPERVISOR_';
 const HYPERCALL_NAMES = Object.entries(numbers).filter(([name]) => name.startsWith(PREFIX)) as [string, number][];
 
-/** How often a hypercall was made, and how often it was entered: again after each time it was preempted. Those that multicall makes count too. */
+/** How often a hypercall was done, and how often it was entered: again after each time it was preempted. Those that multicall makes count too. */
 export interface CallCount {
   readonly calls: number;
   readonly entries: number;
@@ -44,11 +44,11 @@ export class Counters {
     this.values[counter] += by;
   }
 
-  /** A hypercall is entered. @param again - it goes on after it was preempted */
-  enter(nr: number, again: boolean): void {
+  /** A hypercall was entered. @param done - it is done, not preempted */
+  count(nr: number, done: boolean): void {
     if (nr < 0 || nr >= HYPERCALLS) return;
     this.entries[nr]++;
-    if (!again) this.calls[nr]++;
+    if (done) this.calls[nr]++;
   }
 
   /** All values by name; of hypercalls, those that were made. */

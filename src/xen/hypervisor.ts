@@ -16,7 +16,7 @@ import { Host, type Behaviour, type XenSlot } from './host.ts';
 import { M2p, OwnPool, type OwnFrames } from './m2p.ts';
 import { holdForDevices, isGranted } from './grant-audit.ts';
 import type { GrantLimits } from './grant-table.ts';
-import { DOMID_IO } from './numbers.ts';
+import { DOMID_IO, XEN_EPERM } from './numbers.ts';
 import { faultAddress, guestRead, guestWrite, pageFault } from './page-fault.ts';
 import { pageType } from './page-info.ts';
 import { loadRoot, startRoot } from './root.ts';
@@ -190,6 +190,12 @@ export class Hypervisor {
    * @returns rax, signed: a result, or -XEN_E*
    */
   hypercall(cpu: Vcpu, nr: number, ...args: bigint[]): bigint {
+    this.setCall(cpu, nr, ...args);
+    return BigInt(this.dispatch(cpu));
+  }
+
+  /** Leave a hypercall's number and arguments, as `hypercall()` has them, where `dispatch()` finds them. */
+  setCall(cpu: Vcpu, nr: number, ...args: bigint[]): void {
     const w = this.host.s.w, v = cpu.block >>> 2, bits = this.guestOf(cpu).domain.is32 ? 32 : 64;
     w[v + (VCPU_CALL >>> 2)] = nr;
     w[v + (VCPU_CALL >>> 2) + 1] = 0;
@@ -198,22 +204,31 @@ export class Hypervisor {
       w[v + (VCPU_CALL_ARGS >>> 2) + k * 2] = loWord(value);
       w[v + (VCPU_CALL_ARGS >>> 2) + k * 2 + 1] = hiWord(value);
     }
-    return BigInt(this.dispatch(cpu));
   }
 
-  /** The fast door: number and arguments are in the vCPU block (VCPU_CALL, VCPU_CALL_ARGS). @returns the result, a safe integer */
+  /**
+   * The fast door: number and arguments are in the vCPU block (VCPU_CALL, VCPU_CALL_ARGS). A call that is preempted is continued until it is done.
+   *
+   * @returns the result, a safe integer; -XEN_EPERM with nothing done in the guest's user mode, whose system calls are its kernel's to serve
+   */
   dispatch(cpu: Vcpu): number {
-    const { host } = this, v = cpu.block >>> 2;
-    this.enter(cpu);
-    const nr = host.s.w[v + (VCPU_CALL >>> 2)];
-    let rc, again = false;
-    do {
-      host.counters.enter(nr, again);
-      host.preempted = false;
-      host.budget = this.budget;
-      rc = call(host, nr, v + (VCPU_CALL_ARGS >>> 2));
-      again = true;
-    } while (host.preempted);
+    for (;;) {
+      const rc = this.dispatchPart(cpu);
+      if (!this.host.preempted) return rc;
+    }
+  }
+
+  /**
+   * The same for embedders that serve other vCPUs, or interrupts, between the parts of a call: as much of it as the budget allows. It is done
+   * unless `host.preempted`; then its arguments are those of what is left, and it has to be dispatched again.
+   */
+  dispatchPart(cpu: Vcpu): number {
+    const { host } = this, v = cpu.block >>> 2, guest = this.enter(cpu);
+    host.preempted = false;
+    if (!guest.kernelMode) return -XEN_EPERM;
+    host.budget = this.budget;
+    const nr = host.s.w[v + (VCPU_CALL >>> 2)], rc = call(host, nr, v + (VCPU_CALL_ARGS >>> 2));
+    host.counters.count(nr, !host.preempted);
     host.budget = Infinity;
     return rc;
   }

@@ -39,7 +39,7 @@ function calls(h: Host, at: number, count: number, size: number, call: (h: Host,
     }
     const nr = wide && entry[1] !== 0 ? -1 : entry[0];
     const result = call(h, nr, sub);
-    h.counters.enter(nr, h.preempted);
+    h.counters.count(nr, !h.preempted);
     if (!h.preempted) h.counters.add(CALLS_FROM_MULTICALL, 1);
     if (!writeResult(h, lo, hi, result, wide)) {
       h.preempted = false;

@@ -19,12 +19,13 @@ import { fillM2p, fillRootSlots, zapM2p } from './xen-slots.ts';
 const MONITOR_FLAGS = PTE_P | PTE_RW | PTE_US | PTE_A;
 const ROOT_LEVEL = 4;
 
-/** Validate, pin and use a first root table. @throws ConfigError - it is not valid */
+/** Validate, pin (unless it is) and use a first root table. @throws ConfigError - it is not valid */
 export function startRoot(h: Host, guest: GuestVcpu, root: number, own: OwnPool): void {
   const { domain } = guest, level = domain.is32 ? 3 : ROOT_LEVEL;
   const pinned = getTable(h, root, tableType(level), domain);
   if (pinned !== 0) throw new ConfigError('root', 'a root table that can be validated', pinned);
-  h.frames.setType(root, h.frames.type(root) | PGT_PINNED);
+  if ((h.frames.type(root) & PGT_PINNED) === 0) h.frames.setType(root, h.frames.type(root) | PGT_PINNED);
+  else putPageAndType(h, root);
   if (domain.is32) {
     guest.root = own.take(1);
     fillRootSlots(h, domain, guest.root, h.table(guest.root));

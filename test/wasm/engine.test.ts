@@ -17,6 +17,11 @@ const four: CpuModel = { // paging-structure caches of four ways
   psc: Object.fromEntries(Object.entries(presets.skylake.psc).map(([name, g]) => [name, { ...g!, replacement: 'lru' as const, sets: 8, ways: 4 }])),
 };
 
+const twelve: CpuModel = { // a first level of 12 ways: its tree lacks leaves
+  ...four,
+  tlb: four.tlb.map((level, l) => (l > 0 ? level : { ...level, structures: level.structures.map(t => (t.holds.includes('4k') ? { ...t, sets: 4, ways: 12 } : t)) })),
+};
+
 const calm = { pages: 60, unrest: 0.01 }, busy = { pages: 300, unrest: 0.15 };
 const SCENES: Record<string, DuelOptions> = {
   'skylake': { cpu: presets.skylake, ...calm },
@@ -26,6 +31,7 @@ const SCENES: Record<string, DuelOptions> = {
   'skylake, 4K pages, many': { cpu: presets.skylake, small: true, pages: 4000, unrest: 0.003 },
   'narrow paging-structure caches, 4K pages, many': { cpu: four, small: true, pages: 4000, unrest: 0.002 },
   'narrow paging-structure caches, 4K pages, two vCPUs': { cpu: four, small: true, vcpus: 2, pages: 300, unrest: 0.01 },
+  'a first level of 12 ways, 4K pages, many': { cpu: twelve, small: true, pages: 4000, unrest: 0.002 },
   'haswell, 4K pages, 5 levels': { cpu: presets.haswell, paging: '5-level', small: true, ...calm },
   'zen 3': { cpu: presets.zen3, ...calm },
   'zen 3, restless, data': { cpu: presets.zen3, dataAccesses: true, ...busy },

@@ -262,6 +262,11 @@ describe.each([['64-bit', true], ['32-bit', false]] as const)('grants to a %s gu
       .toEqual([EINVAL, 0, EOPNOTSUPP, -1, 0, EINVAL]);
     g.mapGrant(0n, GNTMAP_device_map, 9, 1);
     expect([flush(FIRST1 + 3, 1), flush(FIRST1 + 4, 1)]).toEqual([0, EINVAL]);
+    // A grant so far up that the search for it is preempted.
+    g.others[0].grants.add(g.xen.host, g.others[0], [0x360, 0x361, 0x362, 0x363, 0x364, 0x365, 0x366, 0x367]);
+    g.fill(0x367, 100 * 8, struct([[2, GTF_permit_access], [2, 0], [4, FIRST1 + 4]]));
+    expect(g.mapGrant(0n, GNTMAP_device_map, 8 * 512 + 100, 1).status).toBe(GNTST_okay);
+    expect([flush(FIRST1 + 4, 1), flush(FIRST1 + 5, 1)]).toEqual([0, EINVAL]);
   });
 
   it('whose domain is gone stop who unmaps them', () => {

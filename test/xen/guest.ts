@@ -24,6 +24,8 @@ export interface GuestOptions extends Partial<HypervisorOptions> {
   readonly engine?: EngineChoice;
   readonly iomem?: readonly (readonly [number, number])[];
   readonly grants?: GrantLimits;
+  readonly vcpus?: number;
+  readonly privileged?: boolean;
 }
 
 export class Guest {
@@ -40,19 +42,19 @@ export class Guest {
   readonly level1: number[] = [];
 
   constructor(options: GuestOptions = {}) {
-    const { wide = true, engine = 'ts', iomem = [], grants = {}, ...rest } = options;
+    const { wide = true, engine = 'ts', iomem = [], grants = {}, vcpus = 1, privileged = true, ...rest } = options;
     this.wide = wide;
     this.machine = Machine.create({
-      extents: [{ base: 0, bytes: (FRAMES + OWN) * 4096 }], mode: 'functional', paging: 'none', openBus: 0, engine,
+      extents: [{ base: 0, bytes: (FRAMES + OWN) * 4096 }], mode: 'functional', paging: 'none', openBus: 0, engine, vcpus,
     });
     this.xen = Hypervisor.create(this.machine, { frames: FRAMES, own: { first: FRAMES, frames: OWN }, ...rest });
     this.base = wide ? 0xffffffff80000000n : 0x40000000n;
     const root = wide ? this.build64() : this.build32();
     this.domain = this.xen.createDomain({
-      id: 0, privileged: true, is32: !wide, sharedInfo: this.sharedInfo, iomem, grants, p2m: [[0, FIRST, OWNED]], ...(wide ? {} : { compatStart: 0xf5800000 }),
+      id: 0, privileged, is32: !wide, maxVcpus: vcpus, sharedInfo: this.sharedInfo, iomem, grants, p2m: [[0, FIRST, OWNED]], ...(wide ? {} : { compatStart: 0xf5800000 }),
     });
     this.cpu = this.machine.vcpus[0];
-    this.xen.startVcpu(this.domain, this.cpu, root);
+    for (const cpu of this.machine.vcpus) this.xen.startVcpu(this.domain, cpu, root);
     this.xen.hypercall(this.cpu, HYPERVISOR_vm_assist, 0n, 2n);
   }
 
