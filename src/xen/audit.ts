@@ -5,7 +5,8 @@
  *        root or has still to put it, one for each present entry of a validated table that refers to it (of the entries so far, in one that is
  *        partial), and those that were reported as held elsewhere
  *   XA2  its type count is: one for PGT_PINNED, one for each such use as a root or entry of a table of the next level (or, linear, of its own),
- *        one for each level-1 entry that maps it with R/W = 1, one if it is partial
+ *        one for each level-1 entry that maps it with R/W = 1, one if it is partial, one for each
+ *        vCPU that has it in its descriptor table
  *   XA3  what a level-1 entry maps with R/W = 1 has the type writable: no page table and no descriptor page is mapped writable
  *   XA4  what a present entry refers to belongs to the owner of the table; level-1 entries may also map what was granted, frames of a domain
  *        that a privileged one controls, and frames that are no memory where the owner is permitted
@@ -15,7 +16,7 @@
  *   XA7  a domain's pages are the frames it owns; a frame that is no one's is called nothing in the machine-to-physical table
  *   XA8  a present entry of a validated table has none of the flags that are refused
  *
- * Grants have an audit of their own: `grant-audit.ts`. References that the real Xen loses are in `Host.lost`, by name, and are counted as held.
+ * Grants and events have audits of their own: `grant-audit.ts`, `audit-events.ts`. References that the real Xen loses are in `Host.lost`, by name, and are counted as held.
  */
 import { PTE_P, PTE_RW } from '../arch/pte.ts';
 import {
@@ -23,6 +24,7 @@ import {
   PGT_WRITABLE,
 } from '../layout/frame.ts';
 import { NO_FRAME, type Domain } from './domain.ts';
+import { auditEvents, holdForEvents } from './audit-events.ts';
 import { disallowed, frameOf } from './entry-flags.ts';
 import { auditGrants } from './grant-audit.ts';
 import type { Host } from './host.ts';
@@ -68,6 +70,7 @@ export function audit(h: Host): string[] {
   eachUsed(h, mfn => countFrame(h, r, mfn));
   for (const domain of h.domains.values()) for (const guest of domain.vcpus) countVcpu(h, r, guest);
   for (const { mfn, refs, types } of h.lost) r.hold(mfn, refs, types);
+  holdForEvents(h, (mfn, refs, types) => r.hold(mfn, refs, types));
   for (const report of h.holders) report((mfn, refs, types) => r.hold(mfn, refs, types));
   compareFree(h, r);
   const owned = new Map<number, number>();
@@ -78,6 +81,7 @@ export function audit(h: Host): string[] {
   for (const { id, totalPages } of h.domains.values()) {
     if ((owned.get(id) ?? 0) !== totalPages) r.complain('XA7', `domain ${id} has ${totalPages} pages, counted ${owned.get(id) ?? 0}`);
   }
+  auditEvents(h, (rule, what) => r.complain(rule, what));
   auditGrants(h, (rule, what) => r.complain(rule, what));
   return r.complaints;
 }
@@ -106,6 +110,7 @@ function countVcpu(h: Host, r: Recount, guest: Domain['vcpus'][number]): void {
     r.hold(guest.root, 1, 1);
   }
   r.hold(guest.userRoot, 1, 1);
+  for (const mfn of guest.gdt) r.hold(mfn, 1, 1);
   if (guest.oldTable !== NO_FRAME) r.hold(guest.oldTable, 1, guest.oldPartial ? 0 : 1);
 }
 

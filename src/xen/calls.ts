@@ -1,6 +1,8 @@
 /** Which function serves which hypercall. */
+import { setGdt, updateDescriptor } from './descriptor.ts';
 import { eventChannelOp } from './event-channel.ts';
 import { grantTableOp } from './grant-table-op.ts';
+import { setSegmentBase, setTrapTable, stackSwitch } from './guest-state.ts';
 import type { Host } from './host.ts';
 import { memoryOp } from './memory-op.ts';
 import { mmuUpdate } from './mmu-update.ts';
@@ -8,11 +10,15 @@ import { mmuextOp } from './mmuext-op.ts';
 import { multicall } from './multicall.ts';
 import {
   HYPERVISOR_event_channel_op, HYPERVISOR_grant_table_op, HYPERVISOR_memory_op, HYPERVISOR_mmuext_op, HYPERVISOR_mmu_update, HYPERVISOR_multicall,
-  HYPERVISOR_update_va_mapping, HYPERVISOR_update_va_mapping_otherdomain,
-  HYPERVISOR_vm_assist, XEN_ENOSYS,
+  HYPERVISOR_sched_op, HYPERVISOR_set_gdt, HYPERVISOR_set_segment_base, HYPERVISOR_set_trap_table, HYPERVISOR_stack_switch,
+  HYPERVISOR_update_descriptor, HYPERVISOR_update_va_mapping, HYPERVISOR_update_va_mapping_otherdomain, HYPERVISOR_vcpu_op, HYPERVISOR_vm_assist,
+  HYPERVISOR_xen_version, XEN_ENOSYS,
 } from './numbers.ts';
+import { schedOp } from './sched-op.ts';
 import { updateVaMapping } from './va-mapping.ts';
+import { vcpuOp } from './vcpu-op.ts';
 import { vmAssist } from './vm-assist.ts';
+import { xenVersion } from './xen-version.ts';
 
 /**
  * Serve a hypercall.
@@ -31,6 +37,14 @@ export function call(h: Host, nr: number, at: number): number {
     case HYPERVISOR_multicall: return multicall(h, at, call);
     case HYPERVISOR_vm_assist: return vmAssist(h, at);
     case HYPERVISOR_event_channel_op: return eventChannelOp(h, at);
+    case HYPERVISOR_set_gdt: return setGdt(h, at);
+    case HYPERVISOR_update_descriptor: return updateDescriptor(h, at);
+    case HYPERVISOR_set_trap_table: return setTrapTable(h, at);
+    case HYPERVISOR_stack_switch: return stackSwitch(h, at);
+    case HYPERVISOR_set_segment_base: return setSegmentBase(h, at);
+    case HYPERVISOR_xen_version: return xenVersion(h, at);
+    case HYPERVISOR_sched_op: return schedOp(h, at);
+    case HYPERVISOR_vcpu_op: return vcpuOp(h, at);
     default: return -XEN_ENOSYS;
   }
 }

@@ -9,12 +9,14 @@ import { PTE_P } from '../arch/pte.ts';
 import { PGT_PARTIAL, PGT_PINNED, PGT_TYPE_MASK, PGT_VALIDATED } from '../layout/frame.ts';
 import { storeEntry } from '../memory/entry.ts';
 import { demoteTable } from './demote.ts';
+import { putGdt } from './descriptor.ts';
 import { NO_FRAME, type Domain, type GuestVcpu } from './domain.ts';
 import { frameOf } from './entry-flags.ts';
 import { destroyEvents } from './event-bind.ts';
 import { releaseMappings } from './grant-release.ts';
 import type { Host } from './host.ts';
 import { putOldTable, putPageAndType, tableType } from './page-type.ts';
+import { putVcpuInfos } from './vcpu-op.ts';
 
 const ENTRIES = 512;
 const LEVELS = [4, 3, 2];
@@ -25,6 +27,7 @@ export function destroyDomain(h: Host, domain: Domain, idle: GuestVcpu): void {
   domain.dying = true;
   releaseMappings(h, domain);
   destroyEvents(h, domain);
+  putVcpuInfos(h, domain);
   h.unpreempted(() => {
     for (const guest of domain.vcpus) putRoots(h, guest);
     h.current = idle;
@@ -42,6 +45,7 @@ export function destroyDomain(h: Host, domain: Domain, idle: GuestVcpu): void {
 function putRoots(h: Host, guest: GuestVcpu): void {
   h.current = guest;
   putOldTable(h);
+  putGdt(h, guest);
   const { root, userRoot } = guest;
   guest.root = guest.userRoot = NO_FRAME;
   if (guest.domain.is32) {

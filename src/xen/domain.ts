@@ -35,6 +35,9 @@ export class Domain {
   m2pStrict = false;
   /** Frame shared with the guest, NO_FRAME without one. */
   sharedInfo = NO_FRAME;
+  /** Why it shut itself down, once it did: SHUTDOWN_*; and whether it has stopped. */
+  shutdownCode = -1;
+  isShutDown = false;
   /** Number of vCPUs that it may have. */
   maxVcpus = 1;
   /** First Xen-owned linear address of a 32-bit guest, where its window on the machine-to-physical table begins. */
@@ -59,6 +62,14 @@ export class Domain {
   }
 }
 
+/** Where a guest's kernel takes an exception. `flags`: bits 1:0 the least privilege that may raise it, bit 2: events are masked. */
+export interface Trap {
+  readonly flags: number;
+  readonly selector: number;
+  readonly addressLo: number;
+  readonly addressHi: number;
+}
+
 /** One vCPU of a domain, as the hypervisor knows it. Frames are machine frame numbers. */
 export class GuestVcpu {
   readonly domain: Domain;
@@ -77,6 +88,20 @@ export class GuestVcpu {
   ldtBaseLo = 0;
   ldtBaseHi = 0;
   ldtEntries = 0;
+  /** Frames of its descriptor table, each with a type reference as PGT_SEG_DESC. */
+  readonly gdt: number[] = [];
+  gdtEntries = 0;
+  kernelSs = 0;
+  kernelSpLo = 0;
+  kernelSpHi = 0;
+  /** By vector. */
+  readonly traps = new Map<number, Trap>();
+  /** Bases of FS, the user's GS and the kernel's, in two words each, as last set by hypercall; and selector of the user's GS. */
+  readonly segmentBases = new Int32Array(6);
+  userGs = 0;
+  /** It waits for an event; and the port it waits for besides: 0 none, -1 any. */
+  blocked = false;
+  pollPort = 0;
 
   // A table whose type reference (or, with oldPartial, whose partial type) is still to be put, before anything else is done for this vCPU;
   // and the table of the same level that referred to it, for the count of linear entries. Xen's old_guest_table and old_guest_ptpg.

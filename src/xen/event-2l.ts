@@ -8,24 +8,51 @@ import { testAndClearBit, testAndSetBit, testBit } from './event-bits.ts';
 import type { Port } from './event-port.ts';
 import { eventsOf } from './event-state.ts';
 import type { Host } from './host.ts';
+import { wake, wakePollers } from './wake.ts';
 
-const VCPU_INFO_WORDS = 16;
+export const VCPU_INFO_BYTES = 64;
+export const VCPUS_IN_SHARED_INFO = 32;
 const PENDING = 0x800 >>> 2; //   after 32 vcpu_infos of 64 bytes
 const MASK_32 = 0x880 >>> 2;
 const MASK_64 = 0xa00 >>> 2;
-const UPCALL_PENDING = 0; //      a byte of vcpu_info
+const UPCALL_PENDING = 0; //      a byte of vcpu_info, and the next: events are masked
+const UPCALL_MASK = 0xff00;
 const SELECTOR_32 = 4 >>> 2;
 const SELECTOR_64 = 8 >>> 2;
 
 /** Word index of a vCPU's vcpu_info. */
 export function vcpuInfo(h: Host, d: Domain, vcpu: number): number {
   const elsewhere = eventsOf(d).vcpuInfos.get(vcpu);
-  return elsewhere === undefined ? h.table(d.sharedInfo) + vcpu * VCPU_INFO_WORDS : elsewhere >>> 2;
+  return elsewhere === undefined ? h.table(d.sharedInfo) + vcpu * (VCPU_INFO_BYTES / 4) : elsewhere.at >>> 2;
 }
 
 /** Tell a vCPU that there is something to look at. Source: vcpu_mark_events_pending() (xen/arch/x86/domain.c). */
 export function markPending(h: Host, d: Domain, vcpu: number): void {
-  testAndSetBit(h, vcpuInfo(h, d, vcpu), UPCALL_PENDING);
+  const guest = d.vcpus[vcpu];
+  if (!testAndSetBit(h, vcpuInfo(h, d, vcpu), UPCALL_PENDING) && guest !== undefined) wake(guest);
+}
+
+/** Let events through to a vCPU. */
+export function enableEvents(h: Host, d: Domain, vcpu: number): void {
+  Atomics.and(h.s.w, vcpuInfo(h, d, vcpu), ~UPCALL_MASK);
+}
+
+/** Is there something to look at, and let through? Source: local_events_need_delivery() (xen/arch/x86/include/asm/event.h). */
+export function eventsAwaited(h: Host, d: Domain, vcpu: number): boolean {
+  const flags = Atomics.load(h.s.w, vcpuInfo(h, d, vcpu));
+  return (flags & 0xff) !== 0 && (flags & UPCALL_MASK) === 0;
+}
+
+/** The vcpu_info of a vCPU that had none: events are masked. @param at - word index */
+export function startInfo(h: Host, at: number): void {
+  h.s.w.fill(0, at, at + VCPU_INFO_BYTES / 4);
+  h.s.w[at] = 0x100;
+}
+
+/** Let a vCPU look at all ports. */
+export function selectAll(h: Host, d: Domain, vcpu: number): void {
+  const at = vcpuInfo(h, d, vcpu) + (d.is32 ? SELECTOR_32 : SELECTOR_64);
+  h.s.w.fill(-1, at, at + (d.is32 ? 1 : 2));
 }
 
 const pendingWord = (h: Host, d: Domain, port: number): number => h.table(d.sharedInfo) + PENDING + (port >>> 5);
@@ -40,6 +67,7 @@ function select(h: Host, d: Domain, vcpu: number, port: number): boolean {
 export function setPending2l(h: Host, d: Domain, vcpu: number, { number }: Port): void {
   if (testAndSetBit(h, pendingWord(h, d, number), number & 31)) return;
   if (!testBit(h, maskWord(h, d, number), number & 31) && !select(h, d, vcpu, number)) markPending(h, d, vcpu);
+  wakePollers(d, number);
 }
 
 export function clearPending2l(h: Host, d: Domain, { number }: Port): void {

@@ -14,7 +14,8 @@ import { XEN_EEXIST, XEN_EINVAL, XEN_ENOENT, XEN_EPERM } from './numbers.ts';
 const VIRQS = 24;
 const PER_VCPU = [0, 1, 7, 13]; // VIRQ_TIMER, _DEBUG, _XENOPROF, _XENPMU: get_virq_type()
 
-const isPerVcpu = (virq: number): boolean => PER_VCPU.includes(virq);
+/** Does each vCPU have its own? */
+export const isPerVcpu = (virq: number): boolean => PER_VCPU.includes(virq);
 
 /** Raise a port, if it is given out. Source: evtchn_port_set_pending() (xen/include/xen/event.h). */
 export function raise(h: Host, d: Domain, vcpu: number, port: Port): void {

@@ -12,6 +12,7 @@ import { eventsOf } from './event-state.ts';
 import type { Host } from './host.ts';
 import { XEN_EINVAL, XEN_ENOSPC } from './numbers.ts';
 import { getPageType, putPageAndType } from './page-type.ts';
+import { wakePollers } from './wake.ts';
 
 const PENDING = 31;
 const MASKED = 30;
@@ -55,9 +56,9 @@ export function setPendingFifo(h: Host, d: Domain, vcpu: number, port: Port): vo
     return;
   }
   if (fifo.control < 0) return;
-  testAndSetBit(h, word, PENDING);
-  if (testBit(h, word, MASKED) || testAndSetBit(h, word, LINKED)) return;
-  enqueue(h, d, events, vcpu, fifo, port);
+  const was = testAndSetBit(h, word, PENDING);
+  if (!testBit(h, word, MASKED) && !testAndSetBit(h, word, LINKED)) enqueue(h, d, events, vcpu, fifo, port);
+  if (!was) wakePollers(d, port.number);
 }
 
 /** Put a port, just marked as linked, at the end of its queue. */
@@ -91,6 +92,11 @@ function setLink(h: Host, word: number, port: number): boolean {
 export function clearPendingFifo(h: Host, d: Domain, port: Port): void {
   const word = wordOf(h, eventsOf(d), port.number);
   if (word >= 0) testAndClearBit(h, word, PENDING);
+}
+
+export function isPendingFifo(h: Host, d: Domain, port: Port): boolean {
+  const word = wordOf(h, eventsOf(d), port.number);
+  return word >= 0 && testBit(h, word, PENDING);
 }
 
 export function unmaskFifo(h: Host, d: Domain, port: Port): void {

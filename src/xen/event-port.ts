@@ -61,8 +61,8 @@ export class EventPorts {
   fifo: number[] | undefined;
   /** FIFO state of each vCPU. */
   fifoVcpus: FifoVcpu[] = [];
-  /** Byte offset in machine memory of each vCPU's vcpu_info, where it was registered elsewhere than in the shared info. */
-  readonly vcpuInfos = new Map<number, number>();
+  /** Frame of each vCPU's vcpu_info and its byte offset in machine memory, where it was registered elsewhere than in the shared info. */
+  readonly vcpuInfos = new Map<number, { readonly mfn: number; readonly at: number }>();
   /** Port that a VIRQ is bound to, by vCPU and number. */
   private readonly virqs = new Map<number, number>();
   /** ... and a PIRQ. */
@@ -117,6 +117,11 @@ export class EventPorts {
 
   virqPort(vcpu: number, virq: number): number {
     return this.virqs.get(vcpu * 256 + virq) ?? 0;
+  }
+
+  /** VIRQs that are bound. */
+  boundVirqs(): { vcpu: number; virq: number; port: number }[] {
+    return [...this.virqs].filter(([, port]) => port !== 0).map(([key, port]) => ({ vcpu: Math.floor(key / 256), virq: key % 256, port }));
   }
 
   setVirqPort(vcpu: number, virq: number, port: number): void {

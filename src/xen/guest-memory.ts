@@ -5,9 +5,10 @@
  * Source: facts of Xen 4.17, access_ok() and compat_access_ok() (xen/arch/x86/include/asm/x86_64/uaccess.h), copy_from_guest_ll(),
  *         copy_to_guest_ll() (xen/arch/x86/usercopy.c), guest_handle_okay() (xen/arch/x86/include/asm/guest_access.h).
  */
-import { ACCESS_READ, ACCESS_WRITE, FAULT_NONE } from '../arch/fault.ts';
+import { ACCESS_READ, ACCESS_WRITE, FAULT_NONE, FAULT_PF, faultVector } from '../arch/fault.ts';
 import { VCPU_OUT_HI, VCPU_OUT_LO } from '../layout/vcpu.ts';
 import { readBus, wordOf, writeBus } from '../memory/extents.ts';
+import { COPY_USER_FAULTS, PAGE_FAULTS } from './counters.ts';
 import type { Host } from './host.ts';
 
 const GUEST_LOW_HI = 0x8000; //               addresses below 2^47 are the guest's
@@ -55,7 +56,14 @@ export function copyToGuest(h: Host, hi: number, lo: number, bytes: number): boo
 
 function copyPiece(h: Host, hi: number, lo: number, bytes: number, from: number, kind: number): boolean {
   const s = h.s, v = h.current.v;
-  if (h.current.cpu!.access(hi, lo, kind) !== FAULT_NONE) return false;
+  const fault = h.current.cpu!.access(hi, lo, kind);
+  if (fault !== FAULT_NONE) {
+    if (faultVector(fault) === faultVector(FAULT_PF)) {
+      h.counters.add(PAGE_FAULTS, 1);
+      h.counters.add(COPY_USER_FAULTS, 1);
+    }
+    return false;
+  }
   const paLo = s.w[v + (VCPU_OUT_LO >>> 2)], paHi = s.w[v + (VCPU_OUT_HI >>> 2)], at = wordOf(s, paHi, paLo);
   if (at < 0) {
     copyBus(h, paHi, paLo, bytes, from, kind);

@@ -9,6 +9,7 @@ import { PGC_XEN_HEAP } from '../layout/frame.ts';
 import type { Machine } from '../machine/machine.ts';
 import { FRAME_BYTES, wordOf } from '../memory/extents.ts';
 import { WASM_PAGE_BYTES, type Views } from '../memory/views.ts';
+import { Counters } from './counters.ts';
 import { Domain, type GuestVcpu } from './domain.ts';
 import { Frames } from './frames.ts';
 import type { FrameSource } from './frame-source.ts';
@@ -65,6 +66,7 @@ export class Host {
   /** Set by a call that has to be continued: its new arguments are where its arguments were. */
   preempted = false;
   inMulticall = false;
+  readonly counters = new Counters();
   /** Entries that the call in progress may still look at before it is preempted; Infinity: never preempted. */
   budget = Infinity;
   /** Frames were freed since all vCPUs were last flushed. */

@@ -7,6 +7,7 @@ import type { Machine } from '../machine/machine.ts';
 import type { Vcpu } from '../machine/vcpu.ts';
 import { audit } from './audit.ts';
 import { call } from './calls.ts';
+import type { CounterValues } from './counters.ts';
 import { Domain, GuestVcpu, NO_FRAME } from './domain.ts';
 import { Frames } from './frames.ts';
 import { destroyDomain } from './destroy.ts';
@@ -226,7 +227,8 @@ export class Hypervisor {
     host.preempted = false;
     if (!guest.kernelMode) return -XEN_EPERM;
     host.budget = this.budget;
-    const rc = call(host, host.s.w[v + (VCPU_CALL >>> 2)], v + (VCPU_CALL_ARGS >>> 2));
+    const nr = host.s.w[v + (VCPU_CALL >>> 2)], rc = call(host, nr, v + (VCPU_CALL_ARGS >>> 2));
+    host.counters.count(nr, !host.preempted);
     host.budget = Infinity;
     return rc;
   }
@@ -278,6 +280,11 @@ export class Hypervisor {
   /** What does not hold of the numbered invariants, in prose; empty: all is well. */
   audit(): string[] {
     return audit(this.host);
+  }
+
+  /** What was done since the start, counted by the names of Xen's perfc, and how often each hypercall was made. */
+  counters(): CounterValues {
+    return this.host.counters.read();
   }
 
   private enter(cpu: Vcpu): GuestVcpu {

@@ -7,6 +7,7 @@ import {
   MMU_NORMAL_PT_UPDATE, MMU_PT_UPDATE_NO_TRANSLATE, MMU_PT_UPDATE_PRESERVE_AD, MMU_UPDATE_BYTES, PGT_COUNT, PGT_VALIDATED, PGT_WRITABLE,
 } from '../layout/frame.ts';
 import { storeEntry } from '../memory/entry.ts';
+import { CALLS_TO_MMU_UPDATE, NUM_PAGE_UPDATES, WRITABLE_MMU_UPDATES } from './counters.ts';
 import { NO_FRAME, type Domain } from './domain.ts';
 import { frameOf } from './entry-flags.ts';
 import { arrayOk, copyFromGuest, copyToGuest } from './guest-memory.ts';
@@ -36,6 +37,8 @@ export function mmuUpdate(h: Host, at: number): number {
   if (count >= MMU_UPDATE_PREEMPTED >>> 0) {
     count -= MMU_UPDATE_PREEMPTED >>> 0;
     before = doneBefore(h, at + 4);
+  } else {
+    h.counters.add(CALLS_TO_MMU_UPDATE, 1);
   }
   if (!arrayOk(a[at + 1], count, MMU_UPDATE_BYTES)) return -XEN_EFAULT;
   let tableOwner: Domain | undefined = h.current.domain;
@@ -76,6 +79,7 @@ function requests(h: Host, at: number, count: number, before: number, tableOwner
     lo = (lo + done * MMU_UPDATE_BYTES) | 0;
     if (lo >>> 0 < done * MMU_UPDATE_BYTES) hi = (hi + 1) | 0;
   }
+  h.counters.add(NUM_PAGE_UPDATES, i);
   if (rc === -XEN_ERESTART) {
     const left = (count - i) | MMU_UPDATE_PREEMPTED;
     rc = h.continueCall(HYPERVISOR_mmu_update, at, [lo, hi], [left, 0]);
@@ -130,6 +134,7 @@ function change(h: Host, mfn: number, at: number, lo: number, hi: number, comman
 /** A frame that is no page table in use, if it may be written: the value as it is. */
 function writePlain(h: Host, mfn: number, at: number, lo: number, hi: number): number {
   if (getPageType(h, mfn, PGT_WRITABLE) !== 0) return -XEN_EINVAL;
+  h.counters.add(WRITABLE_MMU_UPDATES, 1);
   storeEntry(h.s, at, lo, hi);
   putPageType(h, mfn);
   return 0;

@@ -5,6 +5,7 @@
  *         xen/include/public/xen.h.
  */
 import { PGT_PINNED, PGT_WRITABLE } from '../layout/frame.ts';
+import { CALLS_TO_MMUEXT_OP, NUM_MMUEXT_OPS } from './counters.ts';
 import { NO_FRAME, type Domain } from './domain.ts';
 import { addressOk, copyFromGuest, ownArrayOk } from './guest-memory.ts';
 import type { Host } from './host.ts';
@@ -44,6 +45,8 @@ export function mmuextOp(h: Host, at: number): number {
   if (count >= MMU_UPDATE_PREEMPTED >>> 0) {
     count -= MMU_UPDATE_PREEMPTED >>> 0;
     before = doneBefore(h, at + 4);
+  } else {
+    h.counters.add(CALLS_TO_MMUEXT_OP, 1);
   }
   if (!ownArrayOk(h, a[at + 1], a[at], count, size)) return -XEN_EFAULT;
   const owner = h.foreignDomain(a[at + 6] & 0xffff);
@@ -65,6 +68,7 @@ function operations(h: Host, at: number, count: number, before: number, owner: D
   }
   if (rc === -XEN_ERESTART) rc = h.continueCall(HYPERVISOR_mmuext_op, at, [lo, hi], [(count - i) | MMU_UPDATE_PREEMPTED, 0]);
   else if (h.current.oldTable !== NO_FRAME) rc = h.continueCall(HYPERVISOR_mmuext_op, at, [0, 0], [MMU_UPDATE_PREEMPTED, 0], [0, 0], [rc, 0]);
+  h.counters.add(NUM_MMUEXT_OPS, i);
   writeDone(h, doneLo, doneHi, before + i);
   return rc;
 }

@@ -5,6 +5,7 @@
  *         multicall_entry of xen/include/public/xen.h and its compat form.
  */
 import { VCPU_SUBCALL } from '../layout/vcpu.ts';
+import { CALLS_FROM_MULTICALL } from './counters.ts';
 import { copyFromGuest, copyToGuest, ownArrayOk } from './guest-memory.ts';
 import type { Host } from './host.ts';
 import { HYPERVISOR_multicall, XEN_EFAULT, XEN_EINVAL } from './numbers.ts';
@@ -38,6 +39,8 @@ function calls(h: Host, at: number, count: number, size: number, call: (h: Host,
     }
     const nr = wide && entry[1] !== 0 ? -1 : entry[0];
     const result = call(h, nr, sub);
+    h.counters.count(nr, !h.preempted);
+    if (!h.preempted) h.counters.add(CALLS_FROM_MULTICALL, 1);
     if (!writeResult(h, lo, hi, result, wide)) {
       h.preempted = false;
       return -XEN_EFAULT;

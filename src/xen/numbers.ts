@@ -17,7 +17,10 @@ export const HYPERVISOR_xen_version = 17;
 export const HYPERVISOR_grant_table_op = 20;
 export const HYPERVISOR_vm_assist = 21;
 export const HYPERVISOR_update_va_mapping_otherdomain = 22;
+export const HYPERVISOR_vcpu_op = 24;
+export const HYPERVISOR_set_segment_base = 25;
 export const HYPERVISOR_mmuext_op = 26;
+export const HYPERVISOR_sched_op = 29;
 export const HYPERVISOR_event_channel_op = 32;
 
 // Errors; a hypercall returns them negated.
@@ -25,6 +28,7 @@ export const XEN_EPERM = 1;
 export const XEN_ENOENT = 2;
 export const XEN_ESRCH = 3;
 export const XEN_EINTR = 4;
+export const XEN_ENXIO = 6;
 export const XEN_E2BIG = 7;
 export const XEN_EAGAIN = 11;
 export const XEN_ENOMEM = 12;

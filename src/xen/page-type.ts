@@ -9,9 +9,10 @@
  */
 import { invariant } from '../errors.ts';
 import {
-  PGT_COUNT, PGT_L1_TABLE, PGT_PAE_XEN_L2, PGT_PARTIAL, PGT_TYPE_MASK, PGT_VALIDATED, PGT_WRITABLE,
+  PGT_COUNT, PGT_L1_TABLE, PGT_PAE_XEN_L2, PGT_PARTIAL, PGT_SEG_DESC, PGT_TYPE_MASK, PGT_VALIDATED, PGT_WRITABLE,
 } from '../layout/frame.ts';
 import { demoteL1, demoteTable } from './demote.ts';
+import { promoteDescriptors } from './descriptor.ts';
 import { NO_FRAME } from './domain.ts';
 import type { Host } from './host.ts';
 import { XEN_EINTR, XEN_EINVAL, XEN_ERESTART } from './numbers.ts';
@@ -64,7 +65,8 @@ export function getPageType(h: Host, mfn: number, type: number): number {
 
 function validate(h: Host, mfn: number, type: number): number {
   const { frames } = h;
-  const rc = (type & PGT_TYPE_MASK) === PGT_L1_TABLE ? promoteL1(h, mfn) : promoteTable(h, mfn, levelOf(type), type);
+  const rc = type === PGT_SEG_DESC ? promoteDescriptors(h, mfn)
+    : (type & PGT_TYPE_MASK) === PGT_L1_TABLE ? promoteL1(h, mfn) : promoteTable(h, mfn, levelOf(type), type);
   if (rc === 0) {
     frames.setType(mfn, frames.type(mfn) | PGT_VALIDATED);
   } else if (rc === -XEN_EINTR) {

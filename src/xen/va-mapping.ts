@@ -5,6 +5,7 @@
  */
 import { MMU_NORMAL_PT_UPDATE, PGT_COUNT, PGT_VALIDATED } from '../layout/frame.ts';
 import { invlpg } from '../mmu/invalidate.ts';
+import { CALLS_TO_UPDATE_VA } from './counters.ts';
 import type { Domain } from './domain.ts';
 import { tableFor } from './guest-entry.ts';
 import { addressOk, copyFromGuest } from './guest-memory.ts';
@@ -21,6 +22,7 @@ export function updateVaMapping(h: Host, at: number, other: boolean): number {
   const flagsAt = wide ? at + 4 : at + 6, owner = other ? h.foreignDomain(w[flagsAt + 2] & 0xffff) : h.current.domain;
   if (owner === undefined) return -XEN_ESRCH;
   const flagsLo = w[flagsAt], flagsHi = wide ? w[flagsAt + 1] : 0;
+  h.counters.add(CALLS_TO_UPDATE_VA, 1);
   const rc = changeAt(h, vaHi, vaLo, lo, hi, owner);
   return rc === 0 ? flush(h, vaHi, vaLo, flagsLo, flagsHi) : rc;
 }
