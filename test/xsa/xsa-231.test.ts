@@ -18,7 +18,7 @@ const BEYOND = [64, 65, 128, 253, 254];
 
 describe.runIf(hasMemoryOp()).each(WIDTHS)('XSA-231: a %s guest', (_, wide) => {
   function scene(privileged: boolean) {
-    const g = attacker({ wide, privileged }), mine = g.free(300), list = g.words(wide ? 8 : 4, BigInt(mine));
+    const g = attacker({ wide, privileged }), mine = g.free(300);
     g.domain.maxPages += 64;
     expect(g.map(g.va(mine), 0n)).toBe(0);
     return { g, list: g.words(wide ? 8 : 4, BigInt(mine)) };
