@@ -20,6 +20,7 @@ const SLOT = 9;
 function scene(wide: boolean): { g: Guest; one: number; two: number; va: bigint } {
   const g = attacker({ wide, vcpus: 2 }), [one, two] = [g.table(g.free(0)), g.table(g.free(1))], va = addressIn(g, SLOT);
   expect(g.update([level2(g), SLOT, entryOf(one, TABLE)])).toBe(0);
+  expect(g.pin(1, two)).toBe(0); // pinned before: a change of type comes with a flush of its own
   for (const cpu of g.machine.vcpus) expect(update(g, va, g.free(20), cpu)).toBe(0);
   return { g, one, two, va };
 }
@@ -67,6 +68,16 @@ describe.each(WIDTHS)('XSA-286: a %s guest changes a level-2 entry', (_, wide) =
     reached(g, one, two);
   });
 
+  it('and stores to a level-1 table that another address has now', () => {
+    const { g, one, two, va } = scene(wide), tables = [g.table(g.free(2)), g.table(g.free(3))], [, cpu] = g.machine.vcpus;
+    for (const table of tables) expect(g.pin(1, table)).toBe(0);
+    expect(g.update([one, 3, entryOf(tables[0]!, READ)], [two, 3, entryOf(tables[1]!, READ)])).toBe(0);
+    expect(store(g, va + 0x3000n, entryOf(g.free(20), READ), cpu)).toBe(0);
+    expect(g.update([level2(g), SLOT, entryOf(two, TABLE)])).toBe(0);
+    expect(store(g, va + 0x3000n, entryOf(g.free(21), READ), cpu)).toBe(0);
+    reached(g, tables[0]!, tables[1]!);
+  });
+
   it('to nothing: there is no table to update, and the old one can be written', () => {
     const { g, one, va } = scene(wide);
     expect(g.update([level2(g), SLOT, 0n])).toBe(0);
@@ -81,13 +92,13 @@ describe.each(WIDTHS)('XSA-286: a %s guest changes a level-2 entry', (_, wide) =
 describe('XSA-286: a 64-bit guest', () => {
   it('changes a level-3 entry, and a level-4 entry', () => {
     const { g, one, two } = scene(true), [l2, other] = [g.table(g.free(2), [[0, entryOf(one, TABLE)]]), g.table(g.free(3), [[0, entryOf(two, TABLE)]])];
-    const l3 = g.table(g.free(4), [[0, entryOf(l2, TABLE)]]);
+    const l3 = g.table(g.free(4), [[0, entryOf(l2, TABLE)]]), otherL3 = g.table(g.free(5), [[0, entryOf(l2, TABLE)]]);
+    expect([g.pin(2, other), g.pin(3, otherL3)]).toEqual([0, 0]);
     expect(g.update([g.tables[0]!, 1, entryOf(l3, TABLE)])).toBe(0);
     for (const cpu of g.machine.vcpus) expect(update(g, 1n << 39n, g.free(20), cpu)).toBe(0);
     expect(g.update([l3, 0, entryOf(other, TABLE)])).toBe(0);
     for (const cpu of g.machine.vcpus) expect(update(g, 1n << 39n, g.free(21), cpu)).toBe(0);
     reached(g, one, two);
-    const otherL3 = g.table(g.free(5), [[0, entryOf(l2, TABLE)]]);
     expect(g.update([g.tables[0]!, 1, entryOf(otherL3, TABLE)])).toBe(0);
     for (const cpu of g.machine.vcpus) expect(update(g, 1n << 39n, g.free(22), cpu)).toBe(0);
     expect([mapped(g, one), mapped(g, two)]).toEqual([g.free(22), g.free(21)]);
@@ -107,6 +118,7 @@ describe('XSA-286: a 64-bit guest', () => {
 
 it('XSA-286: a 32-bit guest changes an entry of its root', () => {
   const { g, one, two } = scene(false), [l2, other] = [g.table(g.free(2), [[0, entryOf(one, TABLE)]]), g.table(g.free(3), [[0, entryOf(two, TABLE)]])];
+  expect(g.pin(2, other)).toBe(0);
   expect(g.update([g.tables[0]!, 0, entryOf(l2, P)])).toBe(0);
   for (const cpu of g.machine.vcpus) expect(update(g, 0n, g.free(20), cpu)).toBe(0);
   expect(g.update([g.tables[0]!, 0, entryOf(other, P)])).toBe(0);
