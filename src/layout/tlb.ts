@@ -15,6 +15,8 @@ export const TLBD_XD = 1 << 0; //           ORed over all levels
 export const TLBD_RW = 1 << 1; //           ANDed over all levels
 export const TLBD_US = 1 << 2; //           ANDed over all levels
 export const TLBD_SSTK = 1 << 3; //         shadow-stack page: leaf R/W = 0 and D = 1, R/W = 1 above
+export const TLBD_NOFETCH = 1 << 4; //      the second stage forbids fetches
+export const TLBD_NOREAD = 1 << 5; //       ... and reads (execute-only)
 export const TLBD_D = 1 << 6; //            leaf D
 export const TLBD_PKEY_SHIFT = 8; //        protection key, 4 bits
 // Data, high word: bits 51:32 of the address, and:

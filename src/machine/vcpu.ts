@@ -1,6 +1,6 @@
 /** One virtual CPU: its registers, its translations, its cached translations. The friendly door, and the fast one. */
 import type { Accelerator } from '../accel/engine.ts';
-import { ACCESS_ALL, ACCESS_FETCH, ACCESS_WRITE, FAULT_NONE, FAULT_PF, faultCode, faultVector } from '../arch/fault.ts';
+import { ACCESS_ALL, ACCESS_FETCH, ACCESS_WRITE, EXIT_NPF, FAULT_NONE, FAULT_PF, faultCode, faultVector } from '../arch/fault.ts';
 import { CR0_CD, CR0_ET, CR0_NW } from '../arch/registers.ts';
 import { ConfigError } from '../errors.ts';
 import {
@@ -8,8 +8,8 @@ import {
   CNT_REMOTE, CNT_SLOW, CNT_WALK_CYCLES,
 } from '../layout/counter.ts';
 import {
-  MODE_NONE, SERVICE_FETCH, SERVICE_LOAD, SERVICE_STORE, VCPU_AC, VCPU_BYTES, VCPU_CR0, VCPU_CR2_HI, VCPU_CR2_LO, VCPU_CR3_HI, VCPU_CR3_LO, VCPU_CR4, VCPU_CS64, VCPU_EFER, VCPU_FAST, VCPU_MODE,
-  VCPU_OUT_CYCLES, VCPU_OUT_FAULT, VCPU_OUT_HI, VCPU_OUT_HIT, VCPU_OUT_LO, VCPU_OUT_REFS, VCPU_OUT_SIZE, VCPU_PDPTE, VCPU_PKRS, VCPU_PKRU,
+  MODE_NONE, SERVICE_FETCH, SERVICE_LOAD, SERVICE_STORE, VCPU_AC, VCPU_BYTES, VCPU_CR0, VCPU_CR2_HI, VCPU_CR2_LO, VCPU_CR3_HI, VCPU_CR3_LO, VCPU_CR4, VCPU_CS64, VCPU_EFER, VCPU_FAST, VCPU_MODE, VCPU_NEST, VCPU_NESTED,
+  VCPU_OUT_CYCLES, VCPU_OUT_FAULT, VCPU_OUT_HI, VCPU_OUT_HIT, VCPU_OUT_LO, VCPU_OUT_REFS, VCPU_OUT_SIZE, VCPU_PABITS, VCPU_PDPTE, VCPU_PKRS, VCPU_PKRU,
   VCPU_TLB_CYCLES, VCPU_TLB_LEVELS,
 } from '../layout/vcpu.ts';
 import { readBytes, writeBytes } from '../memory/bytes.ts';
@@ -24,13 +24,19 @@ import { check64, checkPhysical, hiWord, joinWords, loWord } from './address.ts'
 import { runBatch } from './batch.ts';
 import { checkColumns, makeColumns, type AccessColumns } from './columns.ts';
 import { explain, probe, type Explanation, type Probe, type Root } from './explain.ts';
+import { checkStage, enterGuest, leaveGuest, type Stage } from '../virt/host-block.ts';
+import { exitOf, type GuestExit } from './guest-exit.ts';
 import { AccessQueue } from './queue.ts';
 import { access, accessSpan } from './span.ts';
 
 /** Outcome of one access. A fault is a result, not an exception of this library. */
 export type Translation =
   | { readonly ok: true; readonly paddr: bigint; readonly pageBytes: number; readonly cycles: number; readonly path: string }
-  | { readonly ok: false; readonly vector: number; readonly errorCode: number; readonly cr2: bigint | undefined; readonly cycles: number };
+  | {
+    readonly ok: false; readonly vector: number; readonly errorCode: number; readonly cr2: bigint | undefined; readonly cycles: number;
+    /** The second stage stopped the guest: then `vector` is above 255 and its hypervisor is told this. */
+    readonly exit?: GuestExit;
+  };
 
 /** Control registers and their like; see the manual for the bits. */
 export interface Registers {
@@ -223,6 +229,21 @@ export class Vcpu {
     return explain(this.s, this.v, this.scratch, hiWord(va), loWord(va), kind, this.cacheNames);
   }
 
+  /**
+   * Run a guest: the vCPU's registers and tables are the guest's from now on, and a second stage translates its guest-physical addresses.
+   *
+   * @throws ConfigError - a field that VM entry would refuse, or a machine without the option `nested`
+   */
+  enterGuest(stage: Stage): void {
+    if (this.word(VCPU_NEST) === 0) throw new ConfigError('nested', 'a machine made with nested: true', false);
+    enterGuest(this.s.w, this.v, checkStage(stage, this.word(VCPU_PABITS)));
+  }
+
+  /** Leave the guest: addresses are machine addresses again. */
+  leaveGuest(): void {
+    if (this.word(VCPU_NESTED) !== 0) leaveGuest(this.s.w, this.v);
+  }
+
   // Each returns FAULT_NONE, or FAULT_GP with nothing changed, and throws ConfigError for what is no 64-bit value.
   /** MOV to CR0. */
   writeCr0(value: bigint): number { return writeCr0(this.s, this.v, hiWord(check64(value, 'cr0')), loWord(value)); }
@@ -337,7 +358,8 @@ export class Vcpu {
 
   private refusal(fault: number, cycles: number): Translation {
     const cr2 = fault >>> 16 === FAULT_PF >>> 16 ? joinWords(this.word(VCPU_CR2_HI), this.word(VCPU_CR2_LO)) : undefined;
-    return { ok: false, vector: faultVector(fault), errorCode: faultCode(fault), cr2, cycles };
+    const refused = { ok: false, vector: faultVector(fault), errorCode: faultCode(fault), cr2, cycles } as const;
+    return fault >>> 16 < EXIT_NPF >>> 16 ? refused : { ...refused, exit: exitOf(this.s.w, this.v, fault) };
   }
 }
 

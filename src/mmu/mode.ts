@@ -10,8 +10,8 @@ import {
 } from '../arch/registers.ts';
 import { TAG_PCID_SHIFT } from '../layout/tlb.ts';
 import {
-  CTL_FETCH_CODE, CTL_NXE, CTL_PGE, CTL_PSE, FEAT_AMD, MODE_4LEVEL, MODE_5LEVEL, MODE_LEGACY, MODE_NONE, MODE_PAE, VCPU_CR0,
-  VCPU_CR3_HI, VCPU_CR3_LO, VCPU_CR4, VCPU_CTL, VCPU_EFER, VCPU_FEATURES, VCPU_MODE, VCPU_PABITS, VCPU_ROOT_HI, VCPU_ROOT_LO,
+  CTL_FETCH_CODE, CTL_NXE, CTL_PGE, CTL_PSE, FEAT_AMD, MODE_4LEVEL, MODE_5LEVEL, MODE_FLAT, MODE_LEGACY, MODE_NONE, MODE_PAE, VCPU_CR0,
+  VCPU_CR3_HI, VCPU_CR3_LO, VCPU_CR4, VCPU_CTL, VCPU_EFER, VCPU_FEATURES, VCPU_MODE, VCPU_NESTED, VCPU_PABITS, VCPU_ROOT_HI, VCPU_ROOT_LO,
   VCPU_RSVD_HI, VCPU_RSVD_LO, VCPU_TAG_PCID,
 } from '../layout/vcpu.ts';
 import { memoDrop } from './memo.ts';
@@ -26,7 +26,7 @@ export function modeOf(cr0: number, cr4: number, efer: number): number {
 
 /** Bits of an entry's high word that must be 0. Above bit 51, PAE entries reserve everything but XD; long-mode entries ignore it. */
 export function reservedHi(mode: number, paBits: number, nxe: boolean): number {
-  if (mode === MODE_LEGACY || mode === MODE_NONE) return 0;
+  if (mode <= MODE_LEGACY) return 0;
   const addresses = 0xfffff & ~(2 ** (paBits - 32) - 1);
   return addresses | (mode === MODE_PAE ? 0x7ff00000 : 0) | (nxe ? 0 : PTE_HI_XD);
 }
@@ -34,7 +34,8 @@ export function reservedHi(mode: number, paBits: number, nxe: boolean): number {
 /** Recompute VCPU_MODE, the reserved bits, VCPU_CTL, the current PCID and the root. */
 export function recompute(w: Int32Array, v: number): void {
   const cr3 = w[v + (VCPU_CR3_LO >>> 2)], cr4 = w[v + (VCPU_CR4 >>> 2)], efer = w[v + (VCPU_EFER >>> 2)];
-  const mode = modeOf(w[v + (VCPU_CR0 >>> 2)], cr4, efer);
+  const selected = modeOf(w[v + (VCPU_CR0 >>> 2)], cr4, efer);
+  const mode = selected === MODE_NONE && w[v + (VCPU_NESTED >>> 2)] ? MODE_FLAT : selected;
   const nxe = (efer & EFER_NXE) !== 0;
   memoDrop(w, v);
   const fetchCode = (cr4 & CR4_PAE && nxe) || cr4 & CR4_SMEP;

@@ -99,7 +99,8 @@ export function tlbPeek(w: Int32Array, v: number, service: number, vaHi: number,
   return 0;
 }
 
-function lookupLevel(w: Int32Array, v: number, list: number, vaHi: number, vaLo: number, access: number, use: boolean): boolean {
+/** Look in one level. A hit is left in VCPU_OUT_DATA_*, VCPU_OUT_SIZE and VCPU_OUT_GLOBAL. @param use - note the use */
+export function lookupLevel(w: Int32Array, v: number, list: number, vaHi: number, vaLo: number, access: number, use: boolean): boolean {
   const pcid = w[v + (VCPU_TAG_PCID >>> 2)];
   for (let size = 0, shift = 12; size < 3; size++, shift += 9) {
     const a = w[list + (PROBE_SIZE >>> 2) + size] >>> 2;
