@@ -75,9 +75,11 @@ export function attach(views: Views, module: WebAssembly.Module | undefined = pa
     return (BigInt(views.busHi) << 32n) | BigInt(views.busLo >>> 0);
   };
   const busWrite = (hi: number, lo: number, value: number): void => writeBus(views, hi, lo, 4, BigInt(value >>> 0));
+  const nestedWalk = (v: number, vaHi: number, vaLo: number, access: number, cached: number): number =>
+    views.nestedWalk!(views, v >>> 2, vaHi, vaLo, access, cached !== 0, true);
   let engine: Partial<Accelerator>;
   try {
-    engine = new WebAssembly.Instance(module, { env: { memory: views.memory, busRead, busWrite } }).exports as unknown as Accelerator;
+    engine = new WebAssembly.Instance(module, { env: { memory: views.memory, busRead, busWrite, nestedWalk } }).exports as unknown as Accelerator;
   } catch {
     return undefined; // it imports something else
   }

@@ -77,11 +77,13 @@ export function chargeWalk(s: Views, v: number, refs: number, faulted: boolean):
 /** Price the references that a walk through a second stage made, in their order, and its TLB's hits. @returns cycles */
 function chargeNestedWalk(s: Views, v: number): number {
   const w = s.w, n = w[v + (VCPU_NEST >>> 2)] >>> 2;
+  if ((w[n + (NEST_REF_COUNT >>> 2)] | w[n + (NEST_HITS >>> 2)]) === 0) return 0; // no walk, or priced before
   const fixed = w[HDR_WALK_CYCLES >>> 2] + w[n + (NEST_HITS >>> 2)] * w[n + (VCPU_TLB_CYCLES >>> 2)];
   let loads = 0, row = w[n + (NEST_REFS >>> 2)] >>> 2;
   for (let k = w[n + (NEST_REF_COUNT >>> 2)]; k > 0; k--, row += REF_BYTES >>> 2) {
     loads += load(s, w[row + (REF_HOST >>> 2)] > 0 ? n : v, w[row + (REF_PA_HI >>> 2)], w[row + (REF_PA_LO >>> 2)], CNT_REF_HITS);
   }
+  w[n + (NEST_REF_COUNT >>> 2)] = w[n + (NEST_HITS >>> 2)] = 0;
   count(w, v, CNT_LOAD_CYCLES, loads);
   count(w, v, CNT_WALK_CYCLES, fixed);
   return fixed + loads;

@@ -25,6 +25,9 @@ export interface MmioHandler {
  */
 export type NestedWalk = (s: Views, v: number, vaHi: number, vaLo: number, access: number, cached: boolean, use: boolean) => number;
 
+/** Reads the guest's 8-byte entry at a guest-physical address into `busLo`, `busHi`, for a register. @returns FAULT_NONE or an exit */
+export type NestedRead = (s: Views, v: number, gpaHi: number, gpaLo: number) => number;
+
 /** `shared`: fail without shared memory; `plain`: never shared; `auto`: shared where possible. */
 export type BufferKind = 'auto' | 'shared' | 'plain';
 
@@ -49,6 +52,7 @@ export class Views {
   quiet = false;
   /** Set where a machine has second stages. */
   nestedWalk: NestedWalk | undefined;
+  nestedRead: NestedRead | undefined;
   /** Answer of the last `readBus()` or `loadEntry()`. */
   busLo = 0;
   busHi = 0;

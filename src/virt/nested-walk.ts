@@ -8,19 +8,22 @@
  * Source: AMD APM vol. 2, "Nested Table Walk", "Nested versus Guest Page Faults, Fault Ordering"; Intel SDM vol. 3C, "EPT Violations",
  *         "Prioritization of EPT Misconfigurations and EPT Violations", "Accessed and Dirty Flags for EPT".
  */
-import { ACCESS_FETCH, ACCESS_IMPLICIT, ACCESS_USER, ACCESS_WRITE, EXIT_EPT_VIOLATION, FAULT_NONE } from '../arch/fault.ts';
+import { EPTQ_LINEAR, EPTQ_WRITE } from '../arch/ept.ts';
+import { ACCESS_FETCH, ACCESS_IMPLICIT, ACCESS_USER, ACCESS_WRITE, EXIT_EPT_VIOLATION, EXIT_NPF, FAULT_NONE } from '../arch/fault.ts';
 import { PTE_A, PTE_D, PTE_HI_ADDR, PTE_LO_ADDR, tableIndex } from '../arch/pte.ts';
 import { CNT_AD_SETS, CNT_DEPTH } from '../layout/counter.ts';
 import {
-  HOSTD_NX, HOSTD_NXU, HOSTD_R, HOSTD_TW, NEST_CTL, NEST_EPT, NEST_FORMAT, NEST_GPA_HI, NEST_GPA_LO, NEST_HITS, NEST_REF_COUNT,
+  HOSTD_NX, HOSTD_NXU, HOSTD_R, HOSTD_TW, NEST_CTL, NEST_EPT, NEST_EXIT_LO, NEST_FORMAT, NEST_GPA_HI, NEST_GPA_LO, NEST_HITS, NEST_REF_COUNT,
   NEST_RIGHTS, NESTC_AD,
 } from '../layout/nested.ts';
 import { TLBD_D, TLBD_HI_4M, TLBD_HI_ADDR, TLBD_HI_LEVEL_SHIFT, TLBD_NOFETCH, TLBD_NOREAD, TLBD_RW, TLBD_US } from '../layout/tlb.ts';
 import {
   MODE_FLAT, MODE_LEGACY, VCPU_MODE, VCPU_NEST, VCPU_OUT_DATA_HI, VCPU_OUT_DATA_LO, VCPU_OUT_GLOBAL, VCPU_OUT_HI, VCPU_OUT_LEVEL, VCPU_OUT_LO,
-  VCPU_OUT_REFS, VCPU_OUT_SIZE, VCPU_OUT_START, VCPU_TRAIL_ACC, VCPU_TRAIL_VALUE_LO,
+  VCPU_OUT_REFS, VCPU_OUT_SIZE, VCPU_OUT_START, VCPU_TIMED, VCPU_TRAIL_ACC, VCPU_TRAIL_VALUE_LO,
 } from '../layout/vcpu.ts';
 import { count } from '../memory/counters.ts';
+import { loadEntry } from '../memory/entry.ts';
+import { readBus, wordOf } from '../memory/extents.ts';
 import type { Views } from '../memory/views.ts';
 import { pscStart } from '../mmu/psc.ts';
 import { addressHi, addressLo, pageShift } from '../mmu/tlb.ts';
@@ -33,6 +36,7 @@ const AGAIN = -1;
 const AGAIN_WHOLE = -2;
 /** Level that the identity translation of a guest without paging counts as. */
 const FLAT_LEVEL = 3;
+const PDPTE_LEVEL = 3;
 
 /** Scratch of the walk in progress. */
 const from: WalkStart = { level: 0, lo: 0, hi: 0, acc: 0 };
@@ -104,6 +108,22 @@ function findGuestLeaf(s: Views, v: number, n: number, vaHi: number, vaLo: numbe
     tableHi = hi & PTE_HI_ADDR;
     known = false;
   }
+}
+
+/** See `NestedRead` in memory/views.ts: the load of a PDPTE register, which is a read by any format's rules and has no linear address. */
+export function nestedRead(s: Views, v: number, gpaHi: number, gpaLo: number): number {
+  const w = s.w, n = w[v + (VCPU_NEST >>> 2)] >>> 2, ept = w[n + (NEST_FORMAT >>> 2)] === NEST_EPT;
+  w[n + (NEST_REF_COUNT >>> 2)] = w[n + (NEST_HITS >>> 2)] = 0;
+  const fault = secondStage(s, n, PDPTE_LEVEL, gpaHi, gpaLo, ept ? ACCESS_IMPLICIT : ACCESS_USER, w[n + (VCPU_TIMED >>> 2)] !== 0, true);
+  if (fault !== FAULT_NONE) {
+    leave(w, v, n, fault, 0, PDPTE_LEVEL, gpaHi, gpaLo, false);
+    w[n + (NEST_EXIT_LO >>> 2)] &= ept ? ~(EPTQ_LINEAR | EPTQ_WRITE) : -1;
+    return ept ? fault : EXIT_NPF;
+  }
+  const at = wordOf(s, w[n + (VCPU_OUT_HI >>> 2)], w[n + (VCPU_OUT_LO >>> 2)]);
+  if (at < 0) readBus(s, w[n + (VCPU_OUT_HI >>> 2)], w[n + (VCPU_OUT_LO >>> 2)], 8);
+  else loadEntry(s, at);
+  return FAULT_NONE;
 }
 
 /** How the second stage sees a read of a guest's entry: to NPT, and to EPT with accessed and dirty flags, it is a write. */
