@@ -1,6 +1,6 @@
 // Paging-structure caches: where a walk may begin. See src/mmu/psc.ts.
 import { ARR_DATA, ARR_TAGS } from "../src/layout/array";
-import { TAG_PCID, TAG_VALID, TLBD_HI_ADDR } from "../src/layout/tlb";
+import { TAG_CONTEXT, TAG_PCID, TAG_VALID, TLBD_HI_ADDR } from "../src/layout/tlb";
 import {
   MODE_LEGACY, VCPU_MODE, VCPU_NESTED, VCPU_OUT_LEVEL, VCPU_OUT_START, VCPU_PSC, VCPU_TAG_PCID, VCPU_TRAIL_ACC, VCPU_TRAIL_HI, VCPU_TRAIL_LO, VCPU_TRAIL_VALUE_HI, VCPU_TRAIL_VALUE_LO,
 } from "../src/layout/vcpu";
@@ -67,15 +67,20 @@ export function pscDropAddress(v: i32, va: u64): void {
   }
 }
 
-/** Forget all entries of one PCID (as it stands in tags). */
+/** Forget all entries of one PCID (with its context, as they stand in tags). */
 export function pscDropPcid(v: i32, tagPcid: i32): void {
+  pscDropWhere(v, TAG_PCID | TAG_CONTEXT, tagPcid);
+}
+
+/** Forget the entries whose high tag word has `value` in the bits `mask`. */
+export function pscDropWhere(v: i32, mask: i32, value: i32): void {
   for (let level = 2; level <= 5; level++) {
     const a = arrayOf(v, level);
     if (a == 0) continue;
     const tags = load<i32>(a, ARR_TAGS);
     for (let i = 0, n = capacity(a); i < n; i++) {
       const hi = load<i32>(tags + (i << 3), 4);
-      if (hi != 0 && (hi & TAG_PCID) == tagPcid) drop(a, i);
+      if (hi != 0 && (hi & mask) == value) drop(a, i);
     }
   }
 }

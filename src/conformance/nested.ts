@@ -118,13 +118,13 @@ function replayCase(machine: Machine, one: NestedCase): string {
 
 /** Bring the vCPU to the registers of the case, under its second stage. @returns a fault as text */
 function setUp(cpu: Vcpu, one: NestedCase): string | undefined {
-  cpu.leaveGuest();
+  cpu.guest.leave();
   cpu.reset();
   const { cr0, cr3, cr4, efer } = one.registers;
   const steps = [cpu.writeCr4(cr4), cpu.writeEfer(efer & ~BigInt(EFER_LMA)), cpu.writeCr0(cr0 | BigInt((CR0_PG | CR0_PE) >>> 0)), cpu.writeCr3(cr3)];
   cpu.setCode64(true);
   cpu.setAc(one.ac);
-  cpu.enterGuest({ format: 'npt', ncr3: one.ncr3, nxe: one.nxe });
+  cpu.guest.enter({ format: 'npt', ncr3: one.ncr3, nxe: one.nxe, tlbControl: 1 });
   return steps.some(fault => fault !== 0) ? `#GP at setup ${steps.join(' ')}` : undefined;
 }
 

@@ -19,6 +19,17 @@ export const NEST_GPA_LO = 1708;
 export const NEST_GPA_HI = 1728;
 export const NEST_RIGHTS = 1752;
 
+// Contexts: seven of the vCPU's linear addresses, by VPID and root (or ASID), then seven of guest-physical addresses, by root (or ASID). A
+// context's number, from 1, is in the tags of what is cached for it; the one used longest ago makes way for a new one.
+export const NEST_LINEAR = 1776;
+export const NEST_PHYSICAL = 1888;
+export const NEST_CONTEXTS = 7;
+export const CTX_BYTES = 16;
+export const CTX_ID = 0; //           VPID or ASID; format in bit 16 and up
+export const CTX_ROOT_LO = 4; //      EPT: bits 51:12 of the EPT pointer
+export const CTX_ROOT_HI = 8;
+export const CTX_STAMP = 12; //       when it was entered last, 0 = free
+
 export const NEST_EPT = 1;
 export const NEST_NPT = 2;
 

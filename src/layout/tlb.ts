@@ -8,6 +8,7 @@ export const TAG_PCID = 0x1ffe000;
 export const TAG_SIZE_SHIFT = 25; //        size code: 0 = 4K, 1 = 2M, 2 = 1G
 export const TAG_SIZE = 0x6000000;
 export const TAG_GLOBAL = 1 << 27;
+export const TAG_CONTEXT = 7 << 28; //       whose translation: 0 = the host's, else a guest's, see layout/nested.ts
 export const TAG_VALID = 1 << 31;
 
 // Data, low word: bits 31:12 of the frame's address (of the table's, in a PSC), and the rights:

@@ -19,7 +19,7 @@ export const VCPU_MODE = 76; //      MODE_*
 export const VCPU_RSVD_HI = 80; //   bits of the high word of an entry that must be 0
 export const VCPU_RSVD_LO = 84; //   low words at levels 4 and 5 that must be 0 (PS, and bit 8 by AMD's rule)
 export const VCPU_CTL = 88; //       CTL_*
-export const VCPU_TAG_PCID = 92; //  current PCID as it stands in tags
+export const VCPU_TAG_PCID = 92; //  current PCID and context as they stand in tags
 export const VCPU_ROOT_LO = 96; //   physical address of the root table
 export const VCPU_ROOT_HI = 100;
 
@@ -119,6 +119,7 @@ export const VCPU_SUBCALL = 1328; // the same for a call made by another one
 // The second stage, see nested.ts:
 export const VCPU_NEST = 1664; //    byte offset of the host block, 0 = none
 export const VCPU_NESTED = 1668; //  1 = a second stage is in force
+export const VCPU_TAG_GLOBAL = 2000; // TAG_GLOBAL and the current context, as they stand in tags of global entries
 
 // Rights of an access, by (access & ACCESS_RIGHTS) >>> 1: 128 rows of 4 words.
 export const VCPU_RIGHTS = 2048;

@@ -8,8 +8,8 @@ import {
   CNT_REMOTE, CNT_SLOW, CNT_WALK_CYCLES,
 } from '../layout/counter.ts';
 import {
-  MODE_NONE, SERVICE_FETCH, SERVICE_LOAD, SERVICE_STORE, VCPU_AC, VCPU_BYTES, VCPU_CR0, VCPU_CR2_HI, VCPU_CR2_LO, VCPU_CR3_HI, VCPU_CR3_LO, VCPU_CR4, VCPU_CS64, VCPU_EFER, VCPU_FAST, VCPU_MODE, VCPU_NEST, VCPU_NESTED,
-  VCPU_OUT_CYCLES, VCPU_OUT_FAULT, VCPU_OUT_HI, VCPU_OUT_HIT, VCPU_OUT_LO, VCPU_OUT_REFS, VCPU_OUT_SIZE, VCPU_PABITS, VCPU_PDPTE, VCPU_PKRS, VCPU_PKRU,
+  MODE_NONE, SERVICE_FETCH, SERVICE_LOAD, SERVICE_STORE, VCPU_AC, VCPU_BYTES, VCPU_CR0, VCPU_CR2_HI, VCPU_CR2_LO, VCPU_CR3_HI, VCPU_CR3_LO, VCPU_CR4, VCPU_CS64, VCPU_EFER, VCPU_FAST, VCPU_MODE,
+  VCPU_OUT_CYCLES, VCPU_OUT_FAULT, VCPU_OUT_HI, VCPU_OUT_HIT, VCPU_OUT_LO, VCPU_OUT_REFS, VCPU_OUT_SIZE, VCPU_PDPTE, VCPU_PKRS, VCPU_PKRU,
   VCPU_TLB_CYCLES, VCPU_TLB_LEVELS,
 } from '../layout/vcpu.ts';
 import { readBytes, writeBytes } from '../memory/bytes.ts';
@@ -24,8 +24,8 @@ import { check64, checkPhysical, hiWord, joinWords, loWord } from './address.ts'
 import { runBatch } from './batch.ts';
 import { checkColumns, makeColumns, type AccessColumns } from './columns.ts';
 import { explain, probe, type Explanation, type Probe, type Root } from './explain.ts';
-import { checkStage, enterGuest, leaveGuest, type Stage } from '../virt/host-block.ts';
 import { exitOf, type GuestExit } from './guest-exit.ts';
+import { GuestMode } from './guest-mode.ts';
 import { AccessQueue } from './queue.ts';
 import { access, accessSpan } from './span.ts';
 
@@ -83,6 +83,8 @@ export interface Counters {
 export class Vcpu {
   /** Byte offset of the vCPU block in machine memory, for callers that read its words (`vcpuBlock`) themselves. */
   readonly block: number;
+  /** Running guests, where the machine has the option `nested`. */
+  readonly guest: GuestMode;
   private readonly s: Views;
   private readonly v: number;
   private readonly scratch: number;
@@ -101,6 +103,7 @@ export class Vcpu {
   constructor(s: Views, block: number, scratch: number, cacheNames: readonly string[], wasm: Accelerator | undefined) {
     this.s = s;
     this.block = block;
+    this.guest = new GuestMode(s, block);
     this.v = block >>> 2;
     this.scratch = scratch >>> 2;
     this.cacheNames = cacheNames;
@@ -227,21 +230,6 @@ export class Vcpu {
     check64(va, 'va');
     checkAccess(kind);
     return explain(this.s, this.v, this.scratch, hiWord(va), loWord(va), kind, this.cacheNames);
-  }
-
-  /**
-   * Run a guest: the vCPU's registers and tables are the guest's from now on, and a second stage translates its guest-physical addresses.
-   *
-   * @throws ConfigError - a field that VM entry would refuse, or a machine without the option `nested`
-   */
-  enterGuest(stage: Stage): void {
-    if (this.word(VCPU_NEST) === 0) throw new ConfigError('nested', 'a machine made with nested: true', false);
-    enterGuest(this.s.w, this.v, checkStage(stage, this.word(VCPU_PABITS)));
-  }
-
-  /** Leave the guest: addresses are machine addresses again. */
-  leaveGuest(): void {
-    if (this.word(VCPU_NESTED) !== 0) leaveGuest(this.s.w, this.v);
   }
 
   // Each returns FAULT_NONE, or FAULT_GP with nothing changed, and throws ConfigError for what is no 64-bit value.

@@ -20,8 +20,9 @@ import {
 import { NEST_REFS, REF_BYTES, REF_MOST } from '../layout/nested.ts';
 import {
   PROBE_BYTES, PROBE_FILL, PROBE_LEVEL_BYTES, PROBE_SERVICE_BYTES, PROBE_SIZE, MEMO_BYTES, VCPU_ARRAYS, VCPU_ARRAY_LIST, VCPU_BYTES, VCPU_CACHES,
-  VCPU_FAST, VCPU_FEATURES, PLAIN_BYTES, PLAIN_NEXT, PSC_BYTES, VCPU_MEMO, VCPU_MEMO_OF, VCPU_NEST, VCPU_NODE, VCPU_PABITS, VCPU_PLAIN, VCPU_PLAIN_PSC, VCPU_PROBES, VCPU_PSC, VCPU_TIMED, VCPU_TLB_CYCLES, VCPU_TLB_LEVELS,
+  VCPU_FAST, VCPU_FEATURES, PLAIN_BYTES, PLAIN_NEXT, PSC_BYTES, VCPU_MEMO, VCPU_MEMO_OF, VCPU_NEST, VCPU_NODE, VCPU_PABITS, VCPU_PLAIN, VCPU_PLAIN_PSC, VCPU_PROBES, VCPU_PSC, VCPU_TAG_GLOBAL, VCPU_TIMED, VCPU_TLB_CYCLES, VCPU_TLB_LEVELS,
 } from '../layout/vcpu.ts';
+import { TAG_GLOBAL } from '../layout/tlb.ts';
 import { Views, WASM_PAGE_BYTES, type BufferKind } from './views.ts';
 
 /** An associative array: policy is ARRP_*. */
@@ -180,6 +181,7 @@ function layHost(r: Ruler, plan: StatePlan, v: number, node: number, caches: rea
 }
 
 function putProcessor(r: Ruler, plan: StatePlan, v: number, node: number): void {
+  r.put(v + VCPU_TAG_GLOBAL, TAG_GLOBAL);
   r.put(v + VCPU_FEATURES, plan.features);
   r.put(v + VCPU_PABITS, plan.paBits);
   r.put(v + VCPU_NODE, node);

@@ -9,7 +9,7 @@
  *         Translate Linear Addresses").
  */
 import { ARR_DATA, ARR_TAGS } from '../layout/array.ts';
-import { TAG_PCID, TAG_VALID, TLBD_HI_ADDR } from '../layout/tlb.ts';
+import { TAG_CONTEXT, TAG_PCID, TAG_VALID, TLBD_HI_ADDR } from '../layout/tlb.ts';
 import {
   MODE_LEGACY, VCPU_MODE, VCPU_NESTED, VCPU_OUT_LEVEL, VCPU_OUT_START, VCPU_PSC, VCPU_TAG_PCID, VCPU_TRAIL_ACC, VCPU_TRAIL_HI, VCPU_TRAIL_LO,
   VCPU_TRAIL_VALUE_HI,
@@ -82,15 +82,20 @@ export function pscDropAddress(w: Int32Array, v: number, vaHi: number, vaLo: num
   }
 }
 
-/** Forget all entries of one PCID (as it stands in tags). */
+/** Forget all entries of one PCID (with its context, as they stand in tags). */
 export function pscDropPcid(w: Int32Array, v: number, tagPcid: number): void {
+  pscDropWhere(w, v, TAG_PCID | TAG_CONTEXT, tagPcid);
+}
+
+/** Forget the entries whose high tag word has `value` in the bits `mask`. */
+export function pscDropWhere(w: Int32Array, v: number, mask: number, value: number): void {
   for (let k = 0; k < 4; k++) {
     const a = w[v + (VCPU_PSC >>> 2) + k] >>> 2;
     if (a === 0) continue;
     const tags = w[a + (ARR_TAGS >>> 2)] >>> 2;
     for (let i = 0, n = capacity(w, a); i < n; i++) {
       const hi = w[tags + i * 2 + 1];
-      if (hi !== 0 && (hi & TAG_PCID) === tagPcid) drop(w, a, i);
+      if (hi !== 0 && (hi & mask) === value) drop(w, a, i);
     }
   }
 }

@@ -9,7 +9,7 @@ import { ACCESS_FETCH, ACCESS_IMPLICIT, ACCESS_RIGHTS, ACCESS_USER, ACCESS_WRITE
 import { CR0_PE, CR0_PG, CR0_WP, CR4_LA57, CR4_PAE, EFER_LMA, EFER_LME, EFER_NXE } from '../arch/registers.ts';
 import { ConfigError } from '../errors.ts';
 import {
-  HOSTD_NX, HOSTD_NXU, HOSTD_R, HOSTD_TW, HOSTD_W, NEST_CTL, NEST_EPT, NEST_FORMAT, NEST_ID, NEST_NPT, NESTC_AD, NESTC_INFO, NESTC_MBE,
+  HOSTD_NX, HOSTD_NXU, HOSTD_R, HOSTD_TW, HOSTD_W, NEST_CTL, NEST_EPT, NEST_FORMAT, NEST_ID, NEST_LINEAR, NEST_NPT, NEST_PHYSICAL, NESTC_AD, NESTC_INFO, NESTC_MBE,
   NESTC_PW, NESTC_XO,
 } from '../layout/nested.ts';
 import { TLBD_D } from '../layout/tlb.ts';
@@ -17,9 +17,12 @@ import {
   CTL_FETCH_CODE, MODE_4LEVEL, RIGHTS_FORBID, RIGHTS_NEED, RIGHTS_STRIDE, UNPLAIN_NESTED, VCPU_CR0, VCPU_CR3_HI, VCPU_CR3_LO, VCPU_CR4, VCPU_CTL, VCPU_EFER,
   VCPU_NEST, VCPU_NESTED, VCPU_PABITS, VCPU_RIGHTS, VCPU_RSVD_HI, VCPU_UNPLAIN,
 } from '../layout/vcpu.ts';
-import { dropEverything } from '../mmu/invalidate.ts';
+import { fastDropAll } from '../mmu/fast-table.ts';
+import { dropContext } from '../mmu/invalidate.ts';
 import { recompute, reservedHi } from '../mmu/mode.ts';
 import { recomputeRights } from '../mmu/rights.ts';
+import { enterContext, leaveContext } from './context.ts';
+import { contextId, flushAsid } from './invalidate.ts';
 
 /** A second stage in EPT format. */
 export interface EptStage {
@@ -48,6 +51,8 @@ export interface NptStage {
   readonly nxe?: boolean;
   /** 1 to 65535. Default 1. */
   readonly asid?: number;
+  /** TLB_CONTROL of VMRUN: 0 nothing, 1 drop everything, 3 what is this guest's, 7 that but global entries. Default 0. */
+  readonly tlbControl?: number;
 }
 
 export type Stage = EptStage | NptStage;
@@ -60,6 +65,7 @@ interface Numbers {
   readonly levels: number;
   readonly nxe: boolean;
   readonly root: bigint;
+  readonly flush: number;
 }
 
 /** Check a stage as VM entry would. @param paBits - MAXPHYADDR @throws ConfigError naming the field */
@@ -67,11 +73,12 @@ export function checkStage(stage: Stage, paBits: number): Numbers {
   if (typeof stage !== 'object' || stage === null) throw new ConfigError('stage', 'an object', stage);
   if (stage.format === 'ept') return checkEpt(stage, paBits);
   if (stage.format !== 'npt') throw new ConfigError('stage.format', 'ept or npt', (stage as { format: unknown }).format);
-  known(stage, ['format', 'ncr3', 'levels', 'nxe', 'asid']);
-  const { levels = 4 } = stage;
+  known(stage, ['format', 'ncr3', 'levels', 'nxe', 'asid', 'tlbControl']);
+  const { levels = 4, tlbControl = 0 } = stage;
   if (levels !== 4 && levels !== 5) throw new ConfigError('stage.levels', '4 or 5', levels);
+  if (![0, 1, 3, 7].includes(tlbControl)) throw new ConfigError('stage.tlbControl', '0, 1, 3 or 7', tlbControl);
   return {
-    format: NEST_NPT, ctl: 0, id: identifier(stage.asid ?? 1, 'stage.asid', 1), levels, nxe: flag(stage.nxe ?? true, 'stage.nxe'),
+    format: NEST_NPT, flush: tlbControl, ctl: 0, id: identifier(stage.asid ?? 1, 'stage.asid', 1), levels, nxe: flag(stage.nxe ?? true, 'stage.nxe'),
     root: address(stage.ncr3, 'stage.ncr3', paBits) & ~0xfffn,
   };
 }
@@ -86,7 +93,7 @@ function checkEpt(stage: EptStage, paBits: number): Numbers {
   const bit = (name: 'executeOnly' | 'modeBasedExecute' | 'pagingWrite' | 'advancedExitInfo', by: boolean, value: number) =>
     (flag(stage[name] ?? by, `stage.${name}`) ? value : 0);
   return {
-    format: NEST_EPT, id: identifier(stage.vpid ?? 0, 'stage.vpid', 0), levels, nxe: true, root: eptp & ~0xfffn,
+    format: NEST_EPT, flush: 0, id: identifier(stage.vpid ?? 0, 'stage.vpid', 0), levels, nxe: true, root: eptp & ~0xfffn,
     ctl: (lo & EPTP_AD ? NESTC_AD : 0) | bit('executeOnly', true, NESTC_XO) | bit('modeBasedExecute', false, NESTC_MBE)
       | bit('pagingWrite', false, NESTC_PW) | bit('advancedExitInfo', false, NESTC_INFO),
   };
@@ -129,19 +136,33 @@ export function enterGuest(w: Int32Array, v: number, stage: Numbers): void {
     w[n + (VCPU_RSVD_HI >>> 2)] = reservedHi(MODE_4LEVEL, w[n + (VCPU_PABITS >>> 2)], true); // addresses beyond MAXPHYADDR
     eptRights(w, n);
   }
-  dropEverything(w, n);
+  if (stage.flush !== 0) flushAsid(w, v, stage.flush, stage.id);
+  enterContexts(w, v, n, stage);
   changeStage(w, v, 1);
+}
+
+/** Without a VPID a guest's linear addresses are tagged as the host's, and entering and leaving drop them. */
+function enterContexts(w: Int32Array, v: number, n: number, { format, id, root }: Numbers): void {
+  const lo = format === NEST_EPT ? Number(root & 0xffffffffn) | 0 : 0, hi = format === NEST_EPT ? Number(root >> 32n) : 0;
+  const own = contextId(format, id), base = w[v + (VCPU_NEST >>> 2)];
+  enterContext(w, n, (base + NEST_PHYSICAL) >>> 2, format === NEST_EPT ? contextId(format, 0) : own, lo, hi);
+  leaveContext(w, v);
+  if (id === 0) dropContext(w, v, 0);
+  else enterContext(w, v, (base + NEST_LINEAR) >>> 2, own, lo, hi);
 }
 
 /** Take the vCPU out: its addresses are machine addresses again. */
 export function leaveGuest(w: Int32Array, v: number): void {
-  w[(w[v + (VCPU_NEST >>> 2)] >>> 2) + (NEST_FORMAT >>> 2)] = 0;
+  const n = w[v + (VCPU_NEST >>> 2)] >>> 2;
+  w[n + (NEST_FORMAT >>> 2)] = 0;
+  leaveContext(w, v);
+  if (w[n + (NEST_ID >>> 2)] === 0) dropContext(w, v, 0);
   changeStage(w, v, 0);
 }
 
 function changeStage(w: Int32Array, v: number, nested: number): void {
   w[v + (VCPU_NESTED >>> 2)] = nested;
-  dropEverything(w, v);
+  fastDropAll(w, v); // its rows have no context
   const unplain = v + (VCPU_UNPLAIN >>> 2);
   w[unplain] = nested ? w[unplain] | UNPLAIN_NESTED : w[unplain] & ~UNPLAIN_NESTED;
   recompute(w, v);

@@ -110,7 +110,7 @@ export class TwoStages {
 
   enterStage(eptBits = 0): void {
     const root = BigInt(this.hostRoot);
-    this.machine.vcpus[0].enterGuest(this.format === 'npt'
+    this.machine.vcpus[0].guest.enter(this.format === 'npt'
       ? { format: 'npt', ncr3: root, levels: this.hostLevels }
       : { format: 'ept', eptp: root | BigInt(6 | (this.hostLevels - 1) << 3 | eptBits) });
   }
