@@ -22,14 +22,19 @@ const SELECTOR_64 = 8 >>> 2;
 
 /** Word index of a vCPU's vcpu_info. */
 export function vcpuInfo(h: Host, d: Domain, vcpu: number): number {
-  const elsewhere = eventsOf(d).vcpuInfos.get(vcpu);
+  const { vcpuInfos } = eventsOf(d), elsewhere = vcpuInfos.size === 0 ? undefined : vcpuInfos.get(vcpu);
   return elsewhere === undefined ? h.table(d.sharedInfo) + vcpu * (VCPU_INFO_BYTES / 4) : elsewhere.at >>> 2;
 }
 
 /** Tell a vCPU that there is something to look at. Source: vcpu_mark_events_pending() (xen/arch/x86/domain.c). */
 export function markPending(h: Host, d: Domain, vcpu: number): void {
+  mark(h, d, vcpu, vcpuInfo(h, d, vcpu));
+}
+
+/** @param info - word index of its vcpu_info */
+function mark(h: Host, d: Domain, vcpu: number, info: number): void {
   const guest = d.vcpus[vcpu];
-  if (!testAndSetBit(h, vcpuInfo(h, d, vcpu), UPCALL_PENDING) && guest !== undefined) wake(guest);
+  if (!testAndSetBit(h, info, UPCALL_PENDING) && guest !== undefined) wake(guest);
 }
 
 /** Let events through to a vCPU. */
@@ -58,15 +63,15 @@ export function selectAll(h: Host, d: Domain, vcpu: number): void {
 const pendingWord = (h: Host, d: Domain, port: number): number => h.table(d.sharedInfo) + PENDING + (port >>> 5);
 const maskWord = (h: Host, d: Domain, port: number): number => h.table(d.sharedInfo) + (d.is32 ? MASK_32 : MASK_64) + (port >>> 5);
 
-/** Set the selector's bit for a port. @returns whether it was set */
-function select(h: Host, d: Domain, vcpu: number, port: number): boolean {
-  const n = port >>> (d.is32 ? 5 : 6);
-  return testAndSetBit(h, vcpuInfo(h, d, vcpu) + (d.is32 ? SELECTOR_32 : SELECTOR_64) + (n >>> 5), n & 31);
+/** Set the selector's bit for a port, and tell the vCPU if it was not set. */
+function select(h: Host, d: Domain, vcpu: number, port: number): void {
+  const n = port >>> (d.is32 ? 5 : 6), info = vcpuInfo(h, d, vcpu);
+  if (!testAndSetBit(h, info + (d.is32 ? SELECTOR_32 : SELECTOR_64) + (n >>> 5), n & 31)) mark(h, d, vcpu, info);
 }
 
 export function setPending2l(h: Host, d: Domain, vcpu: number, { number }: Port): void {
   if (testAndSetBit(h, pendingWord(h, d, number), number & 31)) return;
-  if (!testBit(h, maskWord(h, d, number), number & 31) && !select(h, d, vcpu, number)) markPending(h, d, vcpu);
+  if (!testBit(h, maskWord(h, d, number), number & 31)) select(h, d, vcpu, number);
   wakePollers(d, number);
 }
 
@@ -79,7 +84,5 @@ export function isPending2l(h: Host, d: Domain, { number }: Port): boolean {
 }
 
 export function unmask2l(h: Host, d: Domain, { number, vcpu }: Port): void {
-  if (testAndClearBit(h, maskWord(h, d, number), number & 31) && testBit(h, pendingWord(h, d, number), number & 31) && !select(h, d, vcpu, number)) {
-    markPending(h, d, vcpu);
-  }
+  if (testAndClearBit(h, maskWord(h, d, number), number & 31) && testBit(h, pendingWord(h, d, number), number & 31)) select(h, d, vcpu, number);
 }

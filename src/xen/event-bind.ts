@@ -119,7 +119,7 @@ export function closePort(h: Host, d: Domain, number: number): number {
 /** evtchn_send(): an unbound port is silent. @returns 0 or -XEN_EINVAL */
 export function send(h: Host, d: Domain, number: number): number {
   const port = eventsOf(d).find(number);
-  if (!port) return -XEN_EINVAL;
+  if (port === undefined) return -XEN_EINVAL;
   if (port.state === ECS_INTERDOMAIN) {
     const remote = h.domain(port.remoteDomid)!, peer = eventsOf(remote).port(port.remotePort);
     raise(h, remote, peer.vcpu, peer);

@@ -39,6 +39,7 @@ export function eventChannelOp(h: Host, at: number): number {
   const { w } = h.s, command = w[at], lo = w[at + 2], hi = w[at + 3];
   if (command < 0 || command >= BYTES.length) return -XEN_ENOSYS;
   if (!copyFromGuest(h, hi, lo, BYTES[command])) return -XEN_EFAULT;
+  if (command === EVTCHNOP_send) return send(h, h.current.domain, h.buffer[0] >>> 0);
   const rc = perform(h, h.current.domain, command, h.buffer);
   if (rc !== 0 || !((ANSWERED >>> command) & 1)) return rc;
   return copyToGuest(h, hi, lo, BYTES[command]) ? 0 : -XEN_EFAULT;

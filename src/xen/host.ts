@@ -80,6 +80,7 @@ export class Host {
   /** What was just copied from the guest, and what is about to be copied there. */
   readonly buffer = new Int32Array(1024);
   readonly bytes = new Uint8Array(this.buffer.buffer);
+  private found: Domain | undefined; // whom domain() gave last: calls name the same one again and again
 
   constructor(machine: Machine, frames: Frames, m2p: M2p, source: FrameSource, behaviour: Behaviour) {
     this.machine = machine;
@@ -107,7 +108,7 @@ export class Host {
 
   /** A domain by its number. */
   domain(domid: number): Domain | undefined {
-    return this.domains.get(domid);
+    return this.found?.id === domid ? this.found : this.found = this.domains.get(domid);
   }
 
   /** The domain that owns a frame, which must have one. */
@@ -184,6 +185,7 @@ export class Host {
   forget(domain: Domain): void {
     if (domain.totalPages !== 0 || domain.xenPages !== 0) return;
     this.domains.delete(domain.id);
+    this.found = undefined;
     for (let mfn = 0; mfn < this.frames.count; mfn++) {
       if (this.frames.isXenHeap(mfn) && this.frames.owner(mfn) === domain.id) this.release(mfn, false);
     }
