@@ -8,7 +8,7 @@
 import { Machine, type Vcpu } from '../dist/index.js';
 import { VCPU_CALL, VCPU_CALL_ARGS } from '../dist/layout/vcpu.js';
 import { wordOf } from '../dist/memory/extents.js';
-import { DOMID_SELF, GuestVcpu, HYPERVISOR_event_channel_op, HYPERVISOR_grant_table_op, Hypervisor } from '../dist/xen/index.js';
+import { DOMID_SELF, HYPERVISOR_event_channel_op, HYPERVISOR_grant_table_op, Hypervisor } from '../dist/xen/index.js';
 import type { GrantRow } from './grant-row.ts';
 import { median } from './median.ts';
 import type { Engine } from './rig.ts';
@@ -39,8 +39,7 @@ class Scene {
     this.w = this.machine.views.w;
     this.tables();
     const main = this.xen.createDomain({ id: 0, privileged: true, p2m: [[0, FIRST, MAIN]], sharedInfo: INFO[0]! });
-    const other = this.xen.createDomain({ id: 1, p2m: [[0, OTHER, PAGES]], sharedInfo: INFO[1]!, grants: { frames: [GRANT_FRAME] } });
-    other.vcpus.push(new GuestVcpu(other, undefined));
+    this.xen.createDomain({ id: 1, p2m: [[0, OTHER, PAGES]], sharedInfo: INFO[1]!, grants: { frames: [GRANT_FRAME] } });
     this.xen.startVcpu(main, this.cpu, FIRST);
     for (let ref = 0; ref < PAGES; ref++) this.words(GRANT_FRAME * FRAME + ref * 8, PERMIT, OTHER + ref);
     for (let k = 0; k < BATCH; k++) {

@@ -34,7 +34,7 @@ export function markPending(h: Host, d: Domain, vcpu: number): void {
 /** @param info - word index of its vcpu_info */
 function mark(h: Host, d: Domain, vcpu: number, info: number): void {
   const guest = d.vcpus[vcpu];
-  if (!testAndSetBit(h, info, UPCALL_PENDING) && guest !== undefined) wake(guest);
+  if (!testAndSetBit(h, info, UPCALL_PENDING) && guest !== undefined) wake(h, guest);
 }
 
 /** Let events through to a vCPU. */
@@ -72,7 +72,7 @@ function select(h: Host, d: Domain, vcpu: number, port: number): void {
 export function setPending2l(h: Host, d: Domain, vcpu: number, { number }: Port): void {
   if (testAndSetBit(h, pendingWord(h, d, number), number & 31)) return;
   if (!testBit(h, maskWord(h, d, number), number & 31)) select(h, d, vcpu, number);
-  wakePollers(d, number);
+  wakePollers(h, d, number);
 }
 
 export function clearPending2l(h: Host, d: Domain, { number }: Port): void {
