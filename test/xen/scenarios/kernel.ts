@@ -78,8 +78,8 @@ export class Kernel {
   private readonly first: number;
   private readonly windows: number[] = Array.from({ length: 512 }, (_, k) => 511 - k);
 
-  /** @param slot - which frames and which vCPU of the machine it gets */
-  constructor(host: Host, id: number, slot: number, { privileged = false, pages = 128, maxPages = pages } = {}) {
+  /** @param slot - which frames and which vCPU of the machine it gets, and the next ones if it has several */
+  constructor(host: Host, id: number, slot: number, { privileged = false, pages = 128, maxPages = pages, vcpus = 1 } = {}) {
     this.host = host;
     this.id = id;
     this.first = EACH * (slot + 1);
@@ -91,10 +91,10 @@ export class Kernel {
     for (const k of [0, 1]) put(2, k, first + 3 + k, P | RW | US);
     for (let k = 0; k < pages; k++) put(3, k, first + k, k < TABLES ? P | US : P | RW | US);
     const grantFrames = [16 + slot * 8, 17 + slot * 8];
-    this.domain = host.xen.createDomain({ id, privileged, maxPages, p2m: [[0, first, pages]], sharedInfo: 18 + slot * 8, grants: { frames: grantFrames } });
+    this.domain = host.xen.createDomain({ id, privileged, maxPages, p2m: [[0, first, pages]], sharedInfo: 18 + slot * 8, maxVcpus: vcpus, grants: { frames: grantFrames } });
     host.machine.views.u8.fill(0, host.word(16 + slot * 8) * 4, host.word(19 + slot * 8) * 4);
     this.grants = new GuestGrants(host.machine, { frames: grantFrames });
-    host.xen.startVcpu(this.domain, this.cpu, first);
+    for (let k = 0; k < vcpus; k++) host.xen.startVcpu(this.domain, host.machine.vcpus[slot + k]!, first);
     for (let k = pages; k-- > TABLES + 1;) this.pages.push(first + k);
     host.audit();
   }
@@ -192,22 +192,37 @@ export class Kernel {
   bind(remote: number, port: number): number { return this.event(0, remote, port).getUint32(8, true); }
   close(port: number): void { this.event(3, port); }
   moveTo(port: number, vcpu: number): void { this.event(8, port, vcpu); }
+  unmask(port: number): void { this.event(9, port); }
+  setMask(port: number): void { Atomics.or(this.host.machine.views.w, this.host.word(this.domain.sharedInfo) + MASK + (port >>> 5), 1 << (port & 31)); }
+
+  /** Go over to the FIFO format. @returns word indices of the vCPUs' control blocks, and of the event array */
+  useFifo(vcpus: number): { readonly controls: readonly number[]; readonly array: number } {
+    const frames = Array.from({ length: vcpus + 1 }, () => this.take());
+    for (let vcpu = 0; vcpu < vcpus; vcpu++) this.event(11, frames[vcpu]!, 0, 0, vcpu);
+    this.event(12, frames[vcpus]!, 0);
+    return { controls: frames.slice(0, vcpus).map(mfn => this.host.word(mfn)), array: this.host.word(frames[vcpus]!) };
+  }
 
   send(port: number): void {
     this.tally.sent++;
     this.event(4, port);
   }
 
-  /** Take the events that came, in the two-level format. @returns their ports; none while the upcall bit is clear */
-  events(): number[] {
-    const { w } = this.host.machine.views, info = this.host.word(this.domain.sharedInfo), ports: number[] = [];
+  /**
+   * Take the events that came, in the two-level format.
+   *
+   * @param mine - those that the vCPU looks at, by words of pending bits: others it leaves as they are
+   * @returns their ports; none while the upcall bit is clear
+   */
+  events(vcpu = 0, mine: (word: number) => number = () => -1): number[] {
+    const { w } = this.host.machine.views, shared = this.host.word(this.domain.sharedInfo), info = shared + vcpu * 16, ports: number[] = [];
     if ((Atomics.and(w, info, ~0xff) & 0xff) === 0) return ports;
     for (const half of [0, 1]) {
       const selector = Atomics.exchange(w, info + 2 + half, 0);
       for (let n = half * 64; n < half * 64 + 64; n++) {
         if (((selector >>> ((n >>> 1) & 31)) & 1) === 0) continue;
-        const ready = Atomics.load(w, info + PENDING + n) & ~Atomics.load(w, info + MASK + n);
-        Atomics.and(w, info + PENDING + n, ~ready);
+        const ready = Atomics.load(w, shared + PENDING + n) & ~Atomics.load(w, shared + MASK + n) & mine(n);
+        Atomics.and(w, shared + PENDING + n, ~ready);
         for (let bit = 0; bit < 32; bit++) if (((ready >>> bit) & 1) !== 0) ports.push(n * 32 + bit);
       }
     }
