@@ -17,6 +17,7 @@ const MASK_32 = 0x880 >>> 2;
 const MASK_64 = 0xa00 >>> 2;
 const UPCALL_PENDING = 0; //      a byte of vcpu_info, and the next: events are masked
 const UPCALL_MASK = 0xff00;
+const UPCALL_MASK_BIT = 8;
 const SELECTOR_32 = 4 >>> 2;
 const SELECTOR_64 = 8 >>> 2;
 
@@ -34,7 +35,21 @@ export function markPending(h: Host, d: Domain, vcpu: number): void {
 /** @param info - word index of its vcpu_info */
 function mark(h: Host, d: Domain, vcpu: number, info: number): void {
   const guest = d.vcpus[vcpu];
-  if (!testAndSetBit(h, info, UPCALL_PENDING) && guest !== undefined) wake(h, guest);
+  if (testAndSetBit(h, info, UPCALL_PENDING) || guest === undefined) return;
+  wake(h, guest);
+  if (h.deliveries.size > 0) h.deliveries.get(d)?.told(vcpu);
+}
+
+/** Has a vCPU something to look at, whether its kernel lets events through or not? */
+export function isUpcallPending(h: Host, d: Domain, vcpu: number): boolean {
+  return d.vcpus[vcpu] !== undefined && testBit(h, vcpuInfo(h, d, vcpu), UPCALL_PENDING);
+}
+
+/** Call a kernel's event handler, if it has something to look at and lets it through: events are masked then. @returns whether it is called */
+export function takeUpcall(h: Host, d: Domain, vcpu: number): boolean {
+  if (d.vcpus[vcpu] === undefined || !eventsAwaited(h, d, vcpu)) return false;
+  testAndSetBit(h, vcpuInfo(h, d, vcpu), UPCALL_MASK_BIT);
+  return true;
 }
 
 /** Let events through to a vCPU. */

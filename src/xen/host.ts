@@ -10,6 +10,7 @@ import type { Machine } from '../machine/machine.ts';
 import { FRAME_BYTES, wordOf } from '../memory/extents.ts';
 import { WASM_PAGE_BYTES, type Views } from '../memory/views.ts';
 import { Counters } from './counters.ts';
+import type { Delivery } from './delivery.ts';
 import { Domain, type GuestVcpu } from './domain.ts';
 import { Frames } from './frames.ts';
 import type { FrameSource } from './frame-source.ts';
@@ -75,6 +76,8 @@ export class Host {
   readonly lost: Lost[] = [];
   /** Who else holds references, for the audit. */
   readonly holders: Holder[] = [];
+  /** How domains are told of events, those whose embedder wants to know. */
+  readonly deliveries = new Map<Domain, Delivery>();
   /** Was a frame of another domain granted to this one? For the audit. */
   isGranted: (mfn: number, domain: Domain) => boolean = () => false;
   /** What was just copied from the guest, and what is about to be copied there. */
@@ -186,6 +189,7 @@ export class Host {
     if (domain.totalPages !== 0 || domain.xenPages !== 0) return;
     this.domains.delete(domain.id);
     this.found = undefined;
+    this.deliveries.delete(domain);
     for (let mfn = 0; mfn < this.frames.count; mfn++) {
       if (this.frames.isXenHeap(mfn) && this.frames.owner(mfn) === domain.id) this.release(mfn, false);
     }

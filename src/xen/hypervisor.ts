@@ -8,6 +8,7 @@ import type { Vcpu } from '../machine/vcpu.ts';
 import { audit } from './audit.ts';
 import { call } from './calls.ts';
 import type { CounterValues } from './counters.ts';
+import { Delivery } from './delivery.ts';
 import { Domain, GuestVcpu, NO_FRAME } from './domain.ts';
 import { Frames } from './frames.ts';
 import { destroyDomain } from './destroy.ts';
@@ -270,6 +271,18 @@ export class Hypervisor {
     guest.kernelMode = kernel;
     if (!guest.domain.is32) loadRoot(this.host, guest);
     return true;
+  }
+
+  /**
+   * Have a domain's events delivered, and what that costs counted.
+   *
+   * @param via - value of HVM_PARAM_CALLBACK_IRQ; default: as a paravirtualized kernel is told
+   */
+  deliver(domain: Domain, via?: bigint): Delivery {
+    const { deliveries } = this.host, delivery = deliveries.get(domain) ?? new Delivery(this.host, domain);
+    deliveries.set(domain, delivery);
+    delivery.setWay(via);
+    return delivery;
   }
 
   /** CR2 as the guest sees it. */

@@ -66,6 +66,8 @@ export class Host {
   }
 }
 
+export interface KernelOptions { readonly privileged?: boolean; readonly pages?: number; readonly maxPages?: number; readonly vcpus?: number }
+
 export class Kernel {
   readonly id: number;
   readonly host: Host;
@@ -79,7 +81,8 @@ export class Kernel {
   private readonly windows: number[] = Array.from({ length: 512 }, (_, k) => 511 - k);
 
   /** @param slot - which frames and which vCPU of the machine it gets, and the next ones if it has several */
-  constructor(host: Host, id: number, slot: number, { privileged = false, pages = 128, maxPages = pages, vcpus = 1 } = {}) {
+  constructor(host: Host, id: number, slot: number, options: KernelOptions = {}) {
+    const { privileged = false, pages = 128, maxPages = pages, vcpus = 1 } = options;
     this.host = host;
     this.id = id;
     this.first = EACH * (slot + 1);
