@@ -19,6 +19,7 @@
 import { ConfigError } from '../errors.ts';
 import { IoApic, LocalApic } from './apic.ts';
 import type { Domain } from './domain.ts';
+import { raisePirq } from './event-bind.ts';
 import { isUpcallPending, takeUpcall } from './event-2l.ts';
 import type { Host } from './host.ts';
 
@@ -132,10 +133,18 @@ export class Delivery {
     return what;
   }
 
-  /** A message-signalled interrupt of an emulated device for the guest's local APICs: address and data as the device has them. */
-  message(address: bigint, data: number): void {
-    const id = Number((address >> 12n) & 0xffn);
-    this.apics.find(apic => apic.id === id)?.request(data & 0xff);
+  /**
+   * A message-signalled interrupt of an emulated device: address and data as the guest has put them into the device. One for vector 0 names a
+   * PIRQ, and comes as an event: bits 7:0 where the destination would be, the others in the high word of the address.
+   *
+   * @returns false: it reached no one. Source: Xen 4.17, hvm_inject_msi() (xen/arch/x86/hvm/irq.c)
+   */
+  message(address: bigint, data: number): boolean {
+    const id = Number((address >> 12n) & 0xffn), vector = data & 0xff;
+    if (vector === 0) return raisePirq(this.host, this.domain, Number((address >> 32n) & 0xffffff00n) | id);
+    const apic = this.apics.find(one => one.id === id);
+    apic?.request(vector);
+    return apic !== undefined;
   }
 
   // What the guest does with its interrupt controllers: offsets from where they are, 32-bit values.

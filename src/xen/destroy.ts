@@ -16,6 +16,7 @@ import { destroyEvents } from './event-bind.ts';
 import { releaseMappings } from './grant-release.ts';
 import type { Host } from './host.ts';
 import { putOldTable, putPageAndType, tableType } from './page-type.ts';
+import { putInterrupts } from './physdev-op.ts';
 import { putVcpuInfos } from './vcpu-op.ts';
 
 const ENTRIES = 512;
@@ -28,6 +29,7 @@ export function destroyDomain(h: Host, domain: Domain, idle: GuestVcpu): void {
   releaseMappings(h, domain);
   destroyEvents(h, domain);
   putVcpuInfos(h, domain);
+  putInterrupts(h, domain);
   h.unpreempted(() => {
     for (const guest of domain.vcpus) putRoots(h, guest);
     h.current = idle;

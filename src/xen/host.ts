@@ -14,6 +14,7 @@ import type { Delivery } from './delivery.ts';
 import { Domain, type GuestVcpu } from './domain.ts';
 import { Frames } from './frames.ts';
 import type { FrameSource } from './frame-source.ts';
+import { Interrupts } from './interrupts.ts';
 import type { M2p } from './m2p.ts';
 import { DOMID_IO, DOMID_SELF, DOMID_XEN, INVALID_M2P_ENTRY } from './numbers.ts';
 
@@ -78,6 +79,9 @@ export class Host {
   readonly holders: Holder[] = [];
   /** How domains are told of events, those whose embedder wants to know. */
   readonly deliveries = new Map<Domain, Delivery>();
+  /** Interrupts of the machine, and frames in which guests see which of theirs have to be ended. */
+  readonly interrupts: Interrupts;
+  readonly eoiMaps = new Map<Domain, { readonly mfn: number; readonly unmasks: boolean }>();
   /** Was a frame of another domain granted to this one? For the audit. */
   isGranted: (mfn: number, domain: Domain) => boolean = () => false;
   /** What was just copied from the guest, and what is about to be copied there. */
@@ -85,7 +89,8 @@ export class Host {
   readonly bytes = new Uint8Array(this.buffer.buffer);
   private found: Domain | undefined; // whom domain() gave last: calls name the same one again and again
 
-  constructor(machine: Machine, frames: Frames, m2p: M2p, source: FrameSource, behaviour: Behaviour) {
+  constructor(machine: Machine, frames: Frames, m2p: M2p, source: FrameSource, behaviour: Behaviour, gsis: number) {
+    this.interrupts = new Interrupts(gsis);
     this.machine = machine;
     this.s = machine.views;
     this.frames = frames;

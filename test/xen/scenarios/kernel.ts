@@ -66,7 +66,7 @@ export class Host {
   }
 }
 
-export interface KernelOptions { readonly privileged?: boolean; readonly pages?: number; readonly maxPages?: number; readonly vcpus?: number }
+export interface KernelOptions { readonly privileged?: boolean; readonly pages?: number; readonly maxPages?: number; readonly vcpus?: number; readonly pirqs?: number }
 
 export class Kernel {
   readonly id: number;
@@ -82,7 +82,7 @@ export class Kernel {
 
   /** @param slot - which frames and which vCPU of the machine it gets, and the next ones if it has several */
   constructor(host: Host, id: number, slot: number, options: KernelOptions = {}) {
-    const { privileged = false, pages = 128, maxPages = pages, vcpus = 1 } = options;
+    const { privileged = false, pages = 128, maxPages = pages, vcpus = 1, pirqs = 0 } = options;
     this.host = host;
     this.id = id;
     this.first = EACH * (slot + 1);
@@ -94,7 +94,7 @@ export class Kernel {
     for (const k of [0, 1]) put(2, k, first + 3 + k, P | RW | US);
     for (let k = 0; k < pages; k++) put(3, k, first + k, k < TABLES ? P | US : P | RW | US);
     const grantFrames = [16 + slot * 8, 17 + slot * 8];
-    this.domain = host.xen.createDomain({ id, privileged, maxPages, p2m: [[0, first, pages]], sharedInfo: 18 + slot * 8, maxVcpus: vcpus, grants: { frames: grantFrames } });
+    this.domain = host.xen.createDomain({ id, privileged, maxPages, p2m: [[0, first, pages]], sharedInfo: 18 + slot * 8, maxVcpus: vcpus, pirqs, grants: { frames: grantFrames } });
     host.machine.views.u8.fill(0, host.word(16 + slot * 8) * 4, host.word(19 + slot * 8) * 4);
     this.grants = new GuestGrants(host.machine, { frames: grantFrames });
     for (let k = 0; k < vcpus; k++) host.xen.startVcpu(this.domain, host.machine.vcpus[slot + k]!, first);
