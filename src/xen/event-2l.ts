@@ -85,8 +85,9 @@ function select(h: Host, d: Domain, vcpu: number, port: number): void {
 }
 
 export function setPending2l(h: Host, d: Domain, vcpu: number, { number }: Port): void {
-  if (testAndSetBit(h, pendingWord(h, d, number), number & 31)) return;
-  if (!testBit(h, maskWord(h, d, number), number & 31)) select(h, d, vcpu, number);
+  const pending = pendingWord(h, d, number);
+  if (testAndSetBit(h, pending, number & 31)) return;
+  if (!testBit(h, pending + (d.is32 ? MASK_32 : MASK_64) - PENDING, number & 31)) select(h, d, vcpu, number);
   wakePollers(h, d, number);
 }
 

@@ -21,7 +21,7 @@ export const isPerVcpu = (virq: number): boolean => PER_VCPU.includes(virq);
 /** Raise a port, if it is given out. Source: evtchn_port_set_pending() (xen/include/xen/event.h). */
 export function raise(h: Host, d: Domain, vcpu: number, port: Port): void {
   if (!port.usable) return;
-  if (eventsOf(d).fifo) setPendingFifo(h, d, vcpu, port);
+  if (eventsOf(d).fifo !== undefined) setPendingFifo(h, d, vcpu, port);
   else setPending2l(h, d, vcpu, port);
 }
 

@@ -52,6 +52,7 @@ export interface Lost {
 export type Holder = (hold: (mfn: number, refs: number, types: number) => void) => void;
 
 export class Host {
+  private found: Domain | undefined; // whom domain() gave last: calls name the same one again and again
   readonly machine: Machine;
   readonly s: Views;
   readonly frames: Frames;
@@ -87,7 +88,6 @@ export class Host {
   /** What was just copied from the guest, and what is about to be copied there. */
   readonly buffer = new Int32Array(1024);
   readonly bytes = new Uint8Array(this.buffer.buffer);
-  private found: Domain | undefined; // whom domain() gave last: calls name the same one again and again
 
   constructor(machine: Machine, frames: Frames, m2p: M2p, source: FrameSource, behaviour: Behaviour, gsis: number) {
     this.interrupts = new Interrupts(gsis);
