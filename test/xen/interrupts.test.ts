@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { ECS_PIRQ } from '../../src/xen/event-port.ts';
 import { HYPERVISOR_event_channel_op, HYPERVISOR_physdev_op } from '../../src/xen/numbers.ts';
 import { struct } from './grant-world.ts';
+import { Guest } from './guest.ts';
 import { Host, Kernel } from './scenarios/kernel.ts';
 
 const STATUS = 5, EOI = 12, MAP = 13, UNMAP = 14, EOI_MAP_V1 = 17, GET_FREE = 23, EOI_MAP_V2 = 28, MSI = 0, GSI = 1, MULTI = 4;
@@ -149,4 +150,19 @@ describe('a guest with virtual hardware', () => {
     expect(delivery.exits.apic).toBe(EVENTS);
     expect([delivery.message(address + 0x1000n, 0), delivery.message(0xfeeff000n, VECTOR)]).toEqual([false, false]);
   });
+});
+
+it('a 32-bit guest has a structure of its own', () => {
+  const g = new Guest({ wide: false });
+  g.domain.pirqs = PIRQS;
+  g.xen.assignDevice(g.domain, 0, DEVICE);
+  const ask = (entry: number, table: bigint) => {
+    const at = g.words(4, BigInt(SELF), BigInt(MSI), -1n, -1n, 0n, BigInt(DEVICE), BigInt(entry), table & 0xffffffffn, table >> 32n, 0x77n), out = new Uint8Array(40);
+    const rc = Number(g.xen.hypercall(g.cpu, HYPERVISOR_physdev_op, BigInt(MAP), at)), view = new DataView(out.buffer);
+    g.xen.read(g.cpu, at, out);
+    return [rc, view.getInt32(12, true), view.getInt32(36, true)];
+  };
+  expect([ask(3, 0x1000n), ask(3, 1n << 32n), ask(3, 0n), ask(0, 0n)]).toEqual([[0, PIRQS - 1, 0x77], [-17, -1, 0x77], [0, PIRQS - 2, 0x77], [-17, -1, 0x77]]);
+  expect(Number(g.xen.hypercall(g.cpu, HYPERVISOR_physdev_op, BigInt(EOI_MAP_V2), g.words(4, BigInt(g.free(0)), -1n)))).toBe(0);
+  expect(g.xen.audit()).toEqual([]);
 });
