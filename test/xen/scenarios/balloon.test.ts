@@ -1,7 +1,7 @@
 /** A guest's balloon: memory is given back and taken again, beyond what the domain began with, as far as its maximum goes. */
 import { expect, it } from 'vitest';
 import { balloonFloor } from '../../../src/xen/balloon.ts';
-import { HYPERVISOR_memory_op, HYPERVISOR_update_va_mapping, XENMEM_decrease_reservation, XENMEM_populate_physmap } from '../../../src/xen/numbers.ts';
+import { HYPERVISOR_memory_op, XENMEM_decrease_reservation, XENMEM_populate_physmap } from '../../../src/xen/numbers.ts';
 import { struct } from '../grant-world.ts';
 import { Host, Kernel } from './kernel.ts';
 
@@ -29,16 +29,11 @@ class Balloon {
 
   get pages(): number { return this.kernel.domain.totalPages; }
 
-  private map(va: bigint, entry: bigint): void {
-    const rc = this.kernel.host.xen.hypercall(this.kernel.cpu, HYPERVISOR_update_va_mapping, va, entry, 2n);
-    if (rc !== 0n) throw new Error(`update_va_mapping: ${rc}`);
-  }
-
   /** Give pages back: unmapped first, or they would stay. */
   inflate(count: number): void {
     for (let k = 0; k < count; k++) {
       const mfn = this.kernel.take();
-      this.map(this.kernel.address(mfn), 0n);
+      this.kernel.update(this.kernel.address(mfn), 0n);
       this.list(mfn);
       expect(this.kernel.call(HYPERVISOR_memory_op, XENMEM_decrease_reservation, this.reservation()).rc).toBe(1);
       this.inflated++;
@@ -51,7 +46,7 @@ class Balloon {
       this.list(START + k);
       if (this.kernel.call(HYPERVISOR_memory_op, XENMEM_populate_physmap, this.reservation()).rc !== 1) return k;
       const mfn = this.kernel.bytesAt(2048).getUint32(0, true);
-      this.map(this.kernel.window(), (BigInt(mfn) << 12n) | 7n);
+      this.kernel.update(this.kernel.window(), (BigInt(mfn) << 12n) | 7n);
       this.kernel.pages.push(mfn);
     }
     return count;

@@ -10,7 +10,7 @@ import {
 } from '../../../src/xen/grant-numbers.ts';
 import { GuestGrants } from '../../../src/xen/guest-grants.ts';
 import { Hypervisor } from '../../../src/xen/hypervisor.ts';
-import { HYPERVISOR_event_channel_op, HYPERVISOR_grant_table_op } from '../../../src/xen/numbers.ts';
+import { HYPERVISOR_event_channel_op, HYPERVISOR_grant_table_op, HYPERVISOR_update_va_mapping } from '../../../src/xen/numbers.ts';
 import type { RingPage } from '../../../src/xen/ring.ts';
 import { struct } from '../grant-world.ts';
 
@@ -119,6 +119,13 @@ export class Kernel {
   window(): bigint { return WINDOW + BigInt(this.windows.pop()! * FRAME); }
   get argument(): bigint { return VA + BigInt(TABLES * FRAME); }
   bytesAt(offset: number): DataView { return new DataView(this.bytes(this.first + TABLES).buffer, this.page(this.first + TABLES).offset + offset); }
+
+  /** Change the entry that maps an address. */
+  update(va: bigint, entry: bigint): void {
+    const rc = this.host.xen.hypercall(this.cpu, HYPERVISOR_update_va_mapping, va, entry, 2n);
+    if (rc !== 0n) throw new Error(`update_va_mapping: ${rc}`);
+    this.host.audit();
+  }
 
   /** Where an address is that the kernel has mapped, by its own tables. */
   reach(va: bigint, write = true): RingPage {
