@@ -166,7 +166,7 @@ export function reset(h: Host, d: Domain, resuming: boolean): number {
   let active = events.active();
   for (let n = first; n < events.valid && active > 0; n++) {
     if (closePort(h, d, n) === 0) active--;
-    if (n % PORTS_A_CHECK === 0 && h.preemptCheck()) {
+    if (n % PORTS_A_CHECK === 0 && n > first && h.preemptCheck()) {
       events.nextReset = n;
       return RESET_PREEMPTED;
     }
