@@ -21,7 +21,7 @@ const FRAMES = 0xa00, OWN = 0x600;
 const FIRST = 0x400, EACH = 0x60;
 /** Frames of a domain; its kernel sees frame `k` in page `k`. */
 export const OWNED = 64;
-const SHARED = 0x300, TABLES = 0x310;
+const SHARED = 0x300, TABLES = 0x310, PLACES = 16;
 const ARGS = OWNED - 1; // frame of a domain that its calls' structures are in
 /** A domain's first frame that is no table; up to the last but one they are data. */
 export const DATA_FRAME = 8;
@@ -72,12 +72,17 @@ export class Tenants {
     return Buffer.concat([views.u8.slice(at + SHARED * 4096, at + (FIRST + this.list.length * EACH) * 4096), views.u8.slice(frames.rows * 4, (frames.rows + frames.count * (FRAME_STRIDE >>> 2)) * 4)]);
   }
 
-  /** The domain in a place is destroyed, and another takes the place, with another number. */
-  replace(place: number, id: number): Tenant {
-    const cpu = this.list[place]!.cpu;
-    this.xen.destroyDomain(this.list[place]!.id);
+  /** The vCPU of one that is destroyed goes to another domain, with another number and other frames: others may still map its own. */
+  replace(index: number, id: number): Tenant {
+    const { cpu, id: dead } = this.list[index], { frames } = this.xen.host;
+    this.xen.destroyDomain(dead);
     this.check();
-    return (this.list[place] = new Tenant(this, id, place, cpu));
+    const isFree = (place: number): boolean => [SHARED + place, TABLES + place, ...Array.from({ length: OWNED }, (_, k) => FIRST + place * EACH + k)].every(mfn => frames.isFree(mfn));
+    const place = Array.from({ length: PLACES }, (_, k) => k).find(isFree);
+    if (place === undefined) throw new Error('no place for another domain');
+    this.list[index] = new Tenant(this, id, place, cpu);
+    this.check();
+    return this.list[index];
   }
 }
 
