@@ -69,6 +69,27 @@ describe.each([['64-bit', true], ['32-bit', false]] as const)('with %s domains',
     expect([driver.domain.totalPages, world.xen.audit()]).toEqual([OWNED - 2, []]);
   });
 
+  it('a frontend is killed whose mapping was overwritten, and another gets its number: the handle is not for grants of that one', () => {
+    for (const end of ['unmap', 'die'] as const) {
+      const { world, front, driver, handles } = scene(wide), { host } = world.xen;
+      for (let k = 0; k < 3; k++) expect(driver.map(SPARE + k, 0n)).toBe(0);
+      expect(driver.unmapGrant(driver.va(SPARE + 3), front.frame(23) * 4096, handles[3])).toBe(GNTST_okay);
+      const next = world.replace(0, 9, true);
+      expect([next.id, host.domain(front.id)]).toEqual([front.id, next.domain]);
+      next.grant(RING, GTF_permit_access, driver.id, next.frame(20));
+      const { status, handle } = driver.mapGrant(driver.va(SPARE), GNTMAP_host_map, RING, next.id);
+      expect([status, next.pins(RING), host.frames.refs(next.frame(20))]).toEqual([GNTST_okay, 1, 3]);
+      if (end === 'die') {
+        world.xen.destroyDomain(driver.id);
+        expect([next.pins(RING), next.flags(RING), host.frames.refs(next.frame(20)), world.xen.audit()]).toEqual([0, GTF_permit_access, 2, []]);
+        continue;
+      }
+      driver.unmapGrant(driver.va(SPARE), 0, handles[0]);
+      expect([next.pins(RING), host.frames.refs(next.frame(20)), driver.domain.crashed?.includes('gone')]).toEqual([1, 3, true]);
+      expect([driver.unmapGrant(driver.va(SPARE), 0, handle), next.pins(RING)]).toEqual([GNTST_okay, 0]);
+    }
+  });
+
   it('two domains that have each other\'s frames are killed, one after the other: both are gone', () => {
     for (const first of [0, 1]) {
       const { world, front, driver } = scene(wide), order: Tenant[] = first === 0 ? [front, driver] : [driver, front];

@@ -72,15 +72,19 @@ export class Tenants {
     return Buffer.concat([views.u8.slice(at + SHARED * 4096, at + (FIRST + this.list.length * EACH) * 4096), views.u8.slice(frames.rows * 4, (frames.rows + frames.count * (FRAME_STRIDE >>> 2)) * 4)]);
   }
 
-  /** The vCPU of one that is destroyed goes to another domain, with another number and other frames: others may still map its own. */
-  replace(index: number, id: number): Tenant {
+  /**
+   * The vCPU of one that is destroyed goes to another domain, with other frames, as others may still map its own, and another number.
+   *
+   * @param reuse - with the same number, if that is free
+   */
+  replace(index: number, id: number, reuse = false): Tenant {
     const { cpu, id: dead } = this.list[index], { frames } = this.xen.host;
     this.xen.destroyDomain(dead);
     this.check();
     const isFree = (place: number): boolean => [SHARED + place, TABLES + place, ...Array.from({ length: OWNED }, (_, k) => FIRST + place * EACH + k)].every(mfn => frames.isFree(mfn));
     const place = Array.from({ length: PLACES }, (_, k) => k).find(isFree);
     if (place === undefined) throw new Error('no place for another domain');
-    this.list[index] = new Tenant(this, id, place, cpu);
+    this.list[index] = new Tenant(this, reuse && this.xen.host.domain(dead) === undefined ? dead : id, place, cpu);
     this.check();
     return this.list[index];
   }
