@@ -90,7 +90,7 @@ const cases: Case[] = [
 ];
 const twoLevels: Case[] = [
   [EXPAND_ARRAY, 'two levels', s => [s.t.frame(40), 0], EOPNOTSUPP, 'evtchn_fifo_expand_array() (xen/common/event_fifo.c)'],
-  [SET_PRIORITY, 'two levels', s => [s.ports.bound, 3], ENOSYS, 'evtchn_port_set_priority() (xen/include/xen/event.h)'],
+  [SET_PRIORITY, 'two levels', s => [s.ports.bound, 3], ENOSYS, 'evtchn_port_set_priority() (xen/common/event_channel.h)'],
 ];
 const fifos: Case[] = [
   [INIT_CONTROL, 'vCPU that has a block', s => [s.t.frame(40), 0, 0, 0], EINVAL, 'map_control_block() (xen/common/event_fifo.c)'],

@@ -50,23 +50,26 @@ const maps: Case[] = [
   ...each('reference of part of a page, of another domain, or passed on:', [11, 12, 14], (s, ref) => map(s, { ref }), GNTST_general_error, '_set_status_v1()'),
   ['one to read, to be written', s => map(s, { ref: 10 }), GNTST_general_error, '_set_status_v1()'],
   ...each('frame that is none, or not the granter\'s:', [13, 15], (s, ref) => map(s, { ref, flags: HOST | GNTMAP_readonly }), GNTST_bad_page, 'map_grant_ref()'),
-  ...each('address', [0n, 0x1000n, 0x8000_0000_0000n, 0xffff_8000_0000_0000n, 0xffff_ffff_ffff_f000n], (s, at) => map(s, { at }), GNTST_general_error, 'create_grant_pv_mapping() (xen/arch/x86/pv/grant_table.c)'),
-  ...each('entry at byte', [1n, 4n, 7n], (s, beyond) => map(s, { at: s.t.entryAddress(SPARE + 1) + beyond, flags: HOST | GNTMAP_contains_pte }), GNTST_general_error, 'create_grant_pte_mapping()'),
-  ...each('entry in frame', [DATA_FRAME, 0], (s, k) => map(s, { at: BigInt(s.t.frame(k)) * 4096n, flags: HOST | GNTMAP_contains_pte }), GNTST_general_error, 'create_grant_pte_mapping()'),
-  ['entry of another domain', s => map(s, { at: s.other.entryAddress(SPARE), flags: HOST | GNTMAP_contains_pte }), GNTST_general_error, 'create_grant_pte_mapping()'],
-  ['entry beyond memory', s => map(s, { at: 1n << 62n, flags: HOST | GNTMAP_contains_pte }), GNTST_general_error, 'create_grant_pte_mapping()'],
+  ...each('address', [0n, 0x1000n, 0x8000_0000_0000n, 0xffff_8000_0000_0000n, 0xffff_ffff_ffff_f000n], (s, at) => map(s, { at }), GNTST_general_error,
+    'create_grant_pv_mapping() (xen/arch/x86/pv/grant_table.c)'),
+  ...each('entry at byte', [1n, 4n, 7n], (s, beyond) => map(s, { at: s.t.entryAddress(SPARE + 1) + beyond, flags: HOST | GNTMAP_contains_pte }), GNTST_general_error, 'create_grant_pv_mapping()'),
+  ...each('entry in frame', [DATA_FRAME, 0], (s, k) => map(s, { at: BigInt(s.t.frame(k)) * 4096n, flags: HOST | GNTMAP_contains_pte }), GNTST_general_error, 'create_grant_pv_mapping()'),
+  ['entry of another domain', s => map(s, { at: s.other.entryAddress(SPARE), flags: HOST | GNTMAP_contains_pte }), GNTST_general_error, 'create_grant_pv_mapping()'],
+  ['entry beyond memory', s => map(s, { at: 1n << 62n, flags: HOST | GNTMAP_contains_pte }), GNTST_general_error, 'create_grant_pv_mapping()'],
 ];
 
 const unmaps: Case[] = [
   ...each('handle', [3, 255, 256, 0x7fffffff, 0xffffffff], ({ t }, handle) => unmapOp(t.va(SPARE), 0, handle), GNTST_bad_handle, 'unmap_common()'),
-  ...each('address', [1n, 0x1000n, 0xffff_8000_0000_0000n, 0x8000_0000_0000n], ({ handle }, at) => unmapOp(at, 0, handle), GNTST_general_error, 'replace_grant_pv_mapping() (xen/arch/x86/pv/grant_table.c)'),
+  ...each('address', [1n, 0x1000n, 0xffff_8000_0000_0000n, 0x8000_0000_0000n], ({ handle }, at) => unmapOp(at, 0, handle), GNTST_general_error,
+    'replace_grant_pv_mapping() (xen/arch/x86/pv/grant_table.c)'),
   ...each('address of page', [SPARE + 1, DATA_FRAME], ({ t, handle }, k) => unmapOp(t.va(k), 0, handle), GNTST_general_error, 'replace_grant_pv_mapping()'),
 ];
 const unmapsOnly: Case[] = [
   ...each('bus address', [1, 4096, -1], ({ t, handle, bus }, by) => unmapOp(t.va(SPARE), BigInt(bus + by), handle), GNTST_bad_dev_addr, 'unmap_common()'),
   ['no address', ({ handle }) => unmapOp(0n, 0, handle), GNTST_okay, 'unmap_common()'],
 ];
-const replaces: Case[] = each('other address', [0x1000n, 0xffff_8000_0000_0000n, 0x8000_0000_0000n], ({ t, handle }, at) => unmapOp(t.va(SPARE), at, handle), GNTST_general_error, 'steal_linear_address() (xen/arch/x86/pv/grant_table.c)');
+const replaces: Case[] = each('other address', [0x1000n, 0xffff_8000_0000_0000n, 0x8000_0000_0000n], ({ t, handle }, at) => unmapOp(t.va(SPARE), at, handle), GNTST_general_error,
+  'steal_linear_address() (xen/arch/x86/pv/grant_table.c)');
 
 const own = ({ t }: Scene, offset = 0, frame = t.frame(DATA_FRAME)): CopySide => ['frame', frame, DOMID_SELF, offset];
 const theirs = ({ other }: Scene, ref = REF, offset = 0, domid = other.id): CopySide => ['ref', ref, domid, offset];
@@ -111,6 +114,7 @@ const setups: Case[] = [
   ['another domain', s => setup(s, { domid: s.other.id }), GNTST_permission_denied, 'xsm_grant_setup(), gnttab_setup_table()'],
   ...each('frames', [65, 1024, 2000], (s, frames) => setup(s, { frames }), GNTST_general_error, 'gnttab_setup_table()'),
   ['list that is not mapped', s => setup(s, { list: s.t.va(SPARE + 5) }), GNTST_bad_virt_addr, 'gnttab_setup_table()'],
+  ["list among the hypervisor's addresses", s => setup(s, { list: s.wide ? 0xffff_8100_0000_0000n : 0xf580_0000n }), EFAULT, 'guest_handle_okay(), gnttab_setup_table()'],
   ['no frames', s => setup(s, { frames: 0, list: 0n }), GNTST_okay, 'gnttab_setup_table()'],
 ];
 const status = ({ t }: Scene, { domid = DOMID_SELF, frames = 0, list = t.va(63) + 1024n }): Uint8Array => struct([[4, frames], [2, domid], [2, 99], [8, list]]);
@@ -118,6 +122,7 @@ const statuses: Case[] = [
   ...each('domain', NOBODY, (s, domid) => status(s, { domid }), GNTST_bad_domain, 'gnttab_get_status_frames()'),
   ['another domain', s => status(s, { domid: s.other.id }), GNTST_permission_denied, 'xsm_grant_setup(), gnttab_get_status_frames()'],
   ...each('frames', [1, 2000], (s, frames) => status(s, { frames }), GNTST_general_error, 'gnttab_get_status_frames()'),
+  ["list among the hypervisor's addresses", s => status(s, { frames: 1, list: s.wide ? 0xffff_8100_0000_0000n : 0xf580_0000n }), EFAULT, 'guest_handle_okay(), gnttab_get_status_frames()'],
 ];
 const sizes: Case[] = [
   ...each('domain', NOBODY, (_s, domid) => struct([[2, domid], [2, 0], [4, 7], [4, 7], [2, 99], [2, 0]]), GNTST_bad_domain, 'gnttab_query_size()'),
@@ -132,17 +137,27 @@ const versions: Case[] = [
 const setVersions: Case[] = each('version', [0, 3, 0x10001, 0xffffffff], (_s, value) => struct([[4, value]]), EINVAL, 'gnttab_set_version()');
 const flush = (mfn: number, offset: number, length: number, command: number): Uint8Array => struct([[8, BigInt(mfn) << 12n], [2, offset], [2, length], [4, command]]);
 const flushes: Case[] = [
-  ...each('offset', [4096, 4090, 0xffff], (s, offset) => flush(s.t.frame(20), offset, 16, 1), EINVAL, '_cache_flush()'), ...each('length', [4097, 0xffff], (s, length) => flush(s.t.frame(20), 0, length, 1), EINVAL, '_cache_flush()'),
+  ...each('offset', [4096, 4090, 0xffff], (s, offset) => flush(s.t.frame(20), offset, 16, 1), EINVAL, '_cache_flush()'),
+  ...each('length', [4097, 0xffff], (s, length) => flush(s.t.frame(20), 0, length, 1), EINVAL, '_cache_flush()'),
   ...each('command', [4, 5, 0x80000000], (s, command) => flush(s.t.frame(20), 0, 16, command >>> 0), EINVAL, '_cache_flush()'),
-  ...each('frame', [0xa00, 2 ** 40], (_s, mfn) => flush(mfn, 0, 16, 1), EINVAL, '_cache_flush()'), ...each('frame of no domain,', [0x50, 0x9ff], (_s, mfn) => flush(mfn, 0, 16, 1), EPERM, '_cache_flush()'),
+  ...each('frame', [0xa00, 2 ** 40], (_s, mfn) => flush(mfn, 0, 16, 1), EINVAL, '_cache_flush()'),
+  ...each('frame of no domain,', [0x50, 0x9ff], (_s, mfn) => flush(mfn, 0, 16, 1), EPERM, '_cache_flush()'),
   ['frame that is not granted', s => flush(s.other.frame(21), 0, 16, 1), EINVAL, 'grant_map_exists()'],
 ];
 
 const commands: [name: string, command: number, cases: Case[], statusAt: ((wide: boolean) => number) | undefined][] = [
-  ['map_grant_ref', GNTTABOP_map_grant_ref, maps, () => MAP_STATUS], ['unmap_grant_ref', GNTTABOP_unmap_grant_ref, [...unmaps, ...unmapsOnly], () => UNMAP_STATUS],
-  ['unmap_and_replace', GNTTABOP_unmap_and_replace, [...unmaps, ...replaces], () => UNMAP_STATUS], ['copy', GNTTABOP_copy, copies, copyStatus], ['transfer', GNTTABOP_transfer, transfers, transferStatus],
-  ['swap_grant_ref', GNTTABOP_swap_grant_ref, swaps, () => 8], ['setup_table', GNTTABOP_setup_table, setups, () => 8], ['get_status_frames', GNTTABOP_get_status_frames, statuses, () => 6],
-  ['query_size', GNTTABOP_query_size, sizes, () => 12], ['get_version', GNTTABOP_get_version, versions, undefined], ['set_version', GNTTABOP_set_version, setVersions, undefined], ['cache_flush', GNTTABOP_cache_flush, flushes, undefined],
+  ['map_grant_ref', GNTTABOP_map_grant_ref, maps, () => MAP_STATUS],
+  ['unmap_grant_ref', GNTTABOP_unmap_grant_ref, [...unmaps, ...unmapsOnly], () => UNMAP_STATUS],
+  ['unmap_and_replace', GNTTABOP_unmap_and_replace, [...unmaps, ...replaces], () => UNMAP_STATUS],
+  ['copy', GNTTABOP_copy, copies, copyStatus],
+  ['transfer', GNTTABOP_transfer, transfers, transferStatus],
+  ['swap_grant_ref', GNTTABOP_swap_grant_ref, swaps, () => 8],
+  ['setup_table', GNTTABOP_setup_table, setups, () => 8],
+  ['get_status_frames', GNTTABOP_get_status_frames, statuses, () => 6],
+  ['query_size', GNTTABOP_query_size, sizes, () => 12],
+  ['get_version', GNTTABOP_get_version, versions, undefined],
+  ['set_version', GNTTABOP_set_version, setVersions, undefined],
+  ['cache_flush', GNTTABOP_cache_flush, flushes, undefined],
 ];
 
 describe.each([['64-bit', true], ['32-bit', false]] as const)('a %s guest', (_, wide) => {

@@ -133,7 +133,8 @@ class History {
       case 2: return t.grantOp(GNTTABOP_swap_grant_ref, struct([[4, this.ref()], [4, this.ref()], [2, 0], [2, 0]])).out[0].getInt16(8, true);
       default: {
         const size = this.world.wide ? 8 : 4, pad: [number, number][] = this.world.wide ? [[4, 0]] : [], frames = this.one([1, 2, 3, 4, 5]);
-        return t.grantOp(GNTTABOP_setup_table, struct([[2, DOMID_SELF], [2, 0], [4, frames], [2, 0], [2, 0], ...pad, [size, t.va(63) + 2048n]])).out[0].getInt16(8, true);
+        const list = t.va(63) + 2048n;
+        return t.grantOp(GNTTABOP_setup_table, struct([[2, DOMID_SELF], [2, 0], [4, frames], [2, 0], [2, 0], ...pad, [size, list]])).out[0].getInt16(8, true);
       }
     }
   }
@@ -144,7 +145,8 @@ class History {
     const open = this.world.list.flatMap(owner => ports(owner).filter(({ state, remoteDomid }) => state === ECS_UNBOUND && remoteDomid === t.id).map(({ number }) => [owner.id, number]));
     if (command === 6 && mine.length > PORTS) return t.event(3, port).rc;
     const words: Record<number, () => number[]> = {
-      0: () => (wild || open.length === 0 ? [id, port] : this.one(open)), 1: () => [this.r(25), this.r(3)], 2: () => [this.r(3), 0], 5: () => [id, port], 6: () => [(this.r(6) === 0 ? id : DOMID_SELF) | (this.id() << 16)],
+      0: () => (wild || open.length === 0 ? [id, port] : this.one(open)), 1: () => [this.r(25), this.r(3)], 2: () => [this.r(3), 0], 5: () => [id, port],
+      6: () => [(this.r(6) === 0 ? id : DOMID_SELF) | (this.id() << 16)],
       7: () => [this.r(3)], 8: () => [port, this.r(3)], 10: () => [this.r(8) === 0 ? DOMID_SELF : 77], 11: () => [this.frame(t), 0, this.r(8) * 8, this.r(3)],
       12: () => [this.frame(t), 0], 13: () => [port, this.r(17)],
     };
