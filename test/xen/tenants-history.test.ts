@@ -11,7 +11,7 @@ import { struct, UNMAP_STATUS, unmapOp, type CopySide } from './grant-struct.ts'
 import { DATA, entryOf, READ } from './guest.ts';
 import { DATA_FRAME, SPARE, Tenants, type Tenant, type TenantsOptions } from './tenants.ts';
 
-const STEPS = 400, DOMAINS = 3;
+const STEPS = 400;
 const REFS = 6, PAGES = 6, PORTS = 10; // few, so that they meet
 
 /** A generator of numbers, the same for the same seed. */
@@ -38,7 +38,7 @@ class History {
 
   constructor(seed: number, options: TenantsOptions) {
     this.r = lcg(seed);
-    this.world = new Tenants({ domains: DOMAINS, maxVcpus: 2, grants: { maxFrames: 4, maxMaptrackFrames: 1 }, ...options });
+    this.world = new Tenants({ domains: 2 + (seed % 3), maxVcpus: 2, grants: { maxFrames: 4, maxMaptrackFrames: 1 }, ...options });
   }
 
   private one<T>(list: readonly T[]): T { return list[this.r(list.length)]; }
@@ -84,7 +84,7 @@ class History {
   }
 
   private map(t: Tenant): number {
-    const k = this.page(), by = this.r(4) === 0 ? GNTMAP_contains_pte : 0, at = by ? t.entryAddress(k) : t.va(k), [from, ref] = this.offer(t);
+    const k = this.page(), by = this.r(4) === 0 ? GNTMAP_contains_pte : 0, at = this.r(10) === 0 ? 0n : by ? t.entryAddress(k) : t.va(k), [from, ref] = this.offer(t);
     const { status, handle } = t.mapGrant(at, this.one([0, 1, 2, 3, 4, 5, 2, 2, 3, 6, 6, 7, 14, 0x50002]) | by, ref, from);
     if (status === 0) this.mapped.push({ by: t, at, bus: this.world.xen.host.domain(from)!.grants.active.mfn(ref) * 4096, handle });
     return status;
@@ -161,7 +161,7 @@ class History {
   }
 
   private die(): number {
-    const index = this.r(DOMAINS), dead = this.world.list[index];
+    const index = this.r(this.world.list.length), dead = this.world.list[index];
     this.world.replace(index, this.nextId++, this.r(2) === 0);
     this.mapped = this.mapped.filter(({ by }) => by !== dead);
     this.granted = this.granted.filter(({ owner }) => owner !== dead);
@@ -189,12 +189,12 @@ function live(seed: number, options: TenantsOptions): { readonly results: number
 }
 
 describe.each([['64-bit', true], ['32-bit', false]] as const)('a random history of %s domains', (_, wide) => {
-  it.each([1, 2, 3])('with seed %i holds the audit, leaves nothing, and comes to the same in both engines', seed => {
+  it.each([1, 2, 3])('with seed %i holds the audit, leaves nothing, and comes to the same in the other engine, preempted', seed => {
     const one = live(seed, { wide });
     expect(new Set(one.results).size).toBeGreaterThan(12);
     expect(one.results.filter(rc => rc === 0).length).toBeGreaterThan(STEPS / 5);
     expect(one.deaths).toBeGreaterThan(0);
-    const two = live(seed, { wide, engine: 'wasm' });
+    const two = live(seed, { wide, engine: 'wasm', budget: 1 });
     expect(two.results).toEqual(one.results);
     expect(Buffer.compare(two.state, one.state)).toBe(0);
   }, 60_000);
