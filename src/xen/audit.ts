@@ -13,7 +13,7 @@
  *   XA5  a page table has a type count if and only if it is validated or partial; its type, and no other, permits what refers to it
  *   XA6  the linear count of a validated table is the number of its entries that refer to other tables of its level, or minus the number of
  *        entries of such tables that refer to it, and never both are there
- *   XA7  a domain's pages are the frames it owns; a frame that is no one's is called nothing in the machine-to-physical table
+ *   XA7  a domain's pages are the frames it owns, and those it shares with the hypervisor are counted apart; a frame that is no one's is called nothing in the machine-to-physical table
  *   XA8  a present entry of a validated table has none of the flags that are refused
  *
  * Grants and events have audits of their own: `grant-audit.ts`, `audit-events.ts`. References that the real Xen loses are in `Host.lost`, by name, and are counted as held.
@@ -73,13 +73,15 @@ export function audit(h: Host): string[] {
   holdForEvents(h, (mfn, refs, types) => r.hold(mfn, refs, types));
   for (const report of h.holders) report((mfn, refs, types) => r.hold(mfn, refs, types));
   compareFree(h, r);
-  const owned = new Map<number, number>();
+  const owned = new Map<number, number>(), shared = new Map<number, number>();
   eachUsed(h, mfn => {
     compareFrame(h, r, mfn);
-    if (!h.frames.isXenHeap(mfn)) owned.set(h.frames.owner(mfn), (owned.get(h.frames.owner(mfn)) ?? 0) + 1);
+    const pages = h.frames.isXenHeap(mfn) ? shared : owned, owner = h.frames.owner(mfn);
+    pages.set(owner, (pages.get(owner) ?? 0) + 1);
   });
-  for (const { id, totalPages } of h.domains.values()) {
+  for (const { id, totalPages, xenPages } of h.domains.values()) {
     if ((owned.get(id) ?? 0) !== totalPages) r.complain('XA7', `domain ${id} has ${totalPages} pages, counted ${owned.get(id) ?? 0}`);
+    if ((shared.get(id) ?? 0) !== xenPages) r.complain('XA7', `domain ${id} has ${xenPages} shared pages, counted ${shared.get(id) ?? 0}`);
   }
   auditEvents(h, (rule, what) => r.complain(rule, what));
   auditGrants(h, (rule, what) => r.complain(rule, what));

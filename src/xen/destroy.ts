@@ -53,6 +53,7 @@ function putRoots(h: Host, guest: GuestVcpu): void {
   const { root, userRoot } = guest;
   guest.root = guest.userRoot = NO_FRAME;
   if (guest.domain.is32) {
+    if (root === NO_FRAME) return; // it never ran
     const at = h.table(root), lo = h.s.w[at], hi = h.s.w[at + 1];
     storeEntry(h.s, at, 0, 0);
     if ((lo & PTE_P) !== 0) putPageAndType(h, frameOf(lo, hi));

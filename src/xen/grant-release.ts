@@ -10,6 +10,7 @@ import { reduceStatus } from './grant-entry.ts';
 import { GNTMAP_device_map, GNTMAP_host_map, GNTMAP_readonly } from './grant-numbers.ts';
 import { releaseMapping } from './grant-unmap.ts';
 import type { Host } from './host.ts';
+import { DOMID_INVALID } from './numbers.ts';
 
 export function releaseMappings(h: Host, domain: Domain): void {
   const { maptrack } = domain.grants;
@@ -22,4 +23,16 @@ export function releaseMappings(h: Host, domain: Domain): void {
     reduceStatus(h, granter.grants, ref, (flags & GNTMAP_readonly) !== 0);
   }
   maptrack.clear();
+}
+
+/**
+ * A domain is made with a number that another had. Handles to grants of that one, left by whoever overwrote such a mapping, are not for grants of
+ * this one. (Xen leaves it to the toolstack not to use a number again soon.)
+ */
+export function disownMappings(h: Host, id: number): void {
+  for (const { grants: { maptrack } } of h.domains.values()) {
+    for (let handle = 0; handle < maptrack.limit; handle++) {
+      if (maptrack.flags(handle) !== 0 && maptrack.domid(handle) === id) maptrack.set(handle, DOMID_INVALID, maptrack.ref(handle), maptrack.flags(handle));
+    }
+  }
 }

@@ -17,6 +17,7 @@ import { FreeFrames, type FrameSource } from './frame-source.ts';
 import { Host, type Behaviour, type XenSlot } from './host.ts';
 import { M2p, OwnPool, type OwnFrames } from './m2p.ts';
 import { holdForDevices, isGranted } from './grant-audit.ts';
+import { disownMappings } from './grant-release.ts';
 import type { GrantLimits } from './grant-table.ts';
 import { DOMID_IO, XEN_EPERM } from './numbers.ts';
 import { faultAddress, guestRead, guestWrite, pageFault } from './page-fault.ts';
@@ -139,6 +140,7 @@ export class Hypervisor {
       host.shareFrame(domain, options.sharedInfo);
     }
     domain.grants.add(host, domain, options.grants?.frames ?? []);
+    disownMappings(host, domain.id);
     host.domains.set(domain.id, domain);
     return domain;
   }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ConfigError } from '../../src/errors.ts';
-import type { Domain } from '../../src/xen/domain.ts';
+import { GuestVcpu, type Domain } from '../../src/xen/domain.ts';
 import { Guest, DATA, READ, TABLE, entryOf } from './guest.ts';
 import { DECREASE, POPULATE, adjust, getList, giveBack, named, peek, poke, putList, unmap } from './memory-calls.ts';
 
@@ -121,6 +121,15 @@ describe.each([['64-bit', true], ['32-bit', false]] as const)('a %s guest that r
     expect(tables.every(mfn => g.xen.host.frames.isFree(mfn))).toBe(true);
     expect([g.xen.host.domains.size, g.xen.audit()]).toEqual([0, []]);
     expect(() => g.xen.hypercall(g.cpu, 12, 2n, 0n)).toThrow(ConfigError);
+  });
+
+  it('is destroyed with a vCPU that never ran', () => {
+    for (const vcpus of [1, 2]) {
+      const g = new Guest({ wide, vcpus });
+      g.domain.vcpus.push(new GuestVcpu(g.domain, undefined));
+      g.xen.destroyDomain(0);
+      expect([g.xen.host.domains.size, g.xen.audit()]).toEqual([0, []]);
+    }
   });
 
   it('may give its shared frame back, which stays the hypervisor\'s', () => {
