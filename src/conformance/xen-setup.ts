@@ -77,8 +77,9 @@ export function setUp(recording: Recording, rows: Recording['rows'], { engine, p
   const slots = rows.filter(({ row }) => row['op'] === 'xen_slots').flatMap(({ line, row }) => entries({ file, line }, row));
   const source = new HintedFrames();
   const first = slots[0]?.[1] ?? 0n, firstFrame = Number((first >> 12n) & 0xff_ffff_ffffn);
+  // Recordings are of calls that were not preempted: what the real Xen loses only then is not to be lost where `preempt` asks for it.
   const xen = Hypervisor.create(machine, {
-    frames, source, budget: preempt || Infinity, pv32: is32, checkEachCopy: !is32, own: { first: OWN_FIRST, frames: OWN_FRAMES },
+    frames, source, budget: preempt || Infinity, leakPreemptedTables: false, pv32: is32, checkEachCopy: !is32, own: { first: OWN_FIRST, frames: OWN_FRAMES },
     ...(is32 ? { compatSlots: slots.map(xenSlot), m2pCompat: firstFrame } : { xenSlots: slots.map(xenSlot) }),
     ...(!is32 && slots[0]?.[0] === M2P_SLOT ? { m2pLevel3: firstFrame } : {}),
   });

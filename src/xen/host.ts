@@ -22,6 +22,12 @@ export interface Behaviour {
   readonly linearPageTables: boolean;
   /** Release builds leave a level-2 table partial for good if its validation, and that of the tables above, fails in certain slots. */
   readonly leakPartialTables: boolean;
+  /**
+   * A table whose validation is preempted in slot 0 holds a general reference of the table there. If the latter is refused when the call is
+   * continued, and is not the one that is put later, no one puts that reference: get_page_and_type_from_mfn() leaves it to its caller
+   * (PTF_partial_set), and promote_l4_table() remembers nothing of a failure in slot 0.
+   */
+  readonly leakPreemptedTables: boolean;
   /** CONFIG_PV32: there may be 32-bit guests. */
   readonly pv32: boolean;
   /** Boot parameter scrub-domheap: frames are cleared whenever they are freed, not only those of dying domains and those exchanged. */
@@ -40,7 +46,7 @@ export type XenSlot = readonly [slot: number, lo: number, hi: number];
 /** References that nothing holds any more. */
 export interface Lost {
   /** Which behaviour of the real Xen lost them. */
-  readonly by: 'leakPartialTables' | 'shared compat table';
+  readonly by: 'leakPartialTables' | 'leakPreemptedTables' | 'shared compat table';
   readonly mfn: number;
   readonly refs: number;
   readonly types: number;

@@ -85,6 +85,7 @@ export class Hypervisor {
     this.host = new Host(machine, frames, m2p, options.source ?? new FreeFrames(frames, options.own), {
       linearPageTables: options.linearPageTables ?? true,
       leakPartialTables: options.leakPartialTables ?? true,
+      leakPreemptedTables: options.leakPreemptedTables ?? true,
       pv32: options.pv32 ?? true,
       scrubDomheap: options.scrubDomheap ?? false,
       checkEachCopy: options.checkEachCopy ?? true,

@@ -13,7 +13,7 @@ import { getFromL1, putFromL1 } from './l1-entry.ts';
 import { XEN_EINTR, XEN_EINVAL, XEN_ERESTART } from './numbers.ts';
 import { deferPut, putOldTable, tableType } from './page-type.ts';
 import { takeRun } from './runs.ts';
-import { getFromTable, getTable } from './table-entry.ts';
+import { getFromTable, getTable, putFromTable } from './table-entry.ts';
 import { compatSlot, fillCompatSlots, fillRootSlots, guestSlot } from './xen-slots.ts';
 
 const ENTRIES = 512;
@@ -76,16 +76,23 @@ function stop(h: Host, mfn: number, level: number, i: number, held: boolean, rc:
     frames.setValidated(mfn, i, held);
     return -XEN_ERESTART;
   }
-  const at = h.table(mfn), w = h.s.w;
-  if (i > 0) {
-    const failed = frameOf(w[at + i * 2], w[at + i * 2 + 1]);
-    const handed = current.oldTable === failed && current.oldTable !== NO_FRAME;
+  const at = h.table(mfn), w = h.s.w, failed = frameOf(w[at + i * 2], w[at + i * 2 + 1]);
+  const handed = current.oldTable === failed && current.oldTable !== NO_FRAME;
+  if (i === 0) {
+    if (held && !handed) putFirst(h, mfn, w[at], w[at + 1], failed);
+  } else {
     if (current.oldTable !== NO_FRAME && !handed) forget(h);
     frames.setValidated(mfn, i, held || handed);
     deferPut(h, mfn, NO_FRAME, true);
   }
   if (level === 3 && h.ownerOf(mfn)!.is32) for (let k = 0; k < i; k++) w[at + k * 2] = givenLo(w[at + k * 2]);
   return rc;
+}
+
+/** The reference that the first entry has held since validation was preempted there. */
+function putFirst(h: Host, table: number, lo: number, hi: number, mfn: number): void {
+  if (h.behaviour.leakPreemptedTables) h.lost.push({ by: 'leakPreemptedTables', mfn, refs: 1, types: 0 });
+  else h.unpreempted(() => putFromTable(h, lo, hi, table, true));
 }
 
 /** A table deferred two levels further down is about to be overwritten: the release build's leak. */
