@@ -51,6 +51,8 @@ export interface XenSetup {
   readonly source: HintedFrames;
   readonly domain0: Domain;
   readonly is32: boolean;
+  /** Calls are preempted, as the recorded ones were not. */
+  readonly preempts: boolean;
   readonly sharedInfo: number;
   readonly arena: { readonly va: bigint; readonly pages: number };
 }
@@ -92,7 +94,7 @@ export function setUp(recording: Recording, rows: Recording['rows'], { engine, p
   for (let k = 0; k < VCPU_INFOS; k++) machine.write(BigInt(sharedInfo * FRAME_BYTES + k * VCPU_INFO_BYTES + UPCALL_MASK), Uint8Array.of(1));
   const cpu = machine.vcpus[0];
   xen.startVcpu(domain0, cpu, frame(at, header, 'cr3'));
-  return { machine, cpu, xen, source, domain0, is32, sharedInfo, arena: { va: hex(at, arena, 'va'), pages: integer(at, arena, 'pages') } };
+  return { machine, cpu, xen, source, domain0, is32, preempts: Boolean(preempt), sharedInfo, arena: { va: hex(at, arena, 'va'), pages: integer(at, arena, 'pages') } };
 }
 
 const xenSlot = ([slot, value]: readonly [number, bigint]): XenSlot => [slot, Number(value & 0xffffffffn) | 0, Number(value >> 32n) | 0];
