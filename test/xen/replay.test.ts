@@ -39,12 +39,13 @@ describe.runIf(existsSync(WHOLE))('whole recordings', () => {
   }, 60_000);
 
   it.each(PREEMPTED)('%s replays without difference, preempted', name => {
-    const recording = readRecording(`${WHOLE}/${name}.jsonl.gz`);
-    expect(replayXen(recording, { engine: 'auto', preempt: 1, audit: 500 })).toEqual([]);
-    // What a preempted call leaves is forgiven, nothing else in the list is: a changed result is told.
-    const k = recording.rows.findIndex(({ row }, n) => row['op'] === 'read' && recording.rows[n - 1]!.row['nr'] === 13);
-    const bytes = recording.rows[k]!.row['bytes'] as string;
-    const rows = recording.rows.map((r, n) => (n === k ? { ...r, row: { ...r.row, bytes: `ff${bytes.slice(2)}` } } : r));
-    if (k >= 0) expect(replayXen({ ...recording, rows: rows.slice(0, k + 1) }, { engine: 'auto', preempt: 1 })).toHaveLength(1);
+    expect(replayXen(readRecording(`${WHOLE}/${name}.jsonl.gz`), { engine: 'auto', preempt: 1, audit: 500 })).toEqual([]);
+  }, 60_000);
+
+  it('of a preempted list arguments are forgiven, nothing else', () => {
+    const recording = readRecording(`${WHOLE}/${PREEMPTED[0]}.jsonl.gz`);
+    const k = recording.rows.findIndex(({ row }, n) => row['op'] === 'read' && recording.rows[n - 1]?.row['nr'] === 13), { line, row } = recording.rows[k]!;
+    const changed = { line, row: { ...row, bytes: `ff${(row['bytes'] as string).slice(2)}` } };
+    expect(replayXen({ ...recording, rows: [...recording.rows.slice(0, k), changed] }, { engine: 'auto', preempt: 1 })).toHaveLength(1);
   }, 60_000);
 });
