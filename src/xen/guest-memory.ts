@@ -6,7 +6,7 @@
  *         copy_to_guest_ll() (xen/arch/x86/usercopy.c), guest_handle_okay() (xen/arch/x86/include/asm/guest_access.h).
  */
 import { ACCESS_READ, ACCESS_WRITE, FAULT_NONE, FAULT_PF, faultVector } from '../arch/fault.ts';
-import { VCPU_OUT_HI, VCPU_OUT_LO } from '../layout/vcpu.ts';
+import { VCPU_OUT_CYCLES, VCPU_OUT_HI, VCPU_OUT_LO } from '../layout/vcpu.ts';
 import { readBus, wordOf, writeBus } from '../memory/extents.ts';
 import { COPY_USER_FAULTS, PAGE_FAULTS } from './counters.ts';
 import type { Host } from './host.ts';
@@ -57,6 +57,7 @@ export function copyToGuest(h: Host, hi: number, lo: number, bytes: number): boo
 function copyPiece(h: Host, hi: number, lo: number, bytes: number, from: number, kind: number): boolean {
   const s = h.s, v = h.current.v;
   const fault = h.current.cpu!.access(hi, lo, kind);
+  h.counters.work.accessed(s.w[v + (VCPU_OUT_CYCLES >>> 2)]);
   if (fault !== FAULT_NONE) {
     if (faultVector(fault) === faultVector(FAULT_PF)) {
       h.counters.add(PAGE_FAULTS, 1);

@@ -15,6 +15,7 @@ import { Frames } from './frames.ts';
 import type { FrameSource } from './frame-source.ts';
 import type { M2p } from './m2p.ts';
 import { DOMID_IO, DOMID_SELF, DOMID_XEN, INVALID_M2P_ENTRY } from './numbers.ts';
+import { FLUSHES, IPIS, PAGES } from './work.ts';
 
 /** What of the real Xen's behaviour can be turned off. */
 export interface Behaviour {
@@ -174,6 +175,7 @@ export class Host {
     if (clear || this.behaviour.scrubDomheap) {
       const at = this.table(mfn);
       this.s.w.fill(0, at, at + FRAME_BYTES / 4);
+      this.counters.work.add(PAGES, 1);
     }
     this.freed = true;
     this.source.release(mfn);
@@ -210,7 +212,14 @@ export class Host {
 
   /** Invalidate everything that the vCPUs of a domain have cached. */
   flushAll(domid: number): void {
-    for (const guest of this.domains.get(domid)?.vcpus ?? []) guest.cpu?.flush();
+    for (const guest of this.domains.get(domid)?.vcpus ?? []) this.flush(guest);
+  }
+
+  /** Invalidate everything that a vCPU has cached. */
+  flush(guest: GuestVcpu): void {
+    if (guest.cpu === undefined) return;
+    guest.cpu.flush();
+    this.counters.work.add(guest === this.current ? FLUSHES : IPIS, 1);
   }
 
   /** Ask for the call in progress to be made again, with up to four other arguments. @param at - word index of its arguments @returns its number */

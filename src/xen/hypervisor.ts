@@ -1,13 +1,14 @@
 /** The hypervisor: what an embedder constructs beside a machine, and hands its guests' hypercalls and page faults to. */
 import { CR0_PE, CR0_PG, CR0_WP, CR0_ET, CR0_NE, CR4_PAE, CR4_PGE, EFER_LME, EFER_NXE } from '../arch/registers.ts';
+import { checkHypervisorCosts, hypervisorCosts, type HypervisorCosts } from '../cost/hypervisor-costs.ts';
 import { ConfigError } from '../errors.ts';
-import { VCPU_CALL, VCPU_CALL_ARGS } from '../layout/vcpu.ts';
+import { VCPU_CALL, VCPU_CALL_ARGS, VCPU_TIMED } from '../layout/vcpu.ts';
 import { hiWord, loWord } from '../machine/address.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Vcpu } from '../machine/vcpu.ts';
 import { audit } from './audit.ts';
 import { call } from './calls.ts';
-import type { CounterValues } from './counters.ts';
+import { MODE_SWITCH, type CounterValues } from './counters.ts';
 import { Domain, GuestVcpu, NO_FRAME } from './domain.ts';
 import { Frames } from './frames.ts';
 import { destroyDomain } from './destroy.ts';
@@ -20,6 +21,7 @@ import { DOMID_IO, XEN_EPERM } from './numbers.ts';
 import { faultAddress, guestRead, guestWrite, pageFault } from './page-fault.ts';
 import { pageType } from './page-info.ts';
 import { loadRoot, startRoot } from './root.ts';
+import { COMPAT_TRAPS, TRAPS } from './work.ts';
 
 /** What `Hypervisor.create()` takes besides the machine. */
 export interface HypervisorOptions extends Partial<Behaviour> {
@@ -41,6 +43,8 @@ export interface HypervisorOptions extends Partial<Behaviour> {
   readonly budget?: number;
   /** Where frames for guests come from. Default: all that are free. */
   readonly source?: FrameSource;
+  /** What its work costs a machine in timed mode. Default: `hypervisorCosts`. */
+  readonly costs?: HypervisorCosts;
 }
 
 /** What `createDomain()` takes. */
@@ -90,6 +94,8 @@ export class Hypervisor {
       scrubDomheap: options.scrubDomheap ?? false,
       checkEachCopy: options.checkEachCopy ?? true,
     });
+    const costs = checkHypervisorCosts(options.costs ?? hypervisorCosts);
+    if (machine.views.w[(machine.vcpus[0].block + VCPU_TIMED) >>> 2] !== 0) this.host.counters.work.price(costs);
     this.idle = this.host.current = new GuestVcpu(this.host.xen, machine.vcpus[0]);
     this.host.xenSlots = options.xenSlots ?? [];
     this.host.compatSlots = options.compatSlots;
@@ -151,6 +157,7 @@ export class Hypervisor {
     if (steps.some(fault => fault !== 0)) throw new ConfigError('machine', 'a processor with 64-bit paging and NX', steps);
     cpu.setCode64(true);
     loadRoot(this.host, guest);
+    this.host.counters.forgive();
     return guest;
   }
 
@@ -164,6 +171,7 @@ export class Hypervisor {
     if (domain === undefined || domain.dying) throw new ConfigError('id', 'the number of a domain that lives', id);
     for (const guest of domain.vcpus) if (guest.cpu !== undefined) this.running.delete(guest.cpu);
     destroyDomain(this.host, domain, this.idle);
+    this.host.counters.forgive();
   }
 
   /**
@@ -228,8 +236,9 @@ export class Hypervisor {
     host.preempted = false;
     if (!guest.kernelMode) return -XEN_EPERM;
     host.budget = this.budget;
+    host.counters.work.add(guest.domain.is32 ? COMPAT_TRAPS : TRAPS, 1);
     const nr = host.s.w[v + (VCPU_CALL >>> 2)], rc = call(host, nr, v + (VCPU_CALL_ARGS >>> 2));
-    host.counters.count(nr, !host.preempted);
+    host.counters.count(nr, !host.preempted, host.s.w, v);
     host.budget = Infinity;
     return rc;
   }
@@ -269,7 +278,9 @@ export class Hypervisor {
     if (guest.kernelMode === kernel) return true;
     if (!kernel && !guest.domain.is32 && guest.userRoot === NO_FRAME) return false;
     guest.kernelMode = kernel;
+    this.host.counters.work.add(guest.domain.is32 ? COMPAT_TRAPS : TRAPS, 1);
     if (!guest.domain.is32) loadRoot(this.host, guest);
+    this.host.counters.charge(MODE_SWITCH, this.host.s.w, guest.v);
     return true;
   }
 
@@ -283,7 +294,7 @@ export class Hypervisor {
     return audit(this.host);
   }
 
-  /** What was done since the start, counted by the names of Xen's perfc, and how often each hypercall was made. */
+  /** What was done since the start, counted by the names of Xen's perfc, how often each hypercall was made, and what it cost. */
   counters(): CounterValues {
     return this.host.counters.read();
   }

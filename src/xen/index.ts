@@ -5,3 +5,4 @@ export { FreeFrames, type FrameSource } from './frame-source.ts';
 export type { Behaviour, XenSlot } from './host.ts';
 export { Hypervisor, type DomainOptions, type HypervisorOptions } from './hypervisor.ts';
 export * from './numbers.ts';
+export type { WorkCounts, WorkCycles } from './work.ts';

@@ -20,6 +20,7 @@ import {
 import { deferPut, getPageType, putOldTable, putPageAndType, putPageType, tableType } from './page-type.ts';
 import { newBase, newUserBase } from './root.ts';
 import { flushVcpus, vcpuMask } from './va-mapping.ts';
+import { PAGES, REQUESTS } from './work.ts';
 
 const OP_BYTES = 24;
 const COMPAT_OP_BYTES = 12;
@@ -69,6 +70,7 @@ function operations(h: Host, at: number, count: number, before: number, owner: D
   if (rc === -XEN_ERESTART) rc = h.continueCall(HYPERVISOR_mmuext_op, at, [lo, hi], [(count - i) | MMU_UPDATE_PREEMPTED, 0]);
   else if (h.current.oldTable !== NO_FRAME) rc = h.continueCall(HYPERVISOR_mmuext_op, at, [0, 0], [MMU_UPDATE_PREEMPTED, 0], [0, 0], [rc, 0]);
   h.counters.add(NUM_MMUEXT_OPS, i);
+  h.counters.work.add(REQUESTS, Math.min(i + 1, count));
   writeDone(h, doneLo, doneHi, before + i);
   return rc;
 }
@@ -185,6 +187,7 @@ function clearPage(h: Host, mfn: number, owner: Domain): number {
   if (!getWritable(h, mfn, owner)) return -XEN_EINVAL;
   const at = h.table(mfn);
   h.s.w.fill(0, at, at + FRAME_WORDS);
+  h.counters.work.add(PAGES, 1);
   putWritable(h, mfn);
   return 0;
 }
@@ -195,6 +198,7 @@ function copyPage(h: Host, to: number, from: number, owner: Domain): number {
   if (ok) {
     const source = h.table(from);
     h.s.w.copyWithin(h.table(to), source, source + FRAME_WORDS);
+    h.counters.work.add(PAGES, 1);
     putWritable(h, to);
   }
   h.frames.putPage(from);

@@ -14,6 +14,7 @@ import { XEN_EINTR, XEN_EINVAL, XEN_ERESTART } from './numbers.ts';
 import { deferPut, putOldTable, tableType } from './page-type.ts';
 import { takeRun } from './runs.ts';
 import { getFromTable, getTable, putFromTable } from './table-entry.ts';
+import { ENTRIES_SEEN } from './work.ts';
 import { compatSlot, fillCompatSlots, fillRootSlots, guestSlot } from './xen-slots.ts';
 
 const ENTRIES = 512;
@@ -26,11 +27,13 @@ export function promoteL1(h: Host, mfn: number): number {
     const lo = w[at + i * 2], hi = w[at + i * 2 + 1];
     const flip = getFromL1(h, lo, hi, owner, owner);
     if (flip < 0) {
+      h.counters.work.add(ENTRIES_SEEN, i * 2 + 1); // those before are put again
       while (i-- > 0) putFromL1(h, w[at + i * 2], w[at + i * 2 + 1]);
       return flip;
     }
     storeEntry(h.s, at + i * 2, keptLo(owner, 1, lo ^ flip, hi), keptHi(owner, 1, lo ^ flip, hi));
   }
+  h.counters.work.add(ENTRIES_SEEN, ENTRIES);
   return 0;
 }
 
@@ -47,9 +50,13 @@ export function promoteTable(h: Host, mfn: number, level: number, type: number):
     else if (compatSlot(owner, level, i)) rc = getCompatLast(h, lo, hi, owner, held);
     else if ((lo & PTE_P) === 0) continue;
     else rc = getFromTable(h, level, lo, hi, mfn, owner, held, level > 2);
-    if (rc < 0) return stop(h, mfn, level, i, held, rc);
+    if (rc < 0) {
+      h.counters.work.add(ENTRIES_SEEN, i - first + 1);
+      return stop(h, mfn, level, i, held, rc);
+    }
     storeEntry(h.s, at + i * 2, keptLo(owner, level, lo, hi), keptHi(owner, level, lo, hi));
   }
+  h.counters.work.add(ENTRIES_SEEN, end - first);
   if ((type & PGT_PAE_XEN_L2) !== 0) fillCompatSlots(h, owner, at);
   if (level === 4) fillRootSlots(h, owner, mfn, at);
   return 0;

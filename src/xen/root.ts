@@ -39,10 +39,9 @@ export function startRoot(h: Host, guest: GuestVcpu, root: number, own: OwnPool)
 
 /** Let the processor walk the root of the mode that the guest is in, and forget what it cached. */
 export function loadRoot(h: Host, guest: GuestVcpu): void {
-  void h;
   if (guest.cpu === undefined) return;
   guest.cpu.writeCr3(BigInt(guest.kernelMode || guest.domain.is32 ? guest.root : guest.userRoot) << 12n);
-  guest.cpu.flush();
+  h.flush(guest);
 }
 
 /** A new root for the guest's kernel. @returns 0 or -XEN_E* */

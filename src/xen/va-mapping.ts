@@ -14,6 +14,7 @@ import { modL1 } from './mod-entry.ts';
 import { UVMF_ALL, UVMF_FLUSHTYPE_MASK, UVMF_INVLPG, UVMF_LOCAL, UVMF_TLB_FLUSH, XEN_EFAULT, XEN_EINVAL, XEN_ESRCH } from './numbers.ts';
 import { levelOf } from './page-type.ts';
 import { updateOne } from './runs.ts';
+import { ENTRIES_SEEN, INVLPGS, IPIS, REQUESTS } from './work.ts';
 
 /** Arguments: address, entry, flags, and for another domain's frames its number. A 32-bit guest passes the entry as two. @param at - word index */
 export function updateVaMapping(h: Host, at: number, other: boolean): number {
@@ -23,6 +24,8 @@ export function updateVaMapping(h: Host, at: number, other: boolean): number {
   if (owner === undefined) return -XEN_ESRCH;
   const flagsLo = w[flagsAt], flagsHi = wide ? w[flagsAt + 1] : 0;
   h.counters.add(CALLS_TO_UPDATE_VA, 1);
+  h.counters.work.add(REQUESTS, 1);
+  h.counters.work.add(ENTRIES_SEEN, 1);
   const rc = changeAt(h, vaHi, vaLo, lo, hi, owner);
   return rc === 0 ? flush(h, vaHi, vaLo, flagsLo, flagsHi) : rc;
 }
@@ -71,7 +74,9 @@ export function vcpuMask(h: Host, hi: number, lo: number): bigint | undefined {
 export function flushVcpus(h: Host, vcpus: bigint, one: boolean, vaHi: number, vaLo: number): void {
   h.current.domain.vcpus.forEach((guest, k) => {
     if (((vcpus >> BigInt(k)) & 1n) === 0n || guest.cpu === undefined) return;
-    if (!one) guest.cpu.flush();
-    else if (addressOk(vaHi)) invlpg(h.s.w, guest.v, vaHi, vaLo);
+    if (!one) return h.flush(guest);
+    if (!addressOk(vaHi)) return;
+    invlpg(h.s.w, guest.v, vaHi, vaLo);
+    h.counters.work.add(guest === h.current ? INVLPGS : IPIS, 1);
   });
 }
