@@ -23,6 +23,8 @@ export class Domain {
   /** Ranges of frames that are no memory and that it may map: `[first, last]`. */
   readonly iomem: (readonly [first: number, last: number])[] = [];
   dying = false;
+  /** How far its end has come: see destroy.ts. */
+  readonly teardown = { stage: 0, from: 0 };
   /** It gave up all it could, and is there only until the last of its frames is. */
   dead = false;
   /** The memory map that its toolstack set, in entries of 20 bytes. */
@@ -88,6 +90,8 @@ export class GuestVcpu {
   ldtBaseLo = 0;
   ldtBaseHi = 0;
   ldtEntries = 0;
+  /** Pages of it that were used since it was set, by number: their frames, each with a type reference as PGT_SEG_DESC. */
+  readonly ldt = new Map<number, number>();
   /** Frames of its descriptor table, each with a type reference as PGT_SEG_DESC. */
   readonly gdt: number[] = [];
   gdtEntries = 0;

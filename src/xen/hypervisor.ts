@@ -8,7 +8,7 @@ import type { Machine } from '../machine/machine.ts';
 import type { Vcpu } from '../machine/vcpu.ts';
 import { audit } from './audit.ts';
 import { call } from './calls.ts';
-import { MODE_SWITCH, type CounterValues } from './counters.ts';
+import { MODE_SWITCH, PAGE_FAULT, type CounterValues } from './counters.ts';
 import { Domain, GuestVcpu, NO_FRAME } from './domain.ts';
 import { Frames } from './frames.ts';
 import { destroyDomain } from './destroy.ts';
@@ -17,6 +17,7 @@ import { Host, type Behaviour, type XenSlot } from './host.ts';
 import { M2p, OwnPool, type OwnFrames } from './m2p.ts';
 import { holdForDevices, isGranted } from './grant-audit.ts';
 import type { GrantLimits } from './grant-table.ts';
+import { ldtDescriptor } from './ldt.ts';
 import { DOMID_IO, XEN_EPERM } from './numbers.ts';
 import { faultAddress, guestRead, guestWrite, pageFault } from './page-fault.ts';
 import { pageType } from './page-info.ts';
@@ -164,14 +165,27 @@ export class Hypervisor {
   /**
    * Kill a domain: it gives up all it has. Frames that others still map live on, and its number is taken until they do not.
    *
-   * @throws ConfigError - there is no such domain, or it is dying already, or the one that made the call in progress
+   * @throws ConfigError - there is no such domain, or it is dead already
    */
   destroyDomain(id: number): void {
-    const domain = this.host.domain(id);
-    if (domain === undefined || domain.dying) throw new ConfigError('id', 'the number of a domain that lives', id);
+    while (!this.destroyDomainPart(id));
+  }
+
+  /**
+   * The same for embedders that serve others meanwhile: as much of it as the budget allows. None of its vCPUs runs any more.
+   *
+   * @returns whether it is done; if not, it has to be called again @throws ConfigError - as `destroyDomain()`
+   */
+  destroyDomainPart(id: number): boolean {
+    const { host } = this, domain = host.domain(id);
+    if (domain === undefined || domain.dead) throw new ConfigError('id', 'the number of a domain that is not dead', id);
     for (const guest of domain.vcpus) if (guest.cpu !== undefined) this.running.delete(guest.cpu);
-    destroyDomain(this.host, domain, this.idle);
-    this.host.counters.forgive();
+    if (host.current.domain === domain) host.current = this.idle;
+    host.budget = this.budget;
+    const done = destroyDomain(host, domain, this.idle);
+    host.budget = Infinity;
+    host.counters.forgive();
+    return done;
   }
 
   /**
@@ -284,6 +298,17 @@ export class Hypervisor {
     return true;
   }
 
+  /**
+   * The descriptor that a selector of the guest's LDT names; its page becomes a descriptor page with the first one of it.
+   *
+   * @param out - the descriptor's two words @returns FAULT_NONE, or the exception to inject: #GP, or the #PF of reading the table
+   */
+  descriptor(cpu: Vcpu, selector: number, out: Int32Array): number {
+    const guest = this.enter(cpu), fault = ldtDescriptor(this.host, guest, selector, out);
+    this.host.counters.charge(PAGE_FAULT, this.host.s.w, guest.v);
+    return fault;
+  }
+
   /** CR2 as the guest sees it. */
   cr2(cpu: Vcpu): bigint {
     return faultAddress(this.guestOf(cpu));
@@ -301,6 +326,6 @@ export class Hypervisor {
 
   private enter(cpu: Vcpu): GuestVcpu {
     const { host } = this;
-    return host.current?.cpu === cpu ? host.current : (host.current = this.guestOf(cpu));
+    return host.current.cpu === cpu && host.current !== this.idle ? host.current : (host.current = this.guestOf(cpu));
   }
 }

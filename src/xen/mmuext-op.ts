@@ -9,6 +9,7 @@ import { CALLS_TO_MMUEXT_OP, NUM_MMUEXT_OPS } from './counters.ts';
 import { NO_FRAME, type Domain } from './domain.ts';
 import { addressOk, copyFromGuest, ownArrayOk } from './guest-memory.ts';
 import type { Host } from './host.ts';
+import { putLdt } from './ldt.ts';
 import { doneBefore, writeDone } from './mmu-update.ts';
 import {
   HYPERVISOR_mmuext_op, MMUEXT_CLEAR_PAGE, MMUEXT_COPY_PAGE, MMUEXT_FLUSH_CACHE, MMUEXT_FLUSH_CACHE_GLOBAL, MMUEXT_INVLPG_ALL,
@@ -132,8 +133,11 @@ function ownOperation(h: Host, op: Op): number {
 function setLdt(h: Host, op: Op): number {
   const entries = op.lo2 >>> 0, guest = h.current;
   if (entries > LDT_MOST || (entries !== 0 && ((op.lo & 0xfff) !== 0 || !addressOk(op.hi)))) return -XEN_EINVAL;
-  guest.ldtBaseLo = entries === 0 ? 0 : op.lo;
-  guest.ldtBaseHi = entries === 0 ? 0 : op.hi;
+  const lo = entries === 0 ? 0 : op.lo, hi = entries === 0 ? 0 : op.hi;
+  if (lo === guest.ldtBaseLo && hi === guest.ldtBaseHi && entries === guest.ldtEntries) return 0;
+  if (putLdt(h, guest)) h.flush(guest);
+  guest.ldtBaseLo = lo;
+  guest.ldtBaseHi = hi;
   guest.ldtEntries = entries;
   return 0;
 }

@@ -10,6 +10,7 @@ import { PAGE_FAULT, PAGE_FAULTS, PTWR_EMULATIONS } from './counters.ts';
 import type { GuestVcpu } from './domain.ts';
 import { addressOk } from './guest-memory.ts';
 import type { Host } from './host.ts';
+import { descriptorFault, isDescriptorFault } from './ldt.ts';
 import { VMASST_TYPE_writable_pagetables } from './numbers.ts';
 import { emulateTableWrite } from './table-write.ts';
 import { BOUNCES, EMULATIONS, ENTRIES_SEEN, FAULTS } from './work.ts';
@@ -44,20 +45,25 @@ export function pageFault(h: Host, guest: GuestVcpu, fault: number, va: bigint, 
   const { work } = h.counters;
   if (faultVector(fault) === faultVector(FAULT_PF)) h.counters.add(PAGE_FAULTS, 1);
   work.add(FAULTS, 1);
+  if (isDescriptorFault(guest, fault, hi, lo)) return settled(h, guest, descriptorFault(h, guest, fault, lo));
   const emulated = data !== undefined && isPower(data.length) && isTableWrite(guest, fault, hi) && emulateTableWrite(h, hiWord(va), loWord(va), data);
   if (emulated) {
     h.counters.add(PTWR_EMULATIONS, 1);
     work.add(EMULATIONS, 1);
     work.add(ENTRIES_SEEN, 1);
-  } else {
-    work.add(BOUNCES, 1);
+    return settled(h, guest, FAULT_NONE);
   }
-  h.counters.charge(PAGE_FAULT, w, guest.v);
-  if (emulated) return FAULT_NONE;
-  if (faultVector(fault) !== faultVector(FAULT_PF)) return fault;
+  if (faultVector(fault) !== faultVector(FAULT_PF)) return settled(h, guest, fault);
   guest.cr2Hi = hi;
   guest.cr2Lo = lo;
-  return (fault & ~PFEC_U) | (guest.kernelMode ? 0 : PFEC_U); // U/S tells the guest's own modes apart, not the processor's
+  return settled(h, guest, (fault & ~PFEC_U) | (guest.kernelMode ? 0 : PFEC_U)); // U/S tells the guest's own modes apart, not the processor's
+}
+
+/** A fault was served. @param given - what the guest gets of it */
+function settled(h: Host, guest: GuestVcpu, given: number): number {
+  if (given !== FAULT_NONE) h.counters.work.add(BOUNCES, 1);
+  h.counters.charge(PAGE_FAULT, h.s.w, guest.v);
+  return given;
 }
 
 const isPower = (bytes: number): boolean => bytes <= LARGEST_STORE && (bytes & (bytes - 1)) === 0;

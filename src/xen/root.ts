@@ -9,6 +9,7 @@ import { ConfigError } from '../errors.ts';
 import { MMU_NORMAL_PT_UPDATE, PGT_PINNED } from '../layout/frame.ts';
 import { NO_FRAME, type GuestVcpu } from './domain.ts';
 import type { Host } from './host.ts';
+import { putLdt } from './ldt.ts';
 import type { OwnPool } from './m2p.ts';
 import { modTable } from './mod-entry.ts';
 import { XEN_EINTR, XEN_ERESTART } from './numbers.ts';
@@ -58,6 +59,7 @@ export function newBase(h: Host, mfn: number): number {
   if (rc !== 0) return rc === -XEN_EINTR ? -XEN_ERESTART : rc;
   if (!domain.m2pStrict) fillM2p(h, h.table(mfn));
   guest.root = mfn;
+  putLdt(h, guest);
   loadRoot(h, guest);
   return old === NO_FRAME ? 0 : putRoot(h, old);
 }
@@ -66,6 +68,7 @@ function newCompatBase(h: Host, mfn: number): number {
   const guest = h.current, monitor = guest.root, lo = (mfn << 12) | MONITOR_FLAGS, hi = (mfn / 0x100000) | 0;
   const rc = modTable(h, ROOT_LEVEL, h.table(monitor), monitor, 0, lo, hi, MMU_NORMAL_PT_UPDATE, guest.domain);
   if (rc !== 0) return rc === -XEN_EINTR ? -XEN_ERESTART : rc;
+  putLdt(h, guest);
   loadRoot(h, guest);
   return 0;
 }
@@ -83,7 +86,8 @@ export function newUserBase(h: Host, mfn: number): number {
   return old === NO_FRAME ? 0 : putRoot(h, old);
 }
 
-function putRoot(h: Host, mfn: number): number {
+/** Put a root's references, later if preempted. @returns 0 or -XEN_ERESTART */
+export function putRoot(h: Host, mfn: number): number {
   const rc = putPageAndType(h, mfn);
   if (rc === 0) return 0;
   deferPut(h, mfn, NO_FRAME, rc === -XEN_ERESTART);
