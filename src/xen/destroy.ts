@@ -15,6 +15,7 @@ import { NO_FRAME, type Domain, type GuestVcpu } from './domain.ts';
 import { frameOf } from './entry-flags.ts';
 import { destroyEvents } from './event-bind.ts';
 import { releaseMappings } from './grant-release.ts';
+import { setClaim } from './heap.ts';
 import type { Host } from './host.ts';
 import { putLdt } from './ldt.ts';
 import { XEN_EINTR, XEN_ERESTART } from './numbers.ts';
@@ -49,6 +50,7 @@ const STAGES: readonly Stage[] = [
 export function destroyDomain(h: Host, domain: Domain, idle: GuestVcpu): boolean {
   const { current } = h, { teardown } = domain;
   domain.dying = true;
+  setClaim(h, domain, 0);
   for (; teardown.stage < STAGES.length; teardown.stage++) {
     h.current = idle;
     teardown.from = STAGES[teardown.stage](h, domain, Math.max(teardown.from, 0));

@@ -18,6 +18,8 @@ export class Domain {
   maxPages: number;
   /** Frames that it owns, counted by their references (Xen's tot_pages). */
   totalPages = 0;
+  /** Frames that are kept free for it, until it has them. */
+  claimed = 0;
   /** Frames that are the hypervisor's but shared with it. */
   xenPages = 0;
   /** Ranges of frames that are no memory and that it may map: `[first, last]`. */

@@ -76,6 +76,8 @@ export class Host {
   readonly counters = new Counters();
   /** Entries that the call in progress may still look at before it is preempted; Infinity: never preempted. */
   budget = Infinity;
+  /** Frames that are kept free for domains, all together. */
+  claimed = 0;
   /** Frames were freed since all vCPUs were last flushed. */
   freed = false;
   /** References that the real Xen loses too. */
@@ -157,6 +159,10 @@ export class Host {
       if (owner) owner.xenPages--;
     } else {
       if (owner) owner.totalPages--;
+      if (owner && owner.claimed > 0) {
+        owner.claimed++;
+        this.claimed++;
+      }
       this.release(mfn, owner === undefined || owner.dying);
     }
     if (owner?.dead) this.forget(owner);
