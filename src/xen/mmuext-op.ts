@@ -20,7 +20,7 @@ import {
 } from './numbers.ts';
 import { deferPut, getPageType, putOldTable, putPageAndType, putPageType, tableType } from './page-type.ts';
 import { newBase, newUserBase } from './root.ts';
-import { flushVcpus, vcpuMask } from './va-mapping.ts';
+import { flushEvery, flushMasked, flushVcpu, vcpuMask } from './va-mapping.ts';
 import { PAGES, REQUESTS } from './work.ts';
 
 const OP_BYTES = 24;
@@ -109,18 +109,18 @@ function isOwn(command: number): boolean {
 }
 
 function ownOperation(h: Host, op: Op): number {
-  const { domain } = h.current, self = 1n << BigInt(domain.vcpus.indexOf(h.current));
+  const { domain } = h.current;
   switch (op.command) {
     case MMUEXT_NEW_BASEPTR: return newBase(h, number(op.lo, op.hi));
     case MMUEXT_NEW_USER_BASEPTR: return newUserBase(h, number(op.lo, op.hi));
-    case MMUEXT_TLB_FLUSH_LOCAL: flushVcpus(h, self, false, 0, 0); return 0;
-    case MMUEXT_INVLPG_LOCAL: flushVcpus(h, self, true, op.hi, op.lo); return 0;
-    case MMUEXT_TLB_FLUSH_ALL: flushVcpus(h, -1n, false, 0, 0); return 0;
-    case MMUEXT_INVLPG_ALL: flushVcpus(h, -1n, true, op.hi, op.lo); return 0;
+    case MMUEXT_TLB_FLUSH_LOCAL: flushVcpu(h, h.current, false, 0, 0); return 0;
+    case MMUEXT_INVLPG_LOCAL: flushVcpu(h, h.current, true, op.hi, op.lo); return 0;
+    case MMUEXT_TLB_FLUSH_ALL: flushEvery(h, false, 0, 0); return 0;
+    case MMUEXT_INVLPG_ALL: flushEvery(h, true, op.hi, op.lo); return 0;
     case MMUEXT_TLB_FLUSH_MULTI: case MMUEXT_INVLPG_MULTI: {
       const vcpus = vcpuMask(h, op.hi2, op.lo2);
       if (vcpus === undefined) return -XEN_EINVAL;
-      flushVcpus(h, vcpus, op.command === MMUEXT_INVLPG_MULTI, op.hi, op.lo);
+      flushMasked(h, vcpus, op.command === MMUEXT_INVLPG_MULTI, op.hi, op.lo);
       return 0;
     }
     case MMUEXT_FLUSH_CACHE: return domain.iomem.length > 0 ? 0 : -XEN_EACCES;
