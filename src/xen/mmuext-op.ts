@@ -23,8 +23,9 @@ import { newBase, newUserBase } from './root.ts';
 import { flushEvery, flushMasked, flushVcpu, vcpuMask } from './va-mapping.ts';
 import { PAGES, REQUESTS } from './work.ts';
 
-const OP_BYTES = 24;
-const COMPAT_OP_BYTES = 12;
+/** struct mmuext_op, as 64-bit and as 32-bit guests lay it out. */
+export const OP_BYTES = 24;
+export const COMPAT_OP_BYTES = 12;
 const LDT_MOST = 8192;
 const FRAME_WORDS = 1024;
 

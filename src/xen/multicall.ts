@@ -12,7 +12,7 @@ import { HYPERVISOR_multicall, XEN_EFAULT, XEN_EINVAL } from './numbers.ts';
 import { SUBCALLS } from './work.ts';
 
 const ARGS = 5; //      arguments that calls take; an entry has room for 6
-const ENTRY_WORDS = 8; // operation, result, 6 arguments
+export const ENTRY_WORDS = 8; // of struct multicall_entry, each of the guest's width: operation, result, 6 arguments
 
 /** Arguments: list of calls, count. @param at - word index @param call - serves one */
 export function multicall(h: Host, at: number, call: (h: Host, nr: number, at: number) => number): number {
