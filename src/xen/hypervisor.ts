@@ -2,6 +2,7 @@
 import { CR0_PE, CR0_PG, CR0_WP, CR0_ET, CR0_NE, CR4_PAE, CR4_PGE, EFER_LME, EFER_NXE } from '../arch/registers.ts';
 import { checkHypervisorCosts, hypervisorCosts, type HypervisorCosts } from '../cost/hypervisor-costs.ts';
 import { ConfigError } from '../errors.ts';
+import { PGC_HELD } from '../layout/frame.ts';
 import { VCPU_CALL, VCPU_CALL_ARGS, VCPU_TIMED } from '../layout/vcpu.ts';
 import { hiWord, loWord } from '../machine/address.ts';
 import type { Machine } from '../machine/machine.ts';
@@ -87,7 +88,7 @@ export class Hypervisor {
     this.budget = options.budget ?? Infinity;
     this.own = new OwnPool(machine.views, options.own);
     const m2p = new M2p(machine.views, count, this.own, options.m2pLevel3, options.m2pCompat);
-    this.host = new Host(machine, frames, m2p, options.source ?? new FreeFrames(frames, options.own), {
+    this.host = new Host(machine, frames, m2p, options.source ?? new FreeFrames(frames), {
       linearPageTables: options.linearPageTables ?? true,
       leakPartialTables: options.leakPartialTables ?? true,
       leakPreemptedTables: options.leakPreemptedTables ?? true,
@@ -103,6 +104,8 @@ export class Hypervisor {
     this.host.holders.push(hold => holdForDevices(this.host, hold));
     this.host.isGranted = (mfn, domain) => isGranted(this.host, mfn, domain);
     for (let mfn = 0; mfn < (options.ioFrames ?? 0x100); mfn++) frames.assign(mfn, DOMID_IO);
+    const { first, frames: many } = options.own;
+    for (let mfn = first; mfn < Math.min(first + many, count); mfn++) frames.setOwner(mfn, 0, PGC_HELD); // no one else's, ever
   }
 
   /** Make a domain that owns the given frames, zeroed or not as they are. @throws ConfigError - an option; nothing is changed then */

@@ -41,6 +41,7 @@ export const XEN_ENOSPC = 28;
 export const XEN_EDOM = 33;
 export const XEN_ERANGE = 34;
 export const XEN_ENOSYS = 38;
+export const XEN_ENODATA = 61;
 export const XEN_EILSEQ = 84;
 export const XEN_ERESTART = 85;
 export const XEN_EOPNOTSUPP = 95;

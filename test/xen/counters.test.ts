@@ -63,6 +63,10 @@ it.each(widths)('a %s guest is told version and features', (_, wide) => {
   expect(view.getUint32(4, true)).toBe((1 << 5) | (1 << 6) | (1 << 7) | (1 << 11) | (1 << 13) | (1 << 17));
   expect(ask(6, g.words(4, 1n, 0n))).toBe(-22);
   expect(ask(6, 0x1000n)).toBe(-14);
+  expect([ask(2, at), ask(4, at), text(), ask(8, at), ask(9, at), ask(10), ask(10, g.words(4, 0n)), ask(10, g.words(4, 20n)), ask(10, 0x1000n)])
+    .toEqual([0, 0, 'unavailable', 0, 0, -61, -22, -61, -14]);
+  Object.assign(g.domain, { privileged: false });
+  expect([ask(9, at), text(), ask(10)]).toEqual([0, '<denied>', -1]);
   expect(ask(99)).toBe(-38);
 });
 
