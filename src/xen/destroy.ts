@@ -20,8 +20,10 @@ import type { Host } from './host.ts';
 import { putLdt } from './ldt.ts';
 import { XEN_EINTR, XEN_ERESTART } from './numbers.ts';
 import { putOldTable, putPageAndType, tableType } from './page-type.ts';
+import { putInterrupts } from './physdev-op.ts';
 import { putRoot } from './root.ts';
 import { putVcpuInfos } from './vcpu-op.ts';
+import { wake } from './wake.ts';
 
 const ENTRIES = 512;
 const DONE = -1;
@@ -38,6 +40,7 @@ const STAGES: readonly Stage[] = [
       putLdt(h, guest);
       putGdt(h, guest);
     }
+    putInterrupts(h, domain);
     return DONE;
   },
   (h, domain, from) => relinquish(h, domain, from, true, 0),
@@ -59,6 +62,7 @@ export function destroyDomain(h: Host, domain: Domain, idle: GuestVcpu): boolean
   }
   putVcpuInfos(h, domain);
   h.flushAll(domain.id);
+  for (const guest of domain.vcpus) wake(h, guest); // a thread that plays it is not to sleep for ever
   domain.vcpus.length = 0;
   domain.dead = true;
   h.forget(domain);
