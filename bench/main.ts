@@ -106,18 +106,20 @@ const MEASURE: Record<(typeof SECTIONS)[number], (plan: Plan) => unknown> = {
   },
   xen(plan) {
     const rows = plan.engines.flatMap(engine => printed<XenRow[]>('xen-child', engine, String(plan.runs)).map(row => ({ engine, ...row })));
-    heading('The hypercall mmu_update, dispatched: CPU nanoseconds an entry of a level-1 table, 512 to a call and alone');
-    console.log(table(['engine', 'domains', 'of 512', 'alone'], rows.map(r => [r.engine, String(r.domains), r.batch.toFixed(1), r.alone.toFixed(1)])));
+    const limit = plan.native && median(Array.from({ length: plan.runs }, () => plan.native!.run(plan.accesses).get('Call')!));
+    heading('Hypercalls, dispatched: CPU nanoseconds an entry of a level-1 table, updated 512 to a call and alone, validated by a pin of its table');
+    console.log(table(['engine', 'domains', 'of 512', 'alone', 'pinned', 'limit'], rows.map(r =>
+      [r.engine, String(r.domains), r.batch.toFixed(1), r.alone.toFixed(1), r.validate.toFixed(1), limit?.toFixed(1) ?? ''])));
     const grants = plan.engines.map(engine => ({ engine, ...printed<GrantRow>('grant-child', engine, String(plan.runs)) }));
     heading('Grants and events, dispatched: CPU nanoseconds; beside them what the real Xen 4.17 took in an emulator on a machine like this');
     console.log(table(['engine', 'map + unmap, of 32', 'copy of a page, of 32', 'send'], [
       ...grants.map(r => [r.engine, ...[r.pair, r.copy, r.send].map(x => x.toFixed(0))]), ['real Xen, emulated', REAL_XEN.pair, '', REAL_XEN.send],
     ]));
-    return { updates: rows, grants };
+    return { updates: rows.map(row => ({ ...row, limit_ns: limit ?? null })), grants };
   },
 };
 
-const sections = chosen(SECTIONS), native = sections.includes('rows') ? Native.find(values.limit) : undefined;
+const sections = chosen(SECTIONS), native = sections.includes('rows') || sections.includes('xen') ? Native.find(values.limit) : undefined;
 try {
   const commit = existsSync('.git') ? execFileSync('git', ['describe', '--always', '--dirty'], { encoding: 'utf8' }).trim() : 'none';
   console.log(`${cpus().length} x ${cpus()[0]!.model}, Node ${process.version}, commit ${commit}`);

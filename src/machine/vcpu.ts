@@ -4,7 +4,7 @@ import { ACCESS_ALL, ACCESS_FETCH, ACCESS_WRITE, FAULT_NONE, FAULT_PF, faultCode
 import { CR0_CD, CR0_ET, CR0_NW } from '../arch/registers.ts';
 import { ConfigError } from '../errors.ts';
 import {
-  CNT_AD_SETS, CNT_DATA_CYCLES, CNT_DATA_HITS, CNT_DEPTH, CNT_FAULTS, CNT_HITS, CNT_HOST_HITS, CNT_LOAD_CYCLES, CNT_MISS_SIZE, CNT_REF_HITS,
+  CNT_AD_SETS, CNT_DATA_CYCLES, CNT_DATA_HITS, CNT_DEPTH, CNT_FAULTS, CNT_HITS, CNT_HOST_HITS, CNT_HYPERVISOR_CYCLES, CNT_LOAD_CYCLES, CNT_MISS_SIZE, CNT_REF_HITS,
   CNT_REMOTE, CNT_SLOW, CNT_WALK_CYCLES,
 } from '../layout/counter.ts';
 import {
@@ -67,7 +67,7 @@ export interface Counters {
   readonly dataHits: readonly number[];
   /** Host entries read for walks (option `host`), likewise. */
   readonly hostHits: readonly number[];
-  readonly cycles: { readonly tlb: number; readonly walkStart: number; readonly walkLoads: number; readonly data: number };
+  readonly cycles: { readonly tlb: number; readonly walkStart: number; readonly walkLoads: number; readonly data: number; readonly hypervisor: number };
   /** Entries changed to set A or D. */
   readonly adSets: number;
   readonly remoteLoads: number;
@@ -306,7 +306,7 @@ export class Vcpu {
       referenceHits: list(4, CNT_REF_HITS), dataHits: list(4, CNT_DATA_HITS), hostHits: list(4, CNT_HOST_HITS),
       cycles: {
         tlb: levels.reduce((sum, l) => sum + answered(l) * this.word(VCPU_TLB_CYCLES + l * 4), 0),
-        walkStart: at(CNT_WALK_CYCLES), walkLoads: at(CNT_LOAD_CYCLES), data: at(CNT_DATA_CYCLES),
+        walkStart: at(CNT_WALK_CYCLES), walkLoads: at(CNT_LOAD_CYCLES), data: at(CNT_DATA_CYCLES), hypervisor: at(CNT_HYPERVISOR_CYCLES),
       },
       adSets: at(CNT_AD_SETS), remoteLoads: at(CNT_REMOTE),
     };

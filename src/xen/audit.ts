@@ -6,7 +6,7 @@
  *        partial), and those that were reported as held elsewhere
  *   XA2  its type count is: one for PGT_PINNED, one for each such use as a root or entry of a table of the next level (or, linear, of its own),
  *        one for each level-1 entry that maps it with R/W = 1, one if it is partial, one for each
- *        vCPU that has it in its descriptor table
+ *        vCPU that has it in its descriptor tables
  *   XA3  what a level-1 entry maps with R/W = 1 has the type writable: no page table and no descriptor page is mapped writable
  *   XA4  what a present entry refers to belongs to the owner of the table; level-1 entries may also map what was granted, frames of a domain
  *        that a privileged one controls, and frames that are no memory where the owner is permitted
@@ -112,7 +112,7 @@ function countVcpu(h: Host, r: Recount, guest: Domain['vcpus'][number]): void {
     r.hold(guest.root, 1, 1);
   }
   r.hold(guest.userRoot, 1, 1);
-  for (const mfn of guest.gdt) r.hold(mfn, 1, 1);
+  for (const mfn of [...guest.gdt, ...guest.ldt.values()]) r.hold(mfn, 1, 1);
   if (guest.oldTable !== NO_FRAME) r.hold(guest.oldTable, 1, guest.oldPartial ? 0 : 1);
 }
 

@@ -13,6 +13,7 @@ import type { Host } from './host.ts';
 import { XEN_EAGAIN, XEN_EBUSY, XEN_EEXIST, XEN_EINVAL, XEN_ENOENT, XEN_EPERM } from './numbers.ts';
 
 const VIRQS = 24;
+const PORTS_BETWEEN_CHECKS = 64;
 const PER_VCPU = [0, 1, 7, 13]; // VIRQ_TIMER, _DEBUG, _XENOPROF, _XENPMU: get_virq_type()
 
 /** Does each vCPU have its own? */
@@ -219,9 +220,17 @@ export function reset(h: Host, d: Domain, resuming: boolean): number {
   return 0;
 }
 
-/** evtchn_destroy(): at the end of a domain its ports are closed from the highest down. */
-export function destroyEvents(h: Host, d: Domain): void {
+/**
+ * evtchn_destroy(): at the end of a domain its ports are closed from the highest down.
+ *
+ * @param from - the lowest that is closed already, 0: none is @returns the same after a preemption, or -1: all are closed
+ */
+export function destroyEvents(h: Host, d: Domain, from: number): number {
   const events = eventsOf(d);
-  for (let n = events.valid - 1; n > 0; n--) closePort(h, d, n);
+  for (let n = (from === 0 ? events.valid : from) - 1; n > 0; n--) {
+    closePort(h, d, n);
+    if (n % PORTS_BETWEEN_CHECKS === 0 && h.preemptCheck()) return n;
+  }
   if (events.fifo) destroyFifo(h, d);
+  return -1;
 }
