@@ -7,6 +7,7 @@ export { runBatch } from "./batch";
 export { dropEntries, validateEntries, validateTable } from "./frames";
 export { dropEverything, dropNonGlobal, dropPcid, dropPcidAndGlobal, invlpg, invpcid } from "./invalidate";
 export { backedPages, clearPages, comparePages, copyPages, hashPages } from "./pages";
+export { readPwtBlock } from "./pwt";
 export { access, accessAnew, translate } from "./translate";
 export { updateEntries, updateEntry } from "./update";
 

@@ -32,9 +32,9 @@ async function digest(path: string): Promise<Digest> {
     const { count } = batch;
     for (const event of batch.events) events.push({ ...event, at: event.at + accesses });
     for (let i = 0; i < count; i++) kinds[batch.kind[i]]++;
-    va = crc32(new Uint8Array(batch.va.buffer, 0, 8 * count), va);
+    va = crc32(new Uint8Array(batch.va.buffer, batch.va.byteOffset, 8 * count), va);
     kind = crc32(batch.kind.subarray(0, count), kind);
-    size = crc32(new Uint8Array(batch.size.buffer, 0, 2 * count), size);
+    size = crc32(new Uint8Array(batch.size.buffer, batch.size.byteOffset, 2 * count), size);
     accesses += count;
   }
   return { accesses, kinds, sum: va ^ kind ^ size, events };
