@@ -46,8 +46,9 @@ export interface Accelerator {
   comparePages(aHi: number, aLo: number, bHi: number, bLo: number, pages: number): number;
   hashPages(paHi: number, paLo: number, pages: number): bigint;
 
-  /** On a memory that is no machine's: see pwt-engine.ts. */
+  // On memories that are no machine's (lone.ts): as `PwtBlockReader.read()` and `PageCounts.count()` of trace/.
   readPwtBlock(count: number, paths: number, misses: number, shapes: number, addresses: number): number;
+  countTouches(from: number, to: number): number;
 }
 
 let compiled: WebAssembly.Module | undefined;

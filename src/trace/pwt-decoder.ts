@@ -2,9 +2,9 @@
  * Reads `.pwt` (pwt-format.ts). A block that fails its checksum ends the trace even with `skipBad`: the model that
  * later blocks build on is lost with it.
  */
-import { pwtEngine } from '../accel/pwt-engine.ts';
+import { lone } from '../accel/lone.ts';
 import { InputError } from '../errors.ts';
-import { PWT_BLOCK_KIND, PWT_BLOCK_SIZE, PWT_BLOCK_VA, PWT_SECTIONS } from '../layout/pwt.ts';
+import { PWT_BLOCK_KIND, PWT_BLOCK_SIZE, PWT_BLOCK_VA, PWT_BYTES, PWT_SECTIONS } from '../layout/pwt.ts';
 import type { EngineChoice } from '../machine/options.ts';
 import { AccessBatch } from './batch.ts';
 import { crc32 } from './crc32.ts';
@@ -35,12 +35,12 @@ export class PwtDecoder extends TraceDecoder {
   /** @param engine - what decodes; `ts`, or wasm where it can be */
   constructor(file: string, skipBad: boolean, engine: EngineChoice = 'auto') {
     super(file, skipBad);
-    const wasm = engine === 'ts' ? undefined : pwtEngine();
+    const wasm = engine === 'ts' ? undefined : lone(PWT_BYTES);
     const model = new PwtModel(wasm?.buffer);
     const reader = new PwtBlockReader(model);
     this.memory = model.u8;
     this.readBlock = wasm
-      ? (...block) => wasm.readPwtBlock(...block) !== 0
+      ? (...block) => wasm.engine.readPwtBlock(...block) !== 0
       : (...block) => reader.read(...block);
   }
 

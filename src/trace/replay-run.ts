@@ -93,9 +93,7 @@ export class Run {
   }
 
   private point(): void {
-    const c = this.machine.vcpus[0].counters();
-    const now = { l1Misses: sum(c.translations) - sum(c.hits[0]), walks: c.walks, cycles: sum(c.cycles) };
-    const { last } = this;
+    const now = this.machine.vcpus[0].totals(), { last } = this;
     this.points.push({
       at: this.done, l1Misses: now.l1Misses - last.l1Misses, walks: now.walks - last.walks, cycles: now.cycles - last.cycles, newPages: this.newPages,
     });

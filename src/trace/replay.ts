@@ -45,7 +45,7 @@ export async function replay(reader: TraceReader, options: ReplayOptions): Promi
   const started = performance.now();
   try {
     const runs = makeRuns(options);
-    const census = new Census();
+    const census = new Census(options.engine);
     const limit = options.limit ?? Infinity;
     for (let batch = await reader.next(); batch; batch = await reader.next()) {
       batch.count = Math.min(batch.count, limit - census.accesses);
