@@ -4,7 +4,7 @@ import { Readable } from 'node:stream';
 import { gunzipSync } from 'node:zlib';
 import { ACCESS_USER, presets } from '../dist/index.js';
 import { AccessBatch, LackeyWriter, openTrace, replay, type TraceReader } from '../dist/trace/index.js';
-import { Census, type NewPage } from '../dist/trace/census.js';
+import { Census } from '../dist/trace/census.js';
 import { Run } from '../dist/trace/replay-run.js';
 import { median } from './median.ts';
 import type { Engine } from './rig.ts';
@@ -56,15 +56,15 @@ async function read(bytes: Uint8Array): Promise<number> {
   return accesses;
 }
 
-/** The trace as batches in memory, and the pages that each is the first to touch. */
-async function batches(pwt: Uint8Array): Promise<{ batch: AccessBatch; fresh: NewPage[] }[]> {
-  const reader = await opened(pwt), census = new Census(), all = [];
+/** The trace as batches in memory. */
+async function batches(pwt: Uint8Array): Promise<AccessBatch[]> {
+  const reader = await opened(pwt), all = [];
   for (let batch = await reader.next(); batch; batch = await reader.next()) {
     const copy = Object.assign(new AccessBatch(batch.count), { count: batch.count });
     copy.va.set(batch.va.subarray(0, batch.count * 2));
     copy.kind.set(batch.kind.subarray(0, batch.count));
     copy.size.set(batch.size.subarray(0, batch.count));
-    all.push({ batch: copy, fresh: census.add(batch) });
+    all.push(copy);
   }
   return all;
 }
@@ -72,10 +72,13 @@ async function batches(pwt: Uint8Array): Promise<{ batch: AccessBatch; fresh: Ne
 /** The engine alone: the whole trace in columns, every page mapped. */
 async function batchCost(engine: Engine, pwt: Uint8Array, accesses: number, runs: number): Promise<number> {
   const run = new Run({ cpu: CPU, pages: '4k', data: false, nodes: 1, numa: 'first-touch', engine }), all = await batches(pwt);
-  for (const { batch, fresh } of all) run.feed(batch, fresh);
-  const machine = run['machine'], cpu = machine.vcpus[0]!, columns = machine.columns(accesses);
+  const { machine } = run, census = new Census(machine), cpu = machine.vcpus[0]!, columns = machine.columns(accesses);
+  for (const batch of all) {
+    run.take(batch);
+    run.feed(batch.count, census.add(run.columns, batch.count));
+  }
   let at = 0;
-  for (const { batch } of all) {
+  for (const batch of all) {
     columns.va.set(batch.va, at * 2);
     columns.kind.set(batch.kind, at);
     columns.size.set(batch.size, at);

@@ -46,9 +46,10 @@ export interface Accelerator {
   comparePages(aHi: number, aLo: number, bHi: number, bLo: number, pages: number): number;
   hashPages(paHi: number, paLo: number, pages: number): bigint;
 
-  // On memories that are no machine's (lone.ts): as `PwtBlockReader.read()` and `PageCounts.count()` of trace/.
+  /** As `PwtBlockReader.read()` of trace/, on a memory that is no machine's (lone.ts); 1 or 0. */
   readPwtBlock(count: number, paths: number, misses: number, shapes: number, addresses: number): number;
-  countTouches(from: number, to: number): number;
+  /** As `PageCounts.count()` of trace/, with byte offsets. */
+  countTouches(base: number, va: number, kind: number, size: number, from: number, to: number): number;
 }
 
 let compiled: WebAssembly.Module | undefined;

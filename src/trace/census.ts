@@ -3,13 +3,14 @@
  *
  * Memory is bounded by the pages touched, not by the length of the trace.
  */
-import { CENSUS_ACCESSES, CENSUS_KIND, CENSUS_KINDS, CENSUS_NOW, CENSUS_SIZE, CENSUS_VA, CENSUS_WINDOW_PAGES, PAGE_TOUCHES } from '../layout/census.ts';
-import type { EngineChoice } from '../machine/options.ts';
-import { KIND_FETCH, KIND_LOAD, KIND_MODIFY, KIND_STORE, type AccessBatch } from './batch.ts';
+import { CENSUS_WINDOWS, CENSUS_WINDOW_SHIFT, CENSUS_WINDOW_STEP } from '../layout/census.ts';
+import type { AccessColumns } from '../machine/columns.ts';
+import type { Machine } from '../machine/machine.ts';
+import { KIND_FETCH, KIND_LOAD, KIND_MODIFY, KIND_STORE } from './batch.ts';
 import { PageCounts } from './page-counts.ts';
 import type { MapRegion, WorkingSetPoint } from './replay-result.ts';
 
-const WINDOWS = [1 << 10, 1 << 12, 1 << 14, 1 << 16, 1 << 18, 1 << 20, 1 << 22, 1 << 24];
+const WINDOWS = Array.from({ length: CENSUS_WINDOWS }, (_, n) => 1 << (CENSUS_WINDOW_SHIFT + n * CENSUS_WINDOW_STEP));
 const REGION_GAP = 16; // pages: smaller holes do not split a region of the map
 const MAX_REGIONS = 200;
 
@@ -22,43 +23,27 @@ export interface NewPage {
 }
 
 export class Census {
-  accesses = 0;
-  systemCalls = 0;
   private readonly index = new Map<number, number>();
   private readonly pages: number[] = [];
   private readonly counts: PageCounts;
 
-  /** @param engine - what counts; `ts`, or wasm where it can be */
-  constructor(engine: EngineChoice = 'auto') {
-    this.counts = new PageCounts(engine);
+  /** @param machine - in whose memory it is kept @throws ConfigError - no room */
+  constructor(machine: Machine) {
+    this.counts = new PageCounts(machine);
   }
 
-  /** Look at a batch. @returns pages it touches for the first time, in order */
-  add(batch: AccessBatch): NewPage[] {
-    const fresh: NewPage[] = [], { count, events } = batch;
-    for (let at = 0; at < count; at += CENSUS_ACCESSES) this.addPart(batch, at, Math.min(count, at + CENSUS_ACCESSES), fresh);
-    this.systemCalls += events.length;
+  /** Look at the first accesses of columns of the machine. @returns pages they touch for the first time, in order */
+  add(columns: AccessColumns, count: number): NewPage[] {
+    const fresh: NewPage[] = [];
+    for (let i = 0; (i = this.counts.count(columns, i, count)) < count;) this.identify(columns, i, fresh);
     return fresh;
   }
 
-  /** As many accesses as the columns hold. */
-  private addPart({ va, kind, size }: AccessBatch, first: number, last: number, fresh: NewPage[]): void {
-    const { counts } = this, [window] = WINDOWS;
-    counts.w.set(va.subarray(2 * first, 2 * last), CENSUS_VA >>> 2);
-    counts.u8.set(kind.subarray(first, last), CENSUS_KIND);
-    counts.u16.set(size.subarray(first, last), CENSUS_SIZE >>> 1);
-    for (let i = first; i < last;) {
-      const end = Math.min(last, i + window - (this.accesses % window));
-      for (let n = 0; n < WINDOWS.length; n++) counts.w[(CENSUS_NOW >>> 2) + n] = Math.floor(this.accesses / WINDOWS[n]) + 1;
-      this.accesses += end - i;
-      while ((i = first + counts.count(i - first, end - first)) < end) this.identify(va[2 * i], va[2 * i + 1], size[i], i, fresh);
-    }
-  }
-
   /** Makes the pages of an access known. */
-  private identify(lo: number, hi: number, size: number, at: number, fresh: NewPage[]): void {
+  private identify({ va, size }: AccessColumns, at: number, fresh: NewPage[]): void {
+    const lo = va[2 * at], hi = va[2 * at + 1];
     let page = (hi >>> 0) * 0x100000 + (lo >>> 12);
-    for (let left = (lo & 0xfff) + size; left > 0; left -= 4096) {
+    for (let left = (lo & 0xfff) + size[at]; left > 0; left -= 4096) {
       let place = this.index.get(page);
       if (place === undefined) {
         place = this.pages.length;
@@ -66,9 +51,13 @@ export class Census {
         this.pages.push(page);
         fresh.push({ page, at });
       }
-      this.counts.know(page, this.counts.row(place));
+      this.counts.know(page, place);
       page = (page + 1) % 2 ** 52;
     }
+  }
+
+  get accesses(): number {
+    return this.counts.accesses;
   }
 
   get pages4k(): number {
@@ -77,7 +66,7 @@ export class Census {
 
   /** Average distinct pages in windows of each size that fits the trace; the last window may be short and counts in proportion. */
   workingSet(): WorkingSetPoint[] {
-    return WINDOWS.map((window, n) => ({ window, pages: this.counts.at(CENSUS_WINDOW_PAGES + 8 * n) / Math.ceil(this.accesses / window) }))
+    return WINDOWS.map((window, n) => ({ window, pages: this.counts.windowPages(n) / Math.ceil(this.accesses / window) }))
       .filter((p, n) => n === 0 || p.window <= this.accesses);
   }
 
@@ -99,7 +88,7 @@ export class Census {
         here.ids.push(id);
       } else found.push({ first: page, last: page, ids: [id] });
     }
-    const sum = (ids: number[], column: number) => ids.reduce((total, id) => total + this.counts.at(this.counts.row(id) + PAGE_TOUCHES + 8 * column), 0);
+    const sum = (ids: number[], column: number) => ids.reduce((total, id) => total + this.counts.touches(id, column), 0);
     return found.map(r => ({
       start: hex(r.first), end: hex(r.last + 1), pages: r.ids.length, loads: sum(r.ids, 0), stores: sum(r.ids, 1), fetches: sum(r.ids, 2),
     }));
@@ -107,7 +96,7 @@ export class Census {
 
   /** Accesses by kind, as in a trace's summary. */
   get kinds(): { loads: number; stores: number; fetches: number; modifies: number } {
-    const [loads, stores, fetches, modifies] = [KIND_LOAD, KIND_STORE, KIND_FETCH, KIND_MODIFY].map(k => this.counts.at(CENSUS_KINDS + 8 * k));
+    const [loads, stores, fetches, modifies] = [KIND_LOAD, KIND_STORE, KIND_FETCH, KIND_MODIFY].map(k => this.counts.kind(k));
     return { loads, stores, fetches, modifies };
   }
 }

@@ -10,6 +10,7 @@ import type { TraceEvent } from '../../src/trace/batch.ts';
 import { convertTrace } from '../../src/trace/convert.ts';
 import { crc32 } from '../../src/trace/crc32.ts';
 import { openTrace } from '../../src/trace/open.ts';
+import type { OpenOptions } from '../../src/trace/open.ts';
 
 const FIXTURE = fileURLToPath(new URL('../fixtures/gcc.pwt.gz', import.meta.url));
 const SHARED = fileURLToPath(new URL('../../../shared/traces/compile/', import.meta.url));
@@ -22,8 +23,8 @@ interface Digest {
   readonly events: readonly TraceEvent[];
 }
 
-async function digest(path: string): Promise<Digest> {
-  const reader = await openTrace(path);
+async function digest(path: string, options?: OpenOptions): Promise<Digest> {
+  const reader = await openTrace(path, options);
   const kinds = [0, 0, 0, 0];
   const events: TraceEvent[] = [];
   let accesses = 0;
@@ -51,8 +52,12 @@ describe('bundled gcc.pwt.gz', () => {
     expect(events.at(-1)).toMatchObject({ name: 'exit_group', at: accesses });
   });
 
+  test('is the same to either engine', async () => {
+    expect(await digest(FIXTURE, { engine: 'ts' })).toEqual(await digest(FIXTURE, { engine: 'wasm' }));
+  });
+
   test('is small', () => {
-    expect(statSync(FIXTURE).size).toBeLessThan(700_000);
+    expect(statSync(FIXTURE).size).toBeLessThan(150_000);
   });
 });
 
