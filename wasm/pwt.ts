@@ -106,14 +106,16 @@ function open(paths: i32, misses: i32, shapes: i32, addresses: i32): void {
   return data;
 }
 
-/** The columns of a segment, 16 accesses at a time: what is too much will be overwritten. */
+/** The columns of a segment, 8 accesses at a time: what is too much will be overwritten. */
 @inline function copy(at: i32, done: i32, length: i32): void {
-  for (let k = 0; k < length; k += 16) {
+  for (let k = 0; k < length; k += 8) {
     const from = at + k, to = done + k, va = from << 3, out = to << 3;
-    for (let n = 0; n < 128; n += 16) v128.store(out + n, v128.load(va + n, PWT_KNOWN_VA), PWT_BLOCK_VA);
+    v128.store(out, v128.load(va, PWT_KNOWN_VA), PWT_BLOCK_VA);
+    v128.store(out, v128.load(va, PWT_KNOWN_VA + 16), PWT_BLOCK_VA + 16);
+    v128.store(out, v128.load(va, PWT_KNOWN_VA + 32), PWT_BLOCK_VA + 32);
+    v128.store(out, v128.load(va, PWT_KNOWN_VA + 48), PWT_BLOCK_VA + 48);
     v128.store(to << 1, v128.load(from << 1, PWT_KNOWN_SIZE), PWT_BLOCK_SIZE);
-    v128.store(to << 1, v128.load(from << 1, PWT_KNOWN_SIZE + 16), PWT_BLOCK_SIZE + 16);
-    v128.store(to, v128.load(from, PWT_KNOWN_KIND), PWT_BLOCK_KIND);
+    store<u64>(to, load<u64>(from, PWT_KNOWN_KIND), PWT_BLOCK_KIND);
   }
 }
 
