@@ -1,9 +1,8 @@
-/** A process that measures what a replay of the bundled trace costs, by parts, on the engine of its argument; prints JSON. */
-import { readFileSync } from 'node:fs';
+/** A process that measures what a replay of a trace costs, by parts, on an engine: `replay-child ENGINE RUNS FILE`; prints JSON. */
 import { Readable } from 'node:stream';
-import { gunzipSync } from 'node:zlib';
+import { gzipSync } from 'node:zlib';
 import { ACCESS_USER, presets } from '../dist/index.js';
-import { AccessBatch, LackeyWriter, openTrace, replay, type TraceReader } from '../dist/trace/index.js';
+import { AccessBatch, LackeyWriter, openTrace, PwtWriter, replay, type ByteSink, type TraceReader, type TraceWriter } from '../dist/trace/index.js';
 import { Census } from '../dist/trace/census.js';
 import { Run } from '../dist/trace/replay-run.js';
 import { median } from './median.ts';
@@ -20,18 +19,17 @@ export interface ReplayCost {
   readonly readLackey: number;
 }
 
-const FIXTURE = new URL('../test/fixtures/gcc.pwt.gz', import.meta.url);
 const CPU = presets.zen3, PIECE = 65536;
 
 /** As a file is read. */
 const opened = (bytes: Uint8Array): Promise<TraceReader> => {
   const pieces = Array.from({ length: Math.ceil(bytes.length / PIECE) }, (_, k) => bytes.subarray(k * PIECE, (k + 1) * PIECE));
-  return openTrace(Readable.from(pieces));
+  return openTrace(Readable.from(pieces), { engine });
 };
 
-async function lackeyText(pwt: Uint8Array): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [], reader = await opened(pwt);
-  const writer = new LackeyWriter(async bytes => void parts.push(bytes.slice()));
+/** The trace in another format. */
+async function written(reader: TraceReader, Writer: new (sink: ByteSink) => TraceWriter): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [], writer = new Writer(async bytes => void parts.push(bytes.slice()));
   for (let batch = await reader.next(); batch; batch = await reader.next()) await writer.write(batch);
   await writer.end();
   return Buffer.concat(parts);
@@ -90,9 +88,9 @@ async function batchCost(engine: Engine, pwt: Uint8Array, accesses: number, runs
   });
 }
 
-const engine = process.argv[2] as Engine, runs = Number(process.argv[3]);
-const gz = readFileSync(FIXTURE), pwt = gunzipSync(gz), text = await lackeyText(pwt), accesses = await read(pwt);
-const replayed = async (bytes: Uint8Array) => replay(await opened(bytes), { name: 'gcc', cpus: [CPU], pages: ['4k'], engine });
+const engine = process.argv[2] as Engine, runs = Number(process.argv[3]), file = process.argv[4]!;
+const pwt = await written(await openTrace(file), PwtWriter), gz = gzipSync(pwt), text = await written(await opened(pwt), LackeyWriter), accesses = await read(pwt);
+const replayed = async (bytes: Uint8Array) => replay(await opened(bytes), { name: 'trace', cpus: [CPU], pages: ['4k'], engine });
 const result: ReplayCost = {
   accesses,
   batch: await batchCost(engine, pwt, accesses, runs),
