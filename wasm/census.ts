@@ -22,7 +22,8 @@ export function countTouches(base: i32, va: i32, kind: i32, size: i32, from: i32
     const start = i;
     for (; i < end; i++) {
       const x = load<u64>(va + (i << 3)), k = <i32>load<u8>(kind + i), bytes = <i32>(x & OFFSET) + <i32>load<u16>(size + (i << 1)), row = filterRow(base, x);
-      if (i32(load<u64>(row, FILTER_TAG) == ((x & ~OFFSET) | mark)) & i32(bytes <= 4096) & i32(k <= FETCH)) add(load<i32>(row, FILTER_PAGE) + (k << 3) + PAGE_TOUCHES);
+      const other = load<u64>(row, FILTER_TAG) ^ ((x & ~OFFSET) | mark), across = <u64>(<u32>(bytes - 1) >>> 12);
+      if ((other | across) == 0) add(load<i32>(row, FILTER_PAGE) + (k << 3) + PAGE_TOUCHES);
       else if (!known(base, x, bytes)) break;
       else touch(base, x, bytes, k, mark, done);
     }
@@ -62,11 +63,7 @@ function known(base: i32, va: u64, bytes: i32): bool {
 function touch(base: i32, va: u64, bytes: i32, kind: i32, mark: u64, done: u64): void {
   for (let left = bytes; left > 0; left -= 4096) {
     const row = filterRow(base, va), page = load<i32>(row, FILTER_PAGE);
-    if (kind != MODIFY) add(page + (kind << 3) + PAGE_TOUCHES);
-    else {
-      add(page + PAGE_TOUCHES);
-      add(page + PAGE_TOUCHES + 8);
-    }
+    add(page + (kind << 3) + PAGE_TOUCHES);
     stamp(base, page, done);
     store<u64>(row, (va & ~OFFSET) | mark, FILTER_TAG);
     va += 4096;

@@ -18,6 +18,6 @@ export const CENSUS_UNMARKED = 4095;
 export const CENSUS_BYTES = CENSUS_FILTER + CENSUS_FILTER_ROWS * 16;
 
 // Pages: rows of 64 bytes.
-export const PAGE_TOUCHES = 0; //         loads, stores, fetches: 3 counts
+export const PAGE_TOUCHES = 0; //         of each kind: 4 counts
 export const PAGE_STAMPS = 32; //         number of the last window of each size that saw the page, + 1: 8 words
 export const PAGE_ROW_BYTES = 64;

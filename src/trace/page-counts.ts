@@ -5,7 +5,7 @@ import {
 } from '../layout/census.ts';
 import type { AccessColumns } from '../machine/columns.ts';
 import type { Machine } from '../machine/machine.ts';
-import { KIND_FETCH, KIND_MODIFY, KIND_STORE } from './batch.ts';
+import { KIND_FETCH, KIND_MODIFY } from './batch.ts';
 
 /** Pages that room is made for each time there is none. */
 const MORE_PAGES = 4096;
@@ -40,9 +40,10 @@ export class PageCounts {
     return this.at(CENSUS_WINDOW_PAGES + 8 * n);
   }
 
-  /** @param place - of a page in the order of first touches @param kind - load, store or fetch */
+  /** @param place - of a page in the order of first touches @param kind - load, store or fetch; a modify is a load and a store */
   touches(place: number, kind: number): number {
-    return this.at(this.row(place) + PAGE_TOUCHES + 8 * kind - this.base);
+    const row = this.row(place) + PAGE_TOUCHES - this.base;
+    return this.at(row + 8 * kind) + (kind === KIND_FETCH ? 0 : this.at(row + 8 * KIND_MODIFY));
   }
 
   /** Puts a page into the filter. @param page - linear address >> 12 @param place - in the order of first touches */
@@ -79,7 +80,7 @@ export class PageCounts {
     let few = 0, more = 0, i = from; // accesses by kind, 16 bits each: kinds 0 and 1, 2 and 3; no processor can predict kinds
     for (; i < to; i++) {
       const lo = va[2 * i], hi = va[2 * i + 1], k = kind[i], bytes = (lo & 0xfff) + size[i], row = filterRow(b, lo);
-      if (w[row + (FILTER_TAG >>> 2)] === ((lo & ~0xfff) | mark) && w[row + (FILTER_TAG >>> 2) + 1] === hi && bytes <= 4096 && k <= KIND_FETCH) {
+      if (w[row + (FILTER_TAG >>> 2)] === ((lo & ~0xfff) | mark) && w[row + (FILTER_TAG >>> 2) + 1] === hi && (bytes - 1) >>> 12 === 0) {
         add(w, (w[row + (FILTER_PAGE >>> 2)] >>> 2) + (PAGE_TOUCHES >>> 2) + 2 * k, 1);
       } else if (!this.known(lo, hi, bytes)) break;
       else this.touch(lo, bytes, k, mark, done);
@@ -113,11 +114,7 @@ export class PageCounts {
     const { w } = this.machine.views;
     for (let left = bytes, lo = va; left > 0; left -= 4096, lo = (lo + 4096) | 0) {
       const row = filterRow(this.b, lo), page = w[row + (FILTER_PAGE >>> 2)] >>> 2;
-      if (kind !== KIND_MODIFY) add(w, page + (PAGE_TOUCHES >>> 2) + 2 * kind, 1);
-      else {
-        add(w, page + (PAGE_TOUCHES >>> 2), 1);
-        add(w, page + (PAGE_TOUCHES >>> 2) + 2 * KIND_STORE, 1);
-      }
+      add(w, page + (PAGE_TOUCHES >>> 2) + 2 * kind, 1);
       this.stamp(page, done);
       w[row + (FILTER_TAG >>> 2)] = (lo & ~0xfff) | mark;
     }
