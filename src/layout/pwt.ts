@@ -80,8 +80,7 @@ export const MISS_LONG_RUN = 31;
 export const MISS_NONE = 0; //     nothing after the run, which ends the block
 export const MISS_PATH = 1; //     the address where the path is followed
 export const MISS_GIVEN = 2; //    + MODE_*: the address is given, relative to the slot's last; the mode is the next one's
-// Of the shapes: a byte an access, one of these added to the size or its logarithm.
-export const SHAPE_FETCH = 0; //   + 1 to 15 bytes
+// Of the shapes: a byte an access; below SHAPE_DATA it is the size of a fetch.
 export const SHAPE_DATA = 16; //   + 8 * (0 load, 1 store, 2 modify) + log2 of 1 to 32 bytes
 export const SHAPE_OTHER = 255; // then a varint: kind | size << 2
 export const SHAPE_DATA_SIZES = 6;
