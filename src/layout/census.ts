@@ -14,7 +14,7 @@ export const CENSUS_FILTER_ROWS = 4096;
 export const FILTER_TAG = 0; //           the page's address + the mark of the smallest window that saw it last, 8 bytes
 export const FILTER_PAGE = 8; //          byte offset of the page's row in machine memory, 0 = none
 export const CENSUS_MARKS = 4095; //      marks go round: 0 to 4094, and after each round all are:
-export const CENSUS_UNMARKED = 4095;
+export const CENSUS_UNMARKED = 4095; // from the start on: an empty row matches no address, 0 neither
 export const CENSUS_BYTES = CENSUS_FILTER + CENSUS_FILTER_ROWS * 16;
 
 // Pages: rows of 64 bytes.
