@@ -312,6 +312,18 @@ export class Vcpu {
     };
   }
 
+  /** Sums of `counters()`, for those who ask often: translations that the first TLB level did not have, walks, and all cycles. */
+  totals(): { readonly l1Misses: number; readonly walks: number; readonly cycles: number } {
+    const { w } = this.s, sum = (first: number, n: number): number => {
+      let total = 0;
+      for (let k = first; k < first + n; k++) total += readCounter(w, this.v, k);
+      return total;
+    };
+    let cycles = sum(CNT_WALK_CYCLES, 1) + sum(CNT_LOAD_CYCLES, 1) + sum(CNT_DATA_CYCLES, 1);
+    for (let l = 0; l < this.word(VCPU_TLB_LEVELS); l++) cycles += sum(CNT_HITS + l * 3, 3) * this.word(VCPU_TLB_CYCLES + l * 4);
+    return { l1Misses: sum(CNT_SLOW, 3), walks: sum(CNT_DEPTH, 6), cycles };
+  }
+
   /** Set all counts to 0. */
   resetCounters(): void { resetCounters(this.s.w, this.v); }
 
