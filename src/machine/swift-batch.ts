@@ -23,9 +23,12 @@ const known = new WeakMap<Views, Map<number, readonly PlainTlb[]>>();
 
 /** One for each service of a vCPU, made once: where the arrays are never changes. */
 function plainTlbs(s: Views, v: number): readonly PlainTlb[] {
-  const vcpus = known.get(s) ?? new Map<number, readonly PlainTlb[]>();
-  const ahead = new Ahead(), tlbs = vcpus.get(v) ?? [0, 1, 2].map(service => new PlainTlb(s.w, v, service, ahead));
-  known.set(s, vcpus.set(v, tlbs));
+  return known.get(s)?.get(v) ?? makePlainTlbs(s, v);
+}
+
+function makePlainTlbs(s: Views, v: number): readonly PlainTlb[] {
+  const ahead = new Ahead(), tlbs = [0, 1, 2].map(service => new PlainTlb(s, v, service, ahead));
+  known.set(s, (known.get(s) ?? new Map<number, readonly PlainTlb[]>()).set(v, tlbs));
   return tlbs;
 }
 
@@ -49,6 +52,7 @@ export function runSwift(s: Views, v: number, columns: Columns, from: number, to
   const { va, kind, size } = columns, pa = columns.pa ?? NO_RESULTS, wanted = columns.pa !== undefined, w = s.w, tlbs = plainTlbs(s, v), { ahead } = tlbs[0];
   const unused = w[v + (VCPU_MODE >>> 2)] === MODE_5LEVEL ? 7 : 16, slots = v + (VCPU_MEMO_OF >>> 2);
   let slot = -1, tagLo = 0, tagHi = 0, frameLo = 0, frameHi = 0, kinds = 0, fault = FAULT_NONE, i = from, hits = 0, stores = 0, fetches = 0;
+  for (let k = 0; k <= FETCH; k++) tlbs[k].aim(ACCESS_OF_KIND[k] | extra);
   ahead.va = va;
   ahead.end = to;
   try {
@@ -78,7 +82,7 @@ export function runSwift(s: Views, v: number, columns: Columns, from: number, to
           continue;
         }
         ahead.at = i;
-        fault = tlbs[k].search(s, v, hi, lo, ACCESS_OF_KIND[k] | extra);
+        fault = tlbs[k].search(hi, lo);
         if (fault !== FAULT_NONE) break;
         if (wanted) {
           pa[2 * i] = w[v + (VCPU_OUT_LO >>> 2)];
@@ -93,7 +97,7 @@ export function runSwift(s: Views, v: number, columns: Columns, from: number, to
     }
   } finally { // a device may have thrown
     ahead.va = NO_RESULTS;
-    for (const tlb of tlbs) tlb.settle(w, v);
+    for (const tlb of tlbs) tlb.settle();
     count(w, v, CNT_HITS, hits - stores - fetches);
     count(w, v, CNT_HITS + 1, stores);
     count(w, v, CNT_HITS + 2, fetches);
