@@ -63,18 +63,23 @@ export class PlainLevel {
     w[(d + 1) | 0] = dataHi;
     w[(this.repl + set) | 0] = (tree & w[masks]) | w[(masks + 1) | 0];
   }
+}
 
-  /** ... into one replaced by LRU. */
-  fillStamped(w: Int32Array, lo: number, hi: number, data: number, dataHi: number): void {
-    const { a, repl } = this, at = oldest(w, (repl + Math.imul(lo & this.mask, this.ways)) | 0, this.ways), i = (at - repl) | 0;
-    const t = (this.tags + (i << 1)) | 0, d = (this.data + (i << 1)) | 0;
-    if (w[(t + 1) | 0] === 0) w[(a + (ARR_LIVE >>> 2)) | 0]++;
-    w[t] = lo;
-    w[(t + 1) | 0] = hi;
-    w[d] = data;
-    w[(d + 1) | 0] = dataHi;
-    stamp(w, a, at);
-  }
+/**
+ * Put a 4K translation into both levels, the first replaced by a tree and the second by LRU, that have none for the page.
+ *
+ * Both in one function, for their calls would take longer than what they do.
+ */
+export function fillBoth(w: Int32Array, first: PlainLevel, second: PlainLevel, lo: number, hi: number, data: number, dataHi: number): void {
+  first.fillTree(w, lo, hi, data, dataHi);
+  const { a, repl } = second, at = oldest(w, (repl + Math.imul(lo & second.mask, second.ways)) | 0, second.ways), i = (at - repl) | 0;
+  const t = (second.tags + (i << 1)) | 0, d = (second.data + (i << 1)) | 0;
+  if (w[(t + 1) | 0] === 0) w[(a + (ARR_LIVE >>> 2)) | 0]++;
+  w[t] = lo;
+  w[(t + 1) | 0] = hi;
+  w[d] = data;
+  w[(d + 1) | 0] = dataHi;
+  stamp(w, a, at);
 }
 
 /** The lowest of 4, 8 or 12 ways whose word is `word`, -1 if none. @param at - word index of that of way 0; they are two words apart */

@@ -20,7 +20,7 @@ import type { Views } from '../memory/views.ts';
 import { memoClear } from '../mmu/memo.ts';
 import { GROUP } from './ahead.ts';
 import type { PlainTlb } from './plain.ts';
-import { oldestOf4 } from './plain-level.ts';
+import { fillBoth, oldestOf4 } from './plain-level.ts';
 import { access } from './span.ts';
 
 /** A paging-structure cache of four ways, LRU: what VCPU_PLAIN_PSC says, as fields. Word indexes. */
@@ -67,8 +67,8 @@ export class PlainPsc {
 /** Rights accumulated down to an entry. */
 const below = (acc: number, lo: number, hi: number): number => (acc & lo & (TLBD_RW | TLBD_US)) | ((acc | (hi >>> 31)) & 1);
 
-/** @param lo, own - tag of the page, which no level has @returns FAULT_NONE or a fault */
-export function plainWalk(tlb: PlainTlb, vaHi: number, vaLo: number, lo: number, own: number): number {
+/** An access to a page that no level has. @returns FAULT_NONE or a fault */
+export function plainWalk(tlb: PlainTlb, vaHi: number, vaLo: number): number {
   const { s, v, pde, pdpte } = tlb, w = s.w, pcid = w[v + (VCPU_TAG_PCID >>> 2)] | TAG_VALID, reserved = w[v + (VCPU_RSVD_HI >>> 2)];
   if (pde.a === 0) return unusual(tlb, vaHi, vaLo);
   const tagLo = (vaLo >>> 21) | (vaHi << 11), tagHi = ((vaHi >>> 21) & TAG_VPN_HI) | pcid;
@@ -109,10 +109,11 @@ export function plainWalk(tlb: PlainTlb, vaHi: number, vaLo: number, lo: number,
   let data = (eLo & ~0xfff) | below(aboveLo, eLo, eHi) | (eLo & TLBD_D) | (((eHi >>> PTE_HI_PKEY_SHIFT) & 15) << TLBD_PKEY_SHIFT);
   if ((eLo & (PTE_RW | PTE_D)) === PTE_D && aboveLo & TLBD_RW) data |= TLBD_SSTK;
   if (((eLo & want) ^ want) | (eHi & reserved) || !tlb.permits(w, data | TLBD_D)) return unusual(tlb, vaHi, vaLo);
-  let pageHi = own;
+  const lo = (vaLo >>> 12) | (vaHi << 20);
+  let pageHi = ((vaHi >>> 12) & TAG_VPN_HI) | pcid;
   if (eLo & PTE_G && w[v + (VCPU_CTL >>> 2)] & CTL_PGE) { // replaces the entries of other PCIDs, if there are any
     if (tlb.first.mayHold(w, lo) || tlb.second.mayHold(w, lo)) return unusual(tlb, vaHi, vaLo);
-    pageHi = (own & ~TAG_PCID) | TAG_GLOBAL;
+    pageHi = (pageHi & ~TAG_PCID) | TAG_GLOBAL;
   }
   if (refs === 1) {
     pde.use(w, i);
@@ -124,8 +125,7 @@ export function plainWalk(tlb: PlainTlb, vaHi: number, vaLo: number, lo: number,
   }
   memoClear(w, v, tlb.slot);
   const dataHi = (eHi & PTE_HI_ADDR) | (1 << TLBD_HI_LEVEL_SHIFT);
-  tlb.first.fillTree(w, lo, pageHi, data, dataHi);
-  tlb.second.fillStamped(w, lo, pageHi, data, dataHi);
+  fillBoth(w, tlb.first, tlb.second, lo, pageHi, data, dataHi);
   w[v + (VCPU_OUT_LO >>> 2)] = (eLo & ~0xfff) | (vaLo & 0xfff);
   w[v + (VCPU_OUT_HI >>> 2)] = eHi & PTE_HI_ADDR;
   if (++tlb.ahead.walks === GROUP) tlb.ahead.read(s);

@@ -91,11 +91,10 @@ export class PlainTlb {
     const lo = (vaLo >>> 12) | (vaHi << 20), own = ((vaHi >>> 12) & TAG_VPN_HI) | TAG_VALID | w[v + (VCPU_TAG_PCID >>> 2)];
     const set = lo & level.mask, first = Math.imul(set, level.ways), tags = (level.tags + (first << 1)) | 0, global = (own & ~TAG_PCID) | TAG_GLOBAL;
     let k = wayWith(w, tags, level.ways, lo);
-    if (k >= 0) {
-      const tag = w[(tags + (k << 1) + 1) | 0];
-      if (tag !== own && tag !== global) k = level.among(w, tags, k, lo, own, global);
-    }
-    if (k < 0) return this.searchSecond(vaHi, vaLo, lo, own, global);
+    if (k < 0) return this.searchSecond(vaHi, vaLo);
+    const tag = w[(tags + (k << 1) + 1) | 0];
+    if (tag !== own && tag !== global) k = level.among(w, tags, k, lo, own, global);
+    if (k < 0) return this.searchSecond(vaHi, vaLo);
     const at = (level.data + ((first + k) << 1)) | 0, data = w[at];
     if (!this.permits(w, data)) return this.general(vaHi, vaLo);
     level.touchTree(w, set, k);
@@ -107,14 +106,17 @@ export class PlainTlb {
     return FAULT_NONE;
   }
 
-  /** The first level has no entry for the page. @param lo, own, global - its tag, and that of a global page */
-  private searchSecond(vaHi: number, vaLo: number, lo: number, own: number, global: number): number {
-    const { v, s: { w }, second: level, hints } = this, first = Math.imul(lo & level.mask, level.ways), tags = (level.tags + (first << 1)) | 0;
+  /** The first level has no entry for the page. */
+  private searchSecond(vaHi: number, vaLo: number): number {
+    const { v, s: { w }, second: level, hints } = this;
+    const lo = (vaLo >>> 12) | (vaHi << 20), own = ((vaHi >>> 12) & TAG_VPN_HI) | TAG_VALID | w[v + (VCPU_TAG_PCID >>> 2)];
+    const first = Math.imul(lo & level.mask, level.ways), tags = (level.tags + (first << 1)) | 0;
     let k = hints[lo & HINT_MASK];
     if (w[(tags + (k << 1)) | 0] !== lo || w[(tags + (k << 1) + 1) | 0] !== own) {
       k = wayWith(w, tags, level.ways, lo);
-      if (k >= 0 && w[(tags + (k << 1) + 1) | 0] !== own) k = level.among(w, tags, k, lo, own, global);
-      if (k < 0) return plainWalk(this, vaHi, vaLo, lo, own);
+      if (k < 0) return plainWalk(this, vaHi, vaLo);
+      if (w[(tags + (k << 1) + 1) | 0] !== own) k = level.among(w, tags, k, lo, own, (own & ~TAG_PCID) | TAG_GLOBAL);
+      if (k < 0) return plainWalk(this, vaHi, vaLo);
       hints[lo & HINT_MASK] = k;
     }
     const i = (first + k) | 0, at = (level.data + (i << 1)) | 0, data = w[at], dataHi = w[(at + 1) | 0];
