@@ -2,7 +2,6 @@
  * Reading ahead: where a batch walks for nearly every access, the level-1 entries that the next ones are likely to need come into the host's
  * cache. They are read together, for the host then waits for them together. Nothing but time depends on it: the words read are thrown away.
  */
-import { PTE_HI_ADDR } from '../arch/pte.ts';
 import type { Views } from '../memory/views.ts';
 
 /** Accesses read ahead for at once, after as many walks. */
@@ -12,7 +11,7 @@ export const GROUP = 16;
 export class Ahead {
   /** Word index of the table it was in, in low memory; 0 = there was none. */
   table = 0;
-  /** Which addresses that table translates: bits 61:30. */
+  /** Which addresses that table translates: bits 31:30. Those above are left out, and an entry's upper address: to read amiss costs little. */
   region = 0;
   /** Walks since the last time. */
   walks = 0;
@@ -31,9 +30,9 @@ export class Ahead {
     if (table === 0) return;
     for (let i = this.at + 1; i < to; i++) {
       const lo = va[2 * i];
-      if (((lo >>> 30) | (va[2 * i + 1] << 2)) !== region) continue;
-      const e = table + ((lo >>> 20) & 0x3fe), frame = w[e] >>> 12;
-      if ((w[e + 1] & PTE_HI_ADDR) === 0 && frame < lowFrames) sum ^= w[lowWord + (frame << 10) + ((lo >>> 11) & 0x3fe)];
+      if (lo >>> 30 !== region) continue;
+      const frame = w[(table + ((lo >>> 20) & 0x3fe)) | 0] >>> 12;
+      if (frame < lowFrames) sum ^= w[(lowWord + (frame << 10) + ((lo >>> 11) & 0x3fe)) | 0];
     }
     this.sink ^= sum;
   }

@@ -4,20 +4,19 @@
  */
 import { ACCESS_WRITE, FAULT_NONE } from '../arch/fault.ts';
 import { PTE_A, PTE_D, PTE_G, PTE_HI_ADDR, PTE_HI_PKEY_SHIFT, PTE_P, PTE_PS, PTE_RW } from '../arch/pte.ts';
-import { ARR_LIVE } from '../layout/array.ts';
+import { ARR_CLOCK, ARR_LIVE } from '../layout/array.ts';
 import { CNT_DEPTH, CNT_LOAD_CYCLES, CNT_MISS_SIZE, CNT_REF_HITS, CNT_WALK_CYCLES } from '../layout/counter.ts';
 import { HDR_MEMORY_CYCLES, HDR_WALK_CYCLES } from '../layout/header.ts';
 import { TAG_GLOBAL, TAG_PCID, TAG_VALID, TAG_VPN_HI, TLBD_D, TLBD_HI_ADDR, TLBD_HI_LEVEL_SHIFT, TLBD_PKEY_SHIFT, TLBD_RW, TLBD_SSTK, TLBD_US } from '../layout/tlb.ts';
 import {
-  CTL_PGE, PSC_A, PSC_DATA, PSC_MASK, PSC_STAMPS, PSC_TAGS, VCPU_CTL, VCPU_OUT_HI, VCPU_OUT_LO, VCPU_OUT_START,
+  CTL_PGE, PSC_A, PSC_DATA, PSC_MASK, PSC_STAMPS, PSC_TAGS, RIGHTS_FORBID, RIGHTS_NEED, VCPU_CTL, VCPU_OUT_HI, VCPU_OUT_LO, VCPU_OUT_START,
   VCPU_RSVD_HI, VCPU_TAG_PCID, VCPU_TRAIL_HI, VCPU_TRAIL_LO,
 } from '../layout/vcpu.ts';
-import { stamp, touchStamp } from '../cache/array.ts';
+import { stamp } from '../cache/array.ts';
 import { chargeWalk, flat, IN_MEMORY } from '../cost/charge.ts';
 import { count } from '../memory/counters.ts';
 import { loadEntry } from '../memory/entry.ts';
 import type { Views } from '../memory/views.ts';
-import { memoClear } from '../mmu/memo.ts';
 import { GROUP } from './ahead.ts';
 import type { PlainTlb } from './plain.ts';
 import { fillBoth, oldestOf4 } from './plain-level.ts';
@@ -39,10 +38,6 @@ export class PlainPsc {
     this.mask = w[at + (PSC_MASK >>> 2)];
   }
 
-  use(w: Int32Array, i: number): void {
-    touchStamp(w, this.a, (this.stamps + i) | 0);
-  }
-
   /** Cache an entry that is not cached. */
   put(w: Int32Array, lo: number, hi: number, data: number, dataHi: number): void {
     const { a, stamps } = this, at = oldestOf4(w, (stamps + ((lo & this.mask) << 2)) | 0), i = (at - stamps) | 0, t = (this.tags + (i << 1)) | 0, d = (this.data + (i << 1)) | 0;
@@ -53,37 +48,45 @@ export class PlainPsc {
     w[(d + 1) | 0] = dataHi;
     stamp(w, a, at);
   }
-
-  /** Entry with a tag, -1 if none. */
-  find(w: Int32Array, lo: number, hi: number): number {
-    const first = (lo & this.mask) << 2, t = (this.tags + (first << 1)) | 0;
-    if (w[t] === lo && w[(t + 1) | 0] === hi) return first;
-    if (w[(t + 2) | 0] === lo && w[(t + 3) | 0] === hi) return first + 1;
-    if (w[(t + 4) | 0] === lo && w[(t + 5) | 0] === hi) return first + 2;
-    return w[(t + 6) | 0] === lo && w[(t + 7) | 0] === hi ? first + 3 : -1;
-  }
 }
 
 /** Rights accumulated down to an entry. */
 const below = (acc: number, lo: number, hi: number): number => (acc & lo & (TLBD_RW | TLBD_US)) | ((acc | (hi >>> 31)) & 1);
 
-/** An access to a page that no level has. @returns FAULT_NONE or a fault */
+/**
+ * An access to a page that no level has.
+ *
+ * Searches and checks are written out: V8 does not compile into a function what was seldom called from it at first, when no entry is cached yet.
+ * @returns FAULT_NONE or a fault
+ */
 export function plainWalk(tlb: PlainTlb, vaHi: number, vaLo: number): number {
-  const { s, v, pde, pdpte } = tlb, w = s.w, pcid = w[v + (VCPU_TAG_PCID >>> 2)] | TAG_VALID, reserved = w[v + (VCPU_RSVD_HI >>> 2)];
+  const { s, v, pde, rights } = tlb, w = s.w, pcid = w[v + (VCPU_TAG_PCID >>> 2)] | TAG_VALID, reserved = w[v + (VCPU_RSVD_HI >>> 2)], { lowFrames, lowWord } = s;
   if (pde.a === 0) return unusual(tlb, vaHi, vaLo);
-  const tagLo = (vaLo >>> 21) | (vaHi << 11), tagHi = ((vaHi >>> 21) & TAG_VPN_HI) | pcid;
-  let i = pde.find(w, tagLo, tagHi), refs = 1, aboveLo = 0, aboveHi = 0, pa2Lo = 0;
-  if (i >= 0) {
-    const at = (pde.data + (i << 1)) | 0;
+  const tagLo = (vaLo >>> 21) | (vaHi << 11), tagHi = ((vaHi >>> 21) & TAG_VPN_HI) | pcid, first = (tagLo & pde.mask) << 2, tags = (pde.tags + (first << 1)) | 0;
+  let refs = 1, aboveLo = 0, aboveHi = 0, pa2Lo = 0, used = 0, clock = pde.a, k = -1;
+  if (w[tags] === tagLo && w[(tags + 1) | 0] === tagHi) k = 0;
+  else if (w[(tags + 2) | 0] === tagLo && w[(tags + 3) | 0] === tagHi) k = 1;
+  else if (w[(tags + 4) | 0] === tagLo && w[(tags + 5) | 0] === tagHi) k = 2;
+  else if (w[(tags + 6) | 0] === tagLo && w[(tags + 7) | 0] === tagHi) k = 3;
+  if (k >= 0) {
+    const at = (pde.data + ((first + k) << 1)) | 0;
+    used = (pde.stamps + first + k) | 0;
     aboveLo = w[at];
     aboveHi = w[(at + 1) | 0];
   } else {
-    i = pdpte.find(w, (vaLo >>> 30) | (vaHi << 2), ((vaHi >>> 30) & TAG_VPN_HI) | pcid);
-    if (i < 0) return unusual(tlb, vaHi, vaLo);
-    const at = (pdpte.data + (i << 1)) | 0, top = w[at];
+    const { pdpte } = tlb, tag3Lo = (vaLo >>> 30) | (vaHi << 2), tag3Hi = ((vaHi >>> 30) & TAG_VPN_HI) | pcid;
+    const first3 = (tag3Lo & pdpte.mask) << 2, tags3 = (pdpte.tags + (first3 << 1)) | 0;
+    if (w[tags3] === tag3Lo && w[(tags3 + 1) | 0] === tag3Hi) k = 0;
+    else if (w[(tags3 + 2) | 0] === tag3Lo && w[(tags3 + 3) | 0] === tag3Hi) k = 1;
+    else if (w[(tags3 + 4) | 0] === tag3Lo && w[(tags3 + 5) | 0] === tag3Hi) k = 2;
+    else if (w[(tags3 + 6) | 0] === tag3Lo && w[(tags3 + 7) | 0] === tag3Hi) k = 3;
+    else return unusual(tlb, vaHi, vaLo);
+    const at = (pdpte.data + ((first3 + k) << 1)) | 0, top = w[at];
+    used = (pdpte.stamps + first3 + k) | 0;
+    clock = pdpte.a;
     pa2Lo = (top & ~0xfff) | ((vaLo >>> 18) & 0xff8);
-    if ((w[(at + 1) | 0] & TLBD_HI_ADDR) !== 0 || pa2Lo >>> 12 >= s.lowFrames) return unusual(tlb, vaHi, vaLo);
-    const e = (s.lowWord + (pa2Lo >>> 2)) | 0;
+    if ((w[(at + 1) | 0] & TLBD_HI_ADDR) !== 0 || pa2Lo >>> 12 >= lowFrames) return unusual(tlb, vaHi, vaLo);
+    const e = (lowWord + (pa2Lo >>> 2)) | 0;
     let eLo = w[e], eHi = w[(e + 1) | 0];
     if (s.atomic) {
       loadEntry(s, e);
@@ -95,11 +98,11 @@ export function plainWalk(tlb: PlainTlb, vaHi: number, vaLo: number): number {
     aboveHi = eHi & PTE_HI_ADDR;
     refs = 2;
     tlb.ahead.table = e & ~0x3ff;
-    tlb.ahead.region = (vaLo >>> 30) | (vaHi << 2);
+    tlb.ahead.region = vaLo >>> 30;
   }
   const paLo = (aboveLo & ~0xfff) | ((vaLo >>> 9) & 0xff8);
-  if ((aboveHi & TLBD_HI_ADDR) !== 0 || paLo >>> 12 >= s.lowFrames) return unusual(tlb, vaHi, vaLo);
-  const e = (s.lowWord + (paLo >>> 2)) | 0, want = PTE_P | PTE_A | ((tlb.what & ACCESS_WRITE) << 5);
+  if ((aboveHi & TLBD_HI_ADDR) !== 0 || paLo >>> 12 >= lowFrames) return unusual(tlb, vaHi, vaLo);
+  const e = (lowWord + (paLo >>> 2)) | 0, want = PTE_P | PTE_A | ((tlb.what & ACCESS_WRITE) << 5);
   let eLo = w[e], eHi = w[(e + 1) | 0];
   if (s.atomic) {
     loadEntry(s, e);
@@ -108,26 +111,22 @@ export function plainWalk(tlb: PlainTlb, vaHi: number, vaLo: number): number {
   }
   let data = (eLo & ~0xfff) | below(aboveLo, eLo, eHi) | (eLo & TLBD_D) | (((eHi >>> PTE_HI_PKEY_SHIFT) & 15) << TLBD_PKEY_SHIFT);
   if ((eLo & (PTE_RW | PTE_D)) === PTE_D && aboveLo & TLBD_RW) data |= TLBD_SSTK;
-  if (((eLo & want) ^ want) | (eHi & reserved) || !tlb.permits(w, data | TLBD_D)) return unusual(tlb, vaHi, vaLo);
+  const refused = (~(data | TLBD_D) & w[rights + (RIGHTS_NEED >>> 2)]) | (data & w[rights + (RIGHTS_FORBID >>> 2)]);
+  if (((eLo & want) ^ want) | (eHi & reserved) | refused) return unusual(tlb, vaHi, vaLo);
   const lo = (vaLo >>> 12) | (vaHi << 20);
   let pageHi = ((vaHi >>> 12) & TAG_VPN_HI) | pcid;
   if (eLo & PTE_G && w[v + (VCPU_CTL >>> 2)] & CTL_PGE) { // replaces the entries of other PCIDs, if there are any
     if (tlb.first.mayHold(w, lo) || tlb.second.mayHold(w, lo)) return unusual(tlb, vaHi, vaLo);
     pageHi = (pageHi & ~TAG_PCID) | TAG_GLOBAL;
   }
-  if (refs === 1) {
-    pde.use(w, i);
-    tlb.shortWalks++;
-  } else {
-    pdpte.use(w, i);
-    pde.put(w, tagLo, tagHi, aboveLo, aboveHi);
-    tlb.longWalks++;
-  }
-  memoClear(w, v, tlb.slot);
-  const dataHi = (eHi & PTE_HI_ADDR) | (1 << TLBD_HI_LEVEL_SHIFT);
-  fillBoth(w, tlb.first, tlb.second, lo, pageHi, data, dataHi);
+  if (w[used] !== w[(clock + (ARR_CLOCK >>> 2)) | 0]) stamp(w, clock, used);
+  if (refs === 2) pde.put(w, tagLo, tagHi, aboveLo, aboveHi);
+  if (tlb.slot !== v) w[tlb.slot] = w[tlb.slot + 1] = 0; // no memo
+  fillBoth(w, tlb.first, tlb.second, lo, pageHi, data, (eHi & PTE_HI_ADDR) | (1 << TLBD_HI_LEVEL_SHIFT));
   w[v + (VCPU_OUT_LO >>> 2)] = (eLo & ~0xfff) | (vaLo & 0xfff);
   w[v + (VCPU_OUT_HI >>> 2)] = eHi & PTE_HI_ADDR;
+  if (refs === 1) tlb.shortWalks++;
+  else tlb.longWalks++;
   if (++tlb.ahead.walks === GROUP) tlb.ahead.read(s);
   if (!tlb.flat) price(s, v, refs, paLo, pa2Lo);
   return FAULT_NONE;
