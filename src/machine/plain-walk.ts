@@ -1,6 +1,6 @@
 /**
  * The walk that most misses of a plain TLB (plain.ts) end in: 64-bit paging, begun at a cached entry of level 2 or 3, down to a 4K page that
- * permits the access and needs no mark. Everything is read before anything is changed; whatever else is found is left to access().
+ * permits the access and needs no mark. Everything is read before anything is changed; whatever else is found is left to translateMissed().
  */
 import { ACCESS_WRITE, FAULT_NONE } from '../arch/fault.ts';
 import { PTE_A, PTE_D, PTE_G, PTE_HI_ADDR, PTE_HI_PKEY_SHIFT, PTE_P, PTE_PS, PTE_RW } from '../arch/pte.ts';
@@ -13,14 +13,14 @@ import {
   VCPU_RSVD_HI, VCPU_TAG_PCID, VCPU_TRAIL_HI, VCPU_TRAIL_LO,
 } from '../layout/vcpu.ts';
 import { stamp } from '../cache/array.ts';
-import { chargeWalk, flat, IN_MEMORY } from '../cost/charge.ts';
+import { charge, chargeWalk, flat, IN_MEMORY } from '../cost/charge.ts';
 import { count } from '../memory/counters.ts';
 import { loadEntry } from '../memory/entry.ts';
 import type { Views } from '../memory/views.ts';
+import { translateMissed } from '../mmu/translate.ts';
 import { GROUP } from './ahead.ts';
 import type { PlainTlb } from './plain.ts';
 import { fillBoth, oldestOf4 } from './plain-level.ts';
-import { access } from './span.ts';
 
 /** A paging-structure cache of four ways, LRU: what VCPU_PLAIN_PSC says, as fields. Word indexes. */
 export class PlainPsc {
@@ -133,7 +133,9 @@ export function plainWalk(tlb: PlainTlb, vaHi: number, vaLo: number): number {
 }
 
 function unusual(tlb: PlainTlb, vaHi: number, vaLo: number): number {
-  return access(tlb.s, tlb.v, vaHi, vaLo, tlb.what);
+  const { s, v } = tlb, fault = translateMissed(s, v, tlb.service, vaHi, vaLo, tlb.what);
+  charge(s, v, fault !== FAULT_NONE);
+  return fault;
 }
 
 /** Count walks that read `refs` entries in all; price them if every entry costs the same. */
