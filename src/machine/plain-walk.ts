@@ -9,7 +9,7 @@ import { CNT_DEPTH, CNT_LOAD_CYCLES, CNT_MISS_SIZE, CNT_REF_HITS, CNT_WALK_CYCLE
 import { HDR_MEMORY_CYCLES, HDR_WALK_CYCLES } from '../layout/header.ts';
 import { TAG_GLOBAL, TAG_PCID, TAG_VALID, TAG_VPN_HI, TLBD_D, TLBD_HI_ADDR, TLBD_HI_LEVEL_SHIFT, TLBD_PKEY_SHIFT, TLBD_RW, TLBD_SSTK, TLBD_US } from '../layout/tlb.ts';
 import {
-  CTL_PGE, PSC_A, PSC_DATA, PSC_MASK, PSC_STAMPS, PSC_TAGS, RIGHTS_FORBID, RIGHTS_NEED, VCPU_CTL, VCPU_OUT_HI, VCPU_OUT_LO, VCPU_OUT_START,
+  CTL_PGE, PSC_A, PSC_DATA, PSC_MASK, PSC_STAMPS, PSC_TAGS, RIGHTS_FORBID, RIGHTS_NEED, VCPU_CTL, VCPU_OUT_CYCLES, VCPU_OUT_HI, VCPU_OUT_LO, VCPU_OUT_START,
   VCPU_RSVD_HI, VCPU_TAG_PCID, VCPU_TRAIL_HI, VCPU_TRAIL_LO,
 } from '../layout/vcpu.ts';
 import { stamp } from '../cache/array.ts';
@@ -157,5 +157,5 @@ function price(s: Views, v: number, refs: number, paLo: number, pa2Lo: number): 
   w[trail + 1] = pa2Lo;
   w[high + 1] = 0;
   w[v + (VCPU_OUT_START >>> 2)] = refs;
-  chargeWalk(s, v, refs, false);
+  w[v + (VCPU_OUT_CYCLES >>> 2)] = chargeWalk(s, v, refs, false);
 }

@@ -4,15 +4,16 @@
  *
  * Tags are searched for by their low words: only an entry of another PCID for the page has the same.
  *
- * Results are in VCPU_OUT_LO/HI; nothing else of the scratch is written, so this serves batches, not single accesses.
+ * Results are in VCPU_OUT_LO/HI; nothing else of the scratch is written but by single().
  */
 import { ACCESS_RIGHTS, FAULT_NONE } from '../arch/fault.ts';
 import { ARR_FRAGMENTS } from '../layout/array.ts';
 import { CNT_HITS, CNT_MISS_SIZE, CNT_SLOW } from '../layout/counter.ts';
+import { HDR_MEMORY_CYCLES, HDR_WALK_CYCLES } from '../layout/header.ts';
 import { TAG_GLOBAL, TAG_PCID, TAG_VALID, TAG_VPN_HI, TLBD_HI_ADDR, TLBD_HI_LEVEL_SHIFT } from '../layout/tlb.ts';
 import {
-  PLAIN_BYTES, PLAIN_NEXT, PSC_BYTES, RIGHTS_FORBID, RIGHTS_NEED, RIGHTS_STRIDE, VCPU_OUT_HI, VCPU_OUT_LO, VCPU_PLAIN, VCPU_PLAIN_PSC, VCPU_RIGHTS,
-  VCPU_TAG_PCID, VCPU_UNPLAIN,
+  PLAIN_BYTES, PLAIN_NEXT, PSC_BYTES, RIGHTS_FORBID, RIGHTS_NEED, RIGHTS_STRIDE, VCPU_OUT_CYCLES, VCPU_OUT_HI, VCPU_OUT_HIT, VCPU_OUT_LO, VCPU_OUT_REFS,
+  VCPU_OUT_SIZE, VCPU_PLAIN, VCPU_PLAIN_PSC, VCPU_RIGHTS, VCPU_TAG_PCID, VCPU_TLB_CYCLES, VCPU_UNPLAIN,
 } from '../layout/vcpu.ts';
 import { touchStamp } from '../cache/array.ts';
 import { flat } from '../cost/charge.ts';
@@ -133,6 +134,22 @@ export class PlainTlb {
 
   private general(vaHi: number, vaLo: number): number {
     return access(this.s, this.v, vaHi, vaLo, this.what);
+  }
+
+  /** One access alone to a canonical address, which leaves in VCPU_OUT_* what access() does. @returns FAULT_NONE or a fault */
+  single(vaHi: number, vaLo: number, what: number): number {
+    this.aim(what);
+    const fault = this.search(vaHi, vaLo), { v, s: { w }, longWalks } = this, refs = this.shortWalks + 2 * longWalks, hit = this.hits + 2 * this.secondHits;
+    if (refs + hit === 0) return fault; // general() left and counted everything
+    w[v + (VCPU_OUT_SIZE >>> 2)] = 0;
+    w[v + (VCPU_OUT_HIT >>> 2)] = hit;
+    if (hit !== 0) w[v + (VCPU_OUT_CYCLES >>> 2)] = w[v + (VCPU_TLB_CYCLES >>> 2) + hit - 1];
+    else {
+      w[v + (VCPU_OUT_REFS >>> 2)] = refs;
+      if (this.flat) w[v + (VCPU_OUT_CYCLES >>> 2)] = w[HDR_WALK_CYCLES >>> 2] + refs * w[HDR_MEMORY_CYCLES >>> 2];
+    }
+    this.settle();
+    return FAULT_NONE;
   }
 
   /** Add what was counted to the vCPU's counters. */

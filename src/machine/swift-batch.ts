@@ -40,7 +40,8 @@ function permitted(w: Int32Array, v: number, extra: number, data: number): numbe
 
 /** runBatch() where swift() says so. */
 export function runSwift(s: Views, v: number, columns: Columns, from: number, to: number, extra: number): number {
-  return (known.get(s)?.get(v) ?? know(s, v)).run(columns, from, to, extra);
+  const batch = known.get(s)?.get(v) ?? know(s, v);
+  return (batch.running ? new SwiftBatch(s, v) : batch).run(columns, from, to, extra); // a device that a walk reads may make a batch, too
 }
 
 /** Made once for a vCPU: where the arrays are never changes. */
@@ -51,6 +52,7 @@ function know(s: Views, v: number): SwiftBatch {
 }
 
 class SwiftBatch {
+  running = false;
   private readonly s: Views;
   private readonly v: number;
   private readonly ahead = new Ahead();
@@ -70,6 +72,7 @@ class SwiftBatch {
 
   run(columns: Columns, from: number, to: number, extra: number): number {
     const { ahead, tlbs } = this;
+    this.running = true;
     this.fault = FAULT_NONE;
     ahead.va = columns.va;
     ahead.end = to;
@@ -80,6 +83,7 @@ class SwiftBatch {
       while (from < to && this.fault === FAULT_NONE) from = this.part(columns, from, Math.min(to, from + PART), extra);
     } finally {
       ahead.va = NO_RESULTS;
+      this.running = false;
       this.settle();
     }
     return this.fault !== FAULT_NONE ? stopped(this.s.w, this.v, from, this.fault) : to;
