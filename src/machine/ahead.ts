@@ -5,7 +5,7 @@
 import type { Views } from '../memory/views.ts';
 
 /** Accesses read ahead for at once, after as many walks. */
-export const GROUP = 16;
+export const GROUP = 32;
 
 /** What the last walk that read a level-2 entry tells of the next ones. */
 export class Ahead {
