@@ -25,7 +25,8 @@ import { runBatch } from './batch.ts';
 import { checkColumns, makeColumns, type AccessColumns } from './columns.ts';
 import { explain, probe, type Explanation, type Probe, type Root } from './explain.ts';
 import { AccessQueue } from './queue.ts';
-import { access, accessSpan } from './span.ts';
+import { accessSpan } from './span.ts';
+import { SwiftAccess } from './swift-access.ts';
 
 /** Outcome of one access. A fault is a result, not an exception of this library. */
 export type Translation =
@@ -89,6 +90,7 @@ export class Vcpu {
   private readonly fetchMemo: number;
   private readonly cacheNames: readonly string[];
   private readonly wasm: Accelerator | undefined;
+  private readonly swift: SwiftAccess;
   private readonly wasmAccess: Accelerator['accessAnew'] | undefined;
 
   /** Made by `Machine.create`. Offsets in bytes. */
@@ -100,6 +102,7 @@ export class Vcpu {
     this.cacheNames = cacheNames;
     this.wasm = wasm;
     this.wasmAccess = wasm?.accessAnew;
+    this.swift = new SwiftAccess(s, this.v);
     this.words = this.blockWords();
     [this.loadMemo, this.storeMemo, this.fetchMemo] = [SERVICE_LOAD, SERVICE_STORE, SERVICE_FETCH].map(service => repeatSlot(this.words, block, service));
     this.dataMemo = this.loadMemo === this.storeMemo ? this.loadMemo : -1;
@@ -148,7 +151,7 @@ export class Vcpu {
     let memo = kind & ACCESS_FETCH ? this.fetchMemo : this.dataMemo;
     if (memo < 0) memo = kind & ACCESS_WRITE ? this.storeMemo : this.loadMemo;
     if (repeat(this.words, memo, vaHi | 0, vaLo | 0, kind)) return FAULT_NONE;
-    return this.wasmAccess === undefined ? access(this.s, this.v, vaHi | 0, vaLo | 0, kind) : this.wasmAccess(this.block, vaHi, vaLo, kind);
+    return this.wasmAccess === undefined ? this.swift.make(vaHi | 0, vaLo | 0, kind) : this.wasmAccess(this.block, vaHi, vaLo, kind);
   }
 
   /**
