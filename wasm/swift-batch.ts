@@ -3,13 +3,14 @@ import { ACCESS_FETCH, ACCESS_WRITE, FAULT_NONE } from "./fault";
 import { CNT_HITS } from "../src/layout/counter";
 import { HDR_DATA } from "../src/layout/header";
 import { MODE_4LEVEL, VCPU_MODE, VCPU_TIMED } from "../src/layout/vcpu";
-import { Ahead, GROUP, readAhead } from "./ahead";
+import { Ahead, GROUP } from "./ahead";
 import { accessOf, FETCH, one, stopped } from "./batch";
 import { flat } from "./charge";
 import { count } from "./counters";
 import { memoAddress, memoEntry, memoMatches, memoSlot } from "./memo";
 import { FAULTED, searchAnew } from "./plain";
 import { permits } from "./rights";
+import { walkBatch } from "./walk-batch";
 import { settle, TALLIED } from "./tally";
 
 /** May a batch of a vCPU take this loop? */
@@ -27,9 +28,15 @@ export function runSwift(v: i32, va: i32, kind: i32, size: i32, pa: i32, from: i
       count(v, CNT_HITS + k, 1);
       if (pa != 0) store<u64>(pa + (i << 3), memoAddress(entry, x));
     } else if (plain) {
-      if (Ahead.walks >= GROUP) { // two calls, so that it is not inlined
-        if (i + GROUP <= to) readAhead(va + (i << 3), GROUP);
-        else readAhead(va + (i << 3), to - i);
+      if (Ahead.walks >= GROUP) {
+        if (extra & TALLIED) {
+          const end = walkBatch(v, va, kind, size, pa, i, to, rights);
+          Ahead.walks = min(GROUP + 8, Ahead.walks + (end - i) - 2);
+          if (end != i) {
+            i = end - 1;
+            continue;
+          }
+        }
       }
       const got = searchAnew(v, x, what | extra);
       if (got >= FAULTED) return ended(v, i, <i32>got);
