@@ -82,7 +82,7 @@ export function plainWalk(v: i32, d: i32, va: u64, access: i32, own: u64): u64 {
   return below(above, e) | (lo & TLBD_D) | ((<i32>(e >> 59) & 15) << TLBD_PKEY_SHIFT) | (shadow * TLBD_SSTK);
 }
 
-function general(v: i32, d: i32, va: u64, access: i32): u64 {
+export function general(v: i32, d: i32, va: u64, access: i32): u64 {
   if (access & TALLIED) settle(v); // a device may throw
   const fault = missedPlain(v, d, va, access & ACCESS_BITS);
   return fault == FAULT_NONE ? load<u64>(v, VCPU_OUT_LO) : FAULTED | <u64>fault;

@@ -10,7 +10,7 @@ import { count } from "./counters";
 import { memoAddress, memoEntry, memoMatches, memoSlot } from "./memo";
 import { FAULTED, searchAnew } from "./plain";
 import { permits } from "./rights";
-import { walkBatch } from "./walk-batch";
+import { oddWalk, walkBatch } from "./walk-batch";
 import { settle, TALLIED } from "./tally";
 
 /** May a batch of a vCPU take this loop? */
@@ -21,6 +21,7 @@ export function swift(v: i32, extra: i32): bool {
 /** runBatch() where swift() says so. @param rights - row of the rights table for a read */
 export function runSwift(v: i32, va: i32, kind: i32, size: i32, pa: i32, from: i32, to: i32, extra: i32, rights: i32): i32 {
   if (flat()) extra |= TALLIED;
+  let tried = -1;
   for (let i = from; i < to; i++) {
     const x = load<u64>(va + (i << 3)), k = <i32>load<u8>(kind + i), bytes = <i32>load<u16>(size + (i << 1)), what = accessOf(k);
     const slot = memoSlot(v, k), entry = memoEntry(slot), plain = i32((<i32>x & 0xfff) + bytes <= 4096) & i32(k <= FETCH);
@@ -28,14 +29,19 @@ export function runSwift(v: i32, va: i32, kind: i32, size: i32, pa: i32, from: i
       count(v, CNT_HITS + k, 1);
       if (pa != 0) store<u64>(pa + (i << 3), memoAddress(entry, x));
     } else if (plain) {
-      if (Ahead.walks >= GROUP) {
-        if (extra & TALLIED) {
-          const end = walkBatch(v, va, kind, size, pa, i, to, rights);
-          Ahead.walks = min(GROUP + 8, Ahead.walks + (end - i) - 2);
-          if (end != i) {
-            i = end - 1;
-            continue;
-          }
+      if (Ahead.walks >= GROUP && i != tried && extra & TALLIED) {
+        tried = walkBatch(v, va, kind, size, pa, i, to, rights);
+        const odd = tried < 0, next = odd ? ~tried : tried;
+        Ahead.walks = min(2 * GROUP, Ahead.walks + (next - i) - 2);
+        if (odd) {
+          const fault = oddWalk(v, va, kind, pa, next, extra);
+          if (fault != FAULT_NONE) return ended(v, next, fault);
+          i = next;
+          continue;
+        }
+        if (next != i) {
+          i = next - 1;
+          continue;
         }
       }
       const got = searchAnew(v, x, what | extra);

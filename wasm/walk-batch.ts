@@ -1,7 +1,7 @@
 // A batch that walks for nearly every access: plainAnew() and plainWalk() again as one loop, of accesses that neither level holds and whose walk
 // begins at a cached entry of level 2 or 3, down to a 4K page that permits the access and needs no mark. What is the same for all of them is
 // found before. The first access of any other kind ends it, untouched.
-import { ACCESS_WRITE } from "./fault";
+import { ACCESS_WRITE, FAULT_NONE } from "./fault";
 import { PTE_A, PTE_D, PTE_P, PTE_PS } from "../src/arch/pte";
 import { ARR_CLOCK } from "../src/layout/array";
 import { HDR_LOW_BYTES, HDR_LOW_FRAMES } from "../src/layout/header";
@@ -14,23 +14,27 @@ import { Ahead, GROUP, readAhead } from "./ahead";
 import { candidates, candidates4, LRU_CLOCK_LIMIT } from "./array";
 import { accessOf, FETCH } from "./batch";
 import { memoClear, memoSlot } from "./memo";
-import { fillFirst, fillSecond, GLOBAL_PAGE, ownOf } from "./plain";
-import { below, cachePde, firstOf, GLOBAL_TO_CTL, leafRights, PLAIN_LEVEL, use } from "./plain-walk";
+import { FAULTED, fillFirst, fillSecond, GLOBAL_PAGE, ownOf } from "./plain";
+import { below, cachePde, firstOf, general, GLOBAL_TO_CTL, leafRights, PLAIN_LEVEL, use } from "./plain-walk";
 import { permits } from "./rights";
 import { tally } from "./tally";
 import { NUMBER } from "./tlb";
 import { ENTRY_ADDRESS } from "./walk";
 
-/** runSwift() as long as accesses are such walks. @returns the index of the first that is not, or `to` */
+/** runSwift() as long as accesses are such walks. @returns the index of the first that is not, or `to`; ~index if it is another walk */
 export function walkBatch(v: i32, va: i32, kind: i32, size: i32, pa: i32, from: i32, to: i32, rights: i32): i32 {
   if (!ready(v, to - from)) return from;
   const unused: u64 = load<i32>(v, VCPU_MODE) == MODE_5LEVEL ? 7 : 16, frames = <u64>load<u32>(0, HDR_LOW_FRAMES), low = load<i32>(0, HDR_LOW_BYTES);
   const reserved = load<i32>(v, VCPU_RSVD_HI), pde = v + VCPU_PLAIN_PSC, pge = load<i32>(v, VCPU_CTL) & CTL_PGE, ofVcpu = ownOf(v, 0);
   let region: u64 = -1, table = 0, top = 0, i = from;
   while (i < to) {
-    const end = min(i + GROUP, to);
-    if (i + GROUP <= to) readAhead(va + (i << 3), GROUP); // two calls, so that it is not inlined
-    else readAhead(va + (i << 3), to - i);
+    const at = va + (i << 3), rest = va + (to << 3);
+    let end = Ahead.end; // what was read for a batch that a fault ended serves the next one, too
+    if (<u32>(end - at - 8) >= <u32>(GROUP << 3) | i32(end > rest)) {
+      end = region == -1 ? at + 8 : min(at + (GROUP << 3), rest);
+      if (region != -1) readAhead(at, end);
+    }
+    end = (end - va) >> 3;
   for (; i < end; i++) {
     const x = load<u64>(va + (i << 3)), k = <i32>load<u8>(kind + i), what = accessOf(k), d = v + VCPU_PLAIN + k * PLAIN_BYTES;
     if (<u64>((<i64>(x << unused)) >> unused) != x) return i;
@@ -42,21 +46,21 @@ export function walkBatch(v: i32, va: i32, kind: i32, size: i32, pa: i32, from: 
     if (bits == 0) {
       if (x >> 30 != region) {
         top = enter(pde + PSC_BYTES, ((x >> 30) & NUMBER) | ofVcpu, low, frames);
-        if (top < 0) return i;
+        if (top < 0) return ~i;
         Ahead.region = region = x >> 30;
         table = Ahead.table;
       }
       const e = load<u64>(table + (<i32>(x >> 18) & 0xff8));
-      if (((<i32>e & (PTE_P | PTE_A | PTE_PS)) ^ (PTE_P | PTE_A)) | (<i32>(e >> 32) & reserved)) return i;
+      if (((<i32>e & (PTE_P | PTE_A | PTE_PS)) ^ (PTE_P | PTE_A)) | (<i32>(e >> 32) & reserved)) return ~i;
       above = (e & ENTRY_ADDRESS) | <u64>(<u32>below(top, e));
     } else {
-      if (load<u64>(tags + (ctz(bits) << 3)) != tag) return i;
+      if (load<u64>(tags + (ctz(bits) << 3)) != tag) return ~i;
       above = load<u64>(load<i32>(pde, PSC_DATA) + ((first + ctz(bits)) << 3));
     }
     const pa1 = (above & ENTRY_ADDRESS) + ((x >> 9) & 0xff8);
-    if (pa1 >> 12 >= frames) return i;
+    if (pa1 >> 12 >= frames) return ~i;
     const e = load<u64>(low + <i32>pa1), data = leafRights(e, <i32>above), want = PTE_P | PTE_A | ((what & ACCESS_WRITE) << 5);
-    if (((<i32>e & want) ^ want) | (<i32>(e >> 32) & reserved) | i32(!permits(rights + (what << 3), data | TLBD_D))) return i;
+    if (((<i32>e & want) ^ want) | (<i32>(e >> 32) & reserved) | i32(!permits(rights + (what << 3), data | TLBD_D))) return ~i;
     if (bits == 0) {
       cachePde(pde, tag, first, above);
       tally(d, TALLY_LONG);
@@ -101,4 +105,13 @@ function enter(pdpte: i32, tag: u64, low: i32, frames: u64): i32 {
   use(pdpte, i);
   Ahead.table = low + <i32>pa;
   return <i32>top & 0xfff;
+}
+
+/** Access `i` of a batch, which neither level holds, by whatever its walk is. @returns FAULT_NONE or the fault */
+export function oddWalk(v: i32, va: i32, kind: i32, pa: i32, i: i32, extra: i32): i32 {
+  const k = <i32>load<u8>(kind + i);
+  const got = general(v, v + VCPU_PLAIN + k * PLAIN_BYTES, load<u64>(va + (i << 3)), accessOf(k) | extra);
+  if (got >= FAULTED) return <i32>got;
+  if (pa != 0) store<u64>(pa + (i << 3), got);
+  return FAULT_NONE;
 }
