@@ -31,3 +31,10 @@ export function readAhead(va: i32, end: i32): void {
   }
   Ahead.sink = sum;
 }
+
+/** The same for one address, which is about to be translated. */
+@inline export function readOne(va: u64): void {
+  if (va >> 30 != Ahead.region) return;
+  const pa = (load<u64>(Ahead.table + (<i32>(va >> 18) & 0xff8)) & ENTRY_ADDRESS) + ((va >> 9) & 0xff8);
+  if (pa >> 12 < <u64>load<u32>(0, HDR_LOW_FRAMES)) Ahead.sink = load<u64>(load<i32>(0, HDR_LOW_BYTES) + <i32>pa);
+}

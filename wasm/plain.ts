@@ -11,6 +11,7 @@ import {
   VCPU_OUT_LO, VCPU_OUT_SIZE, VCPU_MODE, VCPU_PLAIN, VCPU_TAG_PCID, VCPU_TLB_CYCLES,
   VCPU_UNPLAIN,
 } from "../src/layout/vcpu";
+import { Ahead, GROUP, readOne } from "./ahead";
 import { candidates, emptyWays, LRU_CLOCK_LIMIT, oldestOfFew, stamp, treeVictimOfFew } from "./array";
 import { count } from "./counters";
 import { memoClear, memoPut, memoSlot } from "./memo";
@@ -36,6 +37,7 @@ export const ACCESS_BITS = ~(SINGLE | TALLIED);
 export function searchAnew(v: i32, va: u64, access: i32): u64 {
   const d = v + VCPU_PLAIN + serviceOf(access) * PLAIN_BYTES, unused: u64 = load<i32>(v, VCPU_MODE) == MODE_5LEVEL ? 7 : 16;
   const canonical = i32(<u64>((<i64>(va << unused)) >> unused) == va);
+  if (Ahead.walks >= GROUP && access & SINGLE) readOne(va);
   if (canonical & i32(load<i32>(v, VCPU_UNPLAIN) == 0) & i32(load<i32>(d, PLAIN_A) != 0)) return plainAnew(v, d, va, access);
   return canonical ? anewAddress(v, va, access) : FAULTED | <u64>(<u32>notCanonical(v, access));
 }
@@ -131,12 +133,23 @@ export function anewAddress(v: i32, va: u64, access: i32): u64 {
 
 /** ... into the second level. @param n - its part of what the service needs */
 @inline export function fillSecond(n: i32, tag: u64, data: u64): void {
-  const ways = load<i32>(n, PLAIN_WAYS), first = (<i32>tag & load<i32>(n, PLAIN_MASK)) * ways, stamps = load<i32>(n, PLAIN_REPL);
-  const i = first + oldestOfFew(stamps + (first << 2), ways), t = load<i32>(n, PLAIN_TAGS) + (i << 3), a = load<i32>(n, PLAIN_A);
+  stamp(load<i32>(n, PLAIN_A), load<i32>(n, PLAIN_REPL) + (placeSecond(n, tag, data) << 2));
+}
+
+/** The same where the clock is known not to be at its end: without a call. */
+@inline export function fillSecondSoon(n: i32, tag: u64, data: u64): void {
+  const stamp = load<i32>(n, PLAIN_REPL) + (placeSecond(n, tag, data) << 2), a = load<i32>(n, PLAIN_A), now = load<i32>(a, ARR_CLOCK) + 1;
+  store<i32>(a, now, ARR_CLOCK);
+  store<i32>(stamp, now);
+}
+
+@inline function placeSecond(n: i32, tag: u64, data: u64): i32 {
+  const ways = load<i32>(n, PLAIN_WAYS), first = (<i32>tag & load<i32>(n, PLAIN_MASK)) * ways;
+  const i = first + oldestOfFew(load<i32>(n, PLAIN_REPL) + (first << 2), ways), t = load<i32>(n, PLAIN_TAGS) + (i << 3), a = load<i32>(n, PLAIN_A);
   if (load<u64>(t) == 0) store<i32>(a, load<i32>(a, ARR_LIVE) + 1, ARR_LIVE);
   store<u64>(t, tag);
   store<u64>(load<i32>(n, PLAIN_DATA) + (i << 3), data);
-  stamp(a, stamps + (i << 2));
+  return i;
 }
 
 /** ... a page's own, 4K, into both. */

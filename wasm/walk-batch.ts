@@ -14,7 +14,7 @@ import { Ahead, GROUP, readAhead } from "./ahead";
 import { candidates, candidates4, LRU_CLOCK_LIMIT } from "./array";
 import { accessOf, FETCH } from "./batch";
 import { memoClear, memoSlot } from "./memo";
-import { FAULTED, fillFirst, fillSecond, GLOBAL_PAGE, ownOf } from "./plain";
+import { FAULTED, fillFirst, fillSecondSoon, GLOBAL_PAGE, ownOf } from "./plain";
 import { below, cachePde, firstOf, general, GLOBAL_TO_CTL, leafRights, PLAIN_LEVEL, use } from "./plain-walk";
 import { permits } from "./rights";
 import { tally } from "./tally";
@@ -72,7 +72,7 @@ export function walkBatch(v: i32, va: i32, kind: i32, size: i32, pa: i32, from: 
     if (pa != 0) store<u64>(pa + (i << 3), (e & ENTRY_ADDRESS) | (x & 0xfff));
     const placed = select((own & NUMBER) | GLOBAL_PAGE, own, (<i32>e >>> GLOBAL_TO_CTL) & pge), entry = (e & ENTRY_ADDRESS) | <u64>(<u32>data) | PLAIN_LEVEL;
     fillFirst(d, placed, entry);
-    fillSecond(d + PLAIN_NEXT, placed, entry);
+    fillSecondSoon(d + PLAIN_NEXT, placed, entry);
   }
   }
   return i;
