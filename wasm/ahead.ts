@@ -15,6 +15,8 @@ export namespace Ahead {
   export let walks: i32 = 0;
   /** Up to where the addresses of a batch were read ahead for: a byte offset. */
   export let end: i32 = 0;
+  /** Which entry of its cache the last walk of a single access used at level 3. */
+  export let entry: i32 = 0;
   export let sink: u64 = 0;
 }
 
@@ -30,11 +32,4 @@ export function readAhead(va: i32, end: i32): void {
     if (pa >> 12 < frames) sum += load<u64>(bytes + <i32>pa);
   }
   Ahead.sink = sum;
-}
-
-/** The same for one address, which is about to be translated. */
-@inline export function readOne(va: u64): void {
-  if (va >> 30 != Ahead.region) return;
-  const pa = (load<u64>(Ahead.table + (<i32>(va >> 18) & 0xff8)) & ENTRY_ADDRESS) + ((va >> 9) & 0xff8);
-  if (pa >> 12 < <u64>load<u32>(0, HDR_LOW_FRAMES)) Ahead.sink = load<u64>(load<i32>(0, HDR_LOW_BYTES) + <i32>pa);
 }

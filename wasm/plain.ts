@@ -11,7 +11,7 @@ import {
   VCPU_OUT_LO, VCPU_OUT_SIZE, VCPU_MODE, VCPU_PLAIN, VCPU_TAG_PCID, VCPU_TLB_CYCLES,
   VCPU_UNPLAIN,
 } from "../src/layout/vcpu";
-import { Ahead, GROUP, readOne } from "./ahead";
+import { Ahead } from "./ahead";
 import { candidates, emptyWays, LRU_CLOCK_LIMIT, oldestOfFew, stamp, treeVictimOfFew } from "./array";
 import { count } from "./counters";
 import { memoClear, memoPut, memoSlot } from "./memo";
@@ -35,11 +35,15 @@ export const ACCESS_BITS = ~(SINGLE | TALLIED);
 
 /** An access of 64-bit paging and timed mode that no memo answers, with its price. @param access - SINGLE or TALLIED with it, perhaps @returns as plainAnew() */
 export function searchAnew(v: i32, va: u64, access: i32): u64 {
-  const d = v + VCPU_PLAIN + serviceOf(access) * PLAIN_BYTES, unused: u64 = load<i32>(v, VCPU_MODE) == MODE_5LEVEL ? 7 : 16;
-  const canonical = i32(<u64>((<i64>(va << unused)) >> unused) == va);
-  if (Ahead.walks >= GROUP && access & SINGLE) readOne(va);
+  const d = v + VCPU_PLAIN + serviceOf(access) * PLAIN_BYTES, canonical = isCanonical(v, va);
   if (canonical & i32(load<i32>(v, VCPU_UNPLAIN) == 0) & i32(load<i32>(d, PLAIN_A) != 0)) return plainAnew(v, d, va, access);
   return canonical ? anewAddress(v, va, access) : FAULTED | <u64>(<u32>notCanonical(v, access));
+}
+
+/** Is an address canonical in 64-bit paging? */
+@inline export function isCanonical(v: i32, va: u64): i32 {
+  const unused: u64 = load<i32>(v, VCPU_MODE) == MODE_5LEVEL ? 7 : 16;
+  return i32(<u64>((<i64>(va << unused)) >> unused) == va);
 }
 
 /**
@@ -88,6 +92,7 @@ export function searchAnew(v: i32, va: u64, access: i32): u64 {
     tally(d, TALLY_SECOND);
     return pa;
   }
+  Ahead.walks >>= 1;
   count(v, CNT_SLOW + service, 1);
   count(v, CNT_HITS + 3 + service, 1);
   count(v, CNT_MISS_SIZE, 1);
@@ -156,6 +161,12 @@ export function anewAddress(v: i32, va: u64, access: i32): u64 {
 export function fillBoth(d: i32, tag: u64, data: u64): void {
   fillFirst(d, tag, data);
   fillSecond(d + PLAIN_NEXT, tag, data);
+}
+
+/** Ways of a level that may hold the page of a tag. @param d - what the service needs, from PLAIN_NEXT for the second */
+@inline export function held(d: i32, own: u64): i32 {
+  const ways = load<i32>(d, PLAIN_WAYS);
+  return candidates(load<i32>(d, PLAIN_TAGS) + ((<i32>own & load<i32>(d, PLAIN_MASK)) * ways << 3), ways, own);
 }
 
 @inline function touchTreeOf(d: i32, set: i32, k: i32): void {

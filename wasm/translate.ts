@@ -7,6 +7,7 @@ import {
   MODE_4LEVEL, MODE_LEGACY, MODE_NONE, VCPU_CR2_LO, VCPU_MODE, VCPU_OUT_CYCLES, VCPU_OUT_DATA_LO, VCPU_OUT_GLOBAL, VCPU_OUT_HIT, VCPU_OUT_LEVEL, VCPU_OUT_LO, VCPU_OUT_REFS, VCPU_OUT_SIZE,
   VCPU_OUT_START, VCPU_TAG_PCID, VCPU_TIMED, VCPU_TLB_CYCLES, VCPU_TLB_LEVELS,
 } from "../src/layout/vcpu";
+import { Ahead, GROUP } from "./ahead";
 import { joined } from "./array";
 import { charge } from "./charge";
 import { count } from "./counters";
@@ -17,6 +18,7 @@ import { memoAddress, memoClear, memoEntry, memoMatches, memoPut, memoSize, memo
 import { FAULTED, fillBoth, ownOf, searchAnew, SINGLE } from "./plain";
 import { permits, rightsRow } from "./rights";
 import { addressOf, behindOther, DATA_BITS, fillLevel, fragmentLo, globalIn, look, NO_ENTRY, NUMBER, probeList, REFUSED_ENTRY, serviceOf, sizeIn } from "./tlb";
+import { walkOne } from "./walk-one";
 import { findLeafLong } from "./walk-long";
 import { checkLeaf, findLeaf, markEntries, pageFault, walkRoot } from "./walk";
 
@@ -34,7 +36,9 @@ export function access(v: i32, vaHi: i32, vaLo: i32, kind: i32): i32 {
 /** access() without a look at the memo, which is not likely to help. */
 export function accessAnew(v: i32, vaHi: i32, vaLo: i32, kind: i32): i32 {
   if (load<i32>(v, VCPU_TIMED) && load<i32>(v, VCPU_MODE) >= MODE_4LEVEL) {
-    const got = searchAnew(v, joined(vaHi, vaLo), kind | SINGLE);
+    const va = joined(vaHi, vaLo);
+    if (Ahead.walks >= GROUP && walkOne(v, va, kind)) return FAULT_NONE;
+    const got = searchAnew(v, va, kind | SINGLE);
     return got < FAULTED ? FAULT_NONE : <i32>got;
   }
   const fault = translate(v, vaHi, vaLo, kind);

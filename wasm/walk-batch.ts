@@ -14,7 +14,7 @@ import { Ahead, GROUP, readAhead } from "./ahead";
 import { candidates, candidates4, LRU_CLOCK_LIMIT } from "./array";
 import { accessOf, FETCH } from "./batch";
 import { memoClear, memoSlot } from "./memo";
-import { FAULTED, fillFirst, fillSecondSoon, GLOBAL_PAGE, ownOf } from "./plain";
+import { FAULTED, fillFirst, fillSecondSoon, GLOBAL_PAGE, held, ownOf } from "./plain";
 import { below, cachePde, firstOf, general, GLOBAL_TO_CTL, leafRights, PLAIN_LEVEL, use } from "./plain-walk";
 import { permits } from "./rights";
 import { tally } from "./tally";
@@ -88,12 +88,6 @@ function ready(v: i32, n: i32): bool {
     if (load<i32>(d, PLAIN_A) == 0 || load<i32>(load<i32>(d, PLAIN_NEXT + PLAIN_A), ARR_CLOCK) > most) return false;
   }
   return true;
-}
-
-/** May a level hold the page of a tag? @param d - what the service needs, from PLAIN_NEXT for the second */
-@inline function held(d: i32, own: u64): i32 {
-  const ways = load<i32>(d, PLAIN_WAYS);
-  return candidates(load<i32>(d, PLAIN_TAGS) + ((<i32>own & load<i32>(d, PLAIN_MASK)) * ways << 3), ways, own);
 }
 
 /** Use the cached entry of level 3 with a tag: its table goes to Table. Used again by the same access, it stays as it is. @returns is there one? */
