@@ -15,8 +15,6 @@ export namespace Ahead {
   export let walks: i32 = 0;
   /** Up to where the addresses of a batch were read ahead for: a byte offset. */
   export let end: i32 = 0;
-  /** Which entry of its cache the last walk of a single access used at level 3. */
-  export let entry: i32 = 0;
   export let sink: u64 = 0;
 }
 

@@ -20,39 +20,64 @@ import { permits, rightsRow } from "./rights";
 import { NUMBER, serviceOf } from "./tlb";
 import { ENTRY_ADDRESS } from "./walk";
 
-/** searchAnew() of a single access. @returns false if it is of another kind: then nothing is changed */
-export function walkOne(v: i32, va: u64, access: i32): bool {
-  const d = v + VCPU_PLAIN + serviceOf(access) * PLAIN_BYTES;
-  if (load<i32>(v, VCPU_UNPLAIN) | i32(load<i32>(d, PLAIN_A) == 0) | i32(load<i32>(v, VCPU_PLAIN_PSC + PSC_A) == 0) | i32(!flat()) | (isCanonical(v, va) ^ 1)) return false;
-  const own = ownOf(v, (va >> 12) & NUMBER), ofVcpu = own & ~NUMBER, pde = v + VCPU_PLAIN_PSC, frames = <u64>load<u32>(0, HDR_LOW_FRAMES);
-  const low = load<i32>(0, HDR_LOW_BYTES), tag = ((va >> 21) & NUMBER) | ofVcpu, first = firstOf(pde, tag);
-  const tags = load<i32>(pde, PSC_TAGS) + (first << 3), bits = candidates4(tags, tag);
-  let above: u64 = 0, i = first + ctz(bits);
+/** What the last access tells of the next one; it is checked. */
+namespace Last {
+  /** The vCPU: its services are plain, and every entry costs the same. */
+  export let vcpu: i32 = 0;
+  /** Bits 63:30 of a canonical address. */
+  export let region: u64 = -1;
+  /** Which entry of its cache is that of level 3. */
+  export let entry: i32 = 0;
+}
+
+// What walkOne() answers. Only WALKED has changed anything.
+export const OTHER_ACCESS = 0;
+export const WALKED = 1;
+/** Neither level holds the page, but the walk is another one. */
+export const OTHER_WALK = 2;
+
+/** searchAnew() of a single access. */
+export function walkOne(v: i32, va: u64, access: i32): i32 {
+  if (load<i32>(v, VCPU_UNPLAIN) != 0) return OTHER_ACCESS;
+  if (v != Last.vcpu) return suits(v);
+  const d = v + VCPU_PLAIN + serviceOf(access) * PLAIN_BYTES, pde = v + VCPU_PLAIN_PSC, pdpte = pde + PSC_BYTES, low = load<i32>(0, HDR_LOW_BYTES);
+  const own = ownOf(v, (va >> 12) & NUMBER), ofVcpu = own & ~NUMBER, tag3 = ((va >> 30) & NUMBER) | ofVcpu;
+  let i = Last.entry;
+  if (i32(va >> 30 != Last.region) | i32(load<u64>(load<i32>(pdpte, PSC_TAGS) + (i << 3)) != tag3)) {
+    if (!isCanonical(v, va)) return OTHER_ACCESS;
+    if (!search(pdpte, tag3)) return unusual(d, own);
+    i = Last.entry;
+    Last.region = va >> 30;
+  }
+  const top = load<u64>(load<i32>(pdpte, PSC_DATA) + (i << 3)), tag = ((va >> 21) & NUMBER) | ofVcpu, first = firstOf(pde, tag);
+  const tags = load<i32>(pde, PSC_TAGS) + (first << 3), bits = candidates4(tags, tag), frames = <u64>load<u32>(0, HDR_LOW_FRAMES);
+  let above: u64 = 0;
   if (bits == 0) {
-    const pdpte = pde + PSC_BYTES, tag3 = ((va >> 30) & NUMBER) | ofVcpu;
-    i = Ahead.entry;
-    if (load<u64>(load<i32>(pdpte, PSC_TAGS) + (i << 3)) != tag3) return search(pdpte, tag3);
-    const top = load<u64>(load<i32>(pdpte, PSC_DATA) + (i << 3)), pa2 = (top & ENTRY_ADDRESS) + ((va >> 18) & 0xff8);
-    if (pa2 >> 12 >= frames) return false;
+    const pa2 = (top & ENTRY_ADDRESS) + ((va >> 18) & 0xff8);
+    if (pa2 >> 12 >= frames) return unusual(d, own);
     const e = load<u64>(low + <i32>pa2);
-    if (((<i32>e & (PTE_P | PTE_A | PTE_PS)) ^ (PTE_P | PTE_A)) | (<i32>(e >> 32) & load<i32>(v, VCPU_RSVD_HI))) return false;
+    if (((<i32>e & (PTE_P | PTE_A | PTE_PS)) ^ (PTE_P | PTE_A)) | (<i32>(e >> 32) & load<i32>(v, VCPU_RSVD_HI))) return unusual(d, own);
     above = (e & ENTRY_ADDRESS) | <u64>(<u32>below(<i32>top, e));
   } else {
-    if (load<u64>(tags + (ctz(bits) << 3)) != tag) return false;
+    i = first + ctz(bits);
+    if (load<u64>(tags + (ctz(bits) << 3)) != tag) return unusual(d, own);
     above = load<u64>(load<i32>(pde, PSC_DATA) + (i << 3));
   }
   const pa1 = (above & ENTRY_ADDRESS) + ((va >> 9) & 0xff8);
-  if (pa1 >> 12 >= frames) return false;
+  if (pa1 >> 12 >= frames) return unusual(d, own);
   const e = load<u64>(low + <i32>pa1);
-  if (held(d, own) | held(d + PLAIN_NEXT, own) | atEnd(pde) | atEnd(pde + PSC_BYTES) | atEnd(d + PLAIN_NEXT)) {
+  if (held(d, own) | held(d + PLAIN_NEXT, own)) {
     Ahead.walks >>= 1;
-    return false;
+    return OTHER_ACCESS;
   }
+  if (atEnd(pde)) return OTHER_ACCESS;
+  if (atEnd(pdpte)) return OTHER_ACCESS;
+  if (atEnd(d + PLAIN_NEXT)) return OTHER_ACCESS;
   const rights = leafRights(e, <i32>above), want = PTE_P | PTE_A | ((access & ACCESS_WRITE) << 5);
-  if (((<i32>e & want) ^ want) | (<i32>(e >> 32) & load<i32>(v, VCPU_RSVD_HI)) | i32(!permits(rightsRow(v, access), rights | TLBD_D))) return false;
+  if (((<i32>e & want) ^ want) | (<i32>(e >> 32) & load<i32>(v, VCPU_RSVD_HI)) | i32(!permits(rightsRow(v, access), rights | TLBD_D))) return OTHER_WALK;
   if (bits != 0) use(pde, i);
   else {
-    use(pde + PSC_BYTES, i);
+    use(pdpte, i);
     cachePde(pde, tag, first, above);
   }
   memoClear(v, memoSlot(v, serviceOf(access)));
@@ -63,19 +88,33 @@ export function walkOne(v: i32, va: u64, access: i32): bool {
   fillFirst(d, placed, data);
   fillSecondSoon(d + PLAIN_NEXT, placed, data);
   Ahead.walks = 4 * GROUP;
-  return true;
+  return WALKED;
+}
+
+/** Is every service plain, and does every entry cost the same? That never changes. */
+function suits(v: i32): i32 {
+  let all = i32(load<i32>(v, VCPU_PLAIN_PSC + PSC_A) != 0) & i32(flat());
+  for (let service = 0; service < 3; service++) all &= i32(load<i32>(v + VCPU_PLAIN + service * PLAIN_BYTES, PLAIN_A) != 0);
+  if (all) Last.vcpu = v;
+  else Ahead.walks = 0;
+  return OTHER_ACCESS;
 }
 
 /** Find the cached entry of level 3 for the next time. */
 function search(pdpte: i32, tag: u64): bool {
   const first = firstOf(pdpte, tag), bits = candidates4(load<i32>(pdpte, PSC_TAGS) + (first << 3), tag);
-  if (bits != 0) Ahead.entry = first + ctz(bits);
-  return false;
+  if (bits != 0) Last.entry = first + ctz(bits);
+  return bits != 0;
+}
+
+/** What an access is that is not walked here. */
+function unusual(d: i32, own: u64): i32 {
+  return held(d, own) | held(d + PLAIN_NEXT, own) ? OTHER_ACCESS : OTHER_WALK;
 }
 
 /** Is the clock of an array at its end? @param c - where the array's offset is, followed by what goes with it */
-@inline function atEnd(c: i32): i32 {
-  return i32(load<i32>(load<i32>(c, PSC_A), ARR_CLOCK) == LRU_CLOCK_LIMIT);
+@inline function atEnd(c: i32): bool {
+  return (load<i32>(load<i32>(c, PSC_A), ARR_CLOCK) == LRU_CLOCK_LIMIT);
 }
 
 /** Count and price the walk, and leave the results. */
