@@ -7,7 +7,7 @@ import { ARR_CAPACITY, ARR_CLOCK, ARR_FRAGMENTS, ARR_LIVE } from "../src/layout/
 import { CNT_HITS, CNT_MISS_SIZE, CNT_SLOW } from "../src/layout/counter";
 import { TAG_GLOBAL, TAG_VALID, TLBD_HI_LEVEL_SHIFT } from "../src/layout/tlb";
 import {
-  MODE_5LEVEL, PLAIN_A, PLAIN_BYTES, PLAIN_DATA, PLAIN_MASK, PLAIN_NEXT, PLAIN_REPL, PLAIN_TAGS, PLAIN_TOUCH, PLAIN_WAYS, TALLY_SECOND, VCPU_OUT_CYCLES,
+  MODE_5LEVEL, PLAIN_A, PLAIN_BYTES, PLAIN_DATA, PLAIN_MASK, PLAIN_NEXT, PLAIN_REPL, PLAIN_TAGS, PLAIN_TOUCH, PLAIN_WAYS, VCPU_OUT_CYCLES,
   VCPU_OUT_LO, VCPU_OUT_SIZE, VCPU_MODE, VCPU_PLAIN, VCPU_TAG_PCID, VCPU_TLB_CYCLES,
   VCPU_UNPLAIN,
 } from "../src/layout/vcpu";
@@ -16,7 +16,7 @@ import { candidates, emptyWays, LRU_CLOCK_LIMIT, oldestOfFew, stamp, treeVictimO
 import { count } from "./counters";
 import { memoClear, memoPut, memoSlot } from "./memo";
 import { permits, rightsRow } from "./rights";
-import { settle, tally, TALLIED } from "./tally";
+import { settle, TALLIED } from "./tally";
 import { NUMBER, serviceOf } from "./tlb";
 import { plainWalk } from "./plain-walk";
 import { anew, notCanonical } from "./translate";
@@ -25,7 +25,7 @@ export const GLOBAL_PAGE: u64 = <u64>(<u32>(TAG_VALID | TAG_GLOBAL)) << 32;
 const ADDRESS: u64 = 0xf_ffff_ffff_f000;
 /** Marks a fault where a physical address could be. */
 export const FAULTED: u64 = 1 << 63;
-const LEVEL_SHIFT: u64 = 32 + TLBD_HI_LEVEL_SHIFT;
+export const LEVEL_SHIFT: u64 = 32 + TLBD_HI_LEVEL_SHIFT;
 
 /** Added to an access: leave the results in VCPU_OUT_*, too. */
 export const SINGLE = 1 << 30;
@@ -88,10 +88,6 @@ export function searchAnew(v: i32, va: u64, access: i32): u64 {
   fillFirst(d, own, data);
   if ((data >> LEVEL_SHIFT) != 1) store<i32>(load<i32>(d, PLAIN_A), 1, ARR_FRAGMENTS);
   memoClear(v, memoSlot(v, service));
-  if (access & TALLIED) {
-    tally(d, TALLY_SECOND);
-    return pa;
-  }
   Ahead.walks >>= 1;
   count(v, CNT_SLOW + service, 1);
   count(v, CNT_HITS + 3 + service, 1);
@@ -169,7 +165,7 @@ export function fillBoth(d: i32, tag: u64, data: u64): void {
   return candidates(load<i32>(d, PLAIN_TAGS) + ((<i32>own & load<i32>(d, PLAIN_MASK)) * ways << 3), ways, own);
 }
 
-@inline function touchTreeOf(d: i32, set: i32, k: i32): void {
+@inline export function touchTreeOf(d: i32, set: i32, k: i32): void {
   const bits = load<i32>(d, PLAIN_REPL) + (set << 2), masks = load<i32>(d, PLAIN_TOUCH) + (k << 3);
   store<i32>(bits, (load<i32>(bits) & load<i32>(masks)) | load<i32>(masks, 4));
 }
