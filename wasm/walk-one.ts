@@ -100,11 +100,15 @@ function suits(v: i32): i32 {
   return OTHER_ACCESS;
 }
 
-/** Find the cached entry of level 3 for the next time. */
+/** Find the cached entry of level 3 with a tag. @returns is there one? */
 function search(pdpte: i32, tag: u64): bool {
-  const first = firstOf(pdpte, tag), bits = candidates4(load<i32>(pdpte, PSC_TAGS) + (first << 3), tag);
-  if (bits != 0) Last.entry = first + ctz(bits);
-  return bits != 0;
+  const first = firstOf(pdpte, tag), tags = load<i32>(pdpte, PSC_TAGS) + (first << 3);
+  for (let bits = candidates4(tags, tag); bits != 0; bits &= bits - 1) {
+    if (load<u64>(tags + (ctz(bits) << 3)) != tag) continue; // that of another PCID
+    Last.entry = first + ctz(bits);
+    return true;
+  }
+  return false;
 }
 
 /** What an access is that is not walked here. */
