@@ -1,4 +1,4 @@
-// The batch loop of timed mode in 64-bit paging where data accesses are not priced: nearly every access repeats one of the memos.
+// Batches of timed mode in 64-bit paging where data accesses are not priced: loops over hits and over walks, and what neither of them makes.
 import { ACCESS_FETCH, ACCESS_WRITE, FAULT_NONE } from "./fault";
 import { HDR_DATA } from "../src/layout/header";
 import { MODE_4LEVEL, VCPU_MODE, VCPU_TIMED } from "../src/layout/vcpu";
@@ -18,7 +18,7 @@ export function swift(v: i32, extra: i32): bool {
 /** runBatch() where swift() says so. @param rights - row of the rights table for a read */
 export function runSwift(v: i32, va: i32, kind: i32, size: i32, pa: i32, from: i32, to: i32, extra: i32, rights: i32): i32 {
   if (flat()) extra |= TALLIED;
-  let tried = -1;
+  let tried = -1; // the access at which the loop over walks ended
   for (let i = from; (i = hitBatch(v, va, kind, size, pa, i, to, rights)) < to; i++) {
     const x = load<u64>(va + (i << 3)), k = <i32>load<u8>(kind + i), bytes = <i32>load<u16>(size + (i << 1)), at = pa == 0 ? 0 : pa + (i << 3);
     if (i32((<i32>x & 0xfff) + bytes > 4096) | i32(k > FETCH)) {
@@ -42,7 +42,7 @@ export function runSwift(v: i32, va: i32, kind: i32, size: i32, pa: i32, from: i
         continue;
       }
     }
-    if (!(extra & TALLIED)) settle(v);
+    if (!(extra & TALLIED)) settle(v); // hits may be noted all the same, and a device may throw
     const got = searchAnew(v, x, accessOf(k) | extra);
     if (got >= FAULTED) return ended(v, i, <i32>got);
     if (at != 0) store<u64>(at, got);

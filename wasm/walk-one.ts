@@ -1,7 +1,7 @@
 // A single access where nearly every one walks: as walkBatch() makes many, but what it finds first is the entry to be read, so that the host
 // waits for it while the levels are searched. Everything is read before anything is changed.
 import { ACCESS_WRITE } from "./fault";
-import { PTE_A, PTE_D, PTE_P, PTE_PS } from "../src/arch/pte";
+import { PTE_A, PTE_P, PTE_PS } from "../src/arch/pte";
 import { ARR_CLOCK } from "../src/layout/array";
 import { CNT_DEPTH, CNT_LOAD_CYCLES, CNT_MISS_SIZE, CNT_REF_HITS, CNT_SLOW, CNT_WALK_CYCLES } from "../src/layout/counter";
 import { HDR_LOW_BYTES, HDR_LOW_FRAMES, HDR_MEMORY_CYCLES, HDR_WALK_CYCLES } from "../src/layout/header";
