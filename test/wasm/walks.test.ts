@@ -3,9 +3,9 @@ import { ACCESS_FETCH, ACCESS_READ, ACCESS_USER, ACCESS_WRITE, FAULT_NONE } from
 import { CR4_PCIDE, CR4_PGE } from '../../src/arch/registers.ts';
 import { ARR_CAPACITY, ARR_CLOCK, ARR_REPL } from '../../src/layout/array.ts';
 import { PLAIN_A, PLAIN_NEXT, PSC_A, PSC_BYTES, VCPU_PLAIN, VCPU_PLAIN_PSC } from '../../src/layout/vcpu.ts';
+import type { CpuModel, Geometry } from '../../src/cost/cpu-model.ts';
 import type { AccessColumns } from '../../src/machine/columns.ts';
 import { Machine } from '../../src/machine/machine.ts';
-import type { CpuModel, Geometry } from '../../src/machine/options.ts';
 import { Random } from './engine-duel.ts';
 import { stateOf } from './state.ts';
 
