@@ -13,7 +13,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   accel: ['layout', 'arch', 'memory'],
   virt: ['layout', 'arch', 'memory', 'cache', 'mmu'],
   machine: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'virt'],
-  xen: ['layout', 'arch', 'memory', 'frames', 'mmu', 'accel', 'machine'],
+  xen: ['layout', 'arch', 'memory', 'frames', 'mmu', 'cost', 'accel', 'machine'],
   conformance: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine', 'xen'],
   trace: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine'],
   report: ['trace'],

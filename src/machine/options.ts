@@ -143,7 +143,7 @@ export function configure(options: MachineOptions): MachineConfig {
     data: flag(options.dataAccesses ?? false, 'dataAccesses'),
     hostLevel: SIZE_CODE[hostPage] + 1,
     hostCycles: host && figure(host.entryCycles),
-    nested: nestedPlan(options.nested ?? false, host),
+    nested: nestedPlan(options.nested === undefined ? false : options.nested, host),
     openBus: byte * 0x01010101 | 0,
     ramBytes: extents.filter(e => e.kind === 'ram').map(e => e.frames * FRAME_BYTES),
     buffer: oneOf(options.buffer ?? 'auto', 'buffer', ['auto', 'shared', 'plain']),

@@ -16,13 +16,21 @@ const GIB = 2 ** 30;
 export const GUEST_BASE = GIB;
 
 export class TwoStages {
+  readonly format: Format;
+  readonly hostLevels: 4 | 5;
+  readonly hostLeaf: Leaf;
+  readonly mode: GuestMode;
   readonly machine: Machine;
   readonly hostRoot: number;
   readonly guestRoot: number;
   private nextFrame = 1; // of host tables, from the bottom; the guest's memory is above 2M
   private nextGuest = GUEST_BASE + 0x200000;
 
-  constructor(readonly format: Format, readonly hostLevels: 4 | 5, readonly hostLeaf: Leaf, readonly mode: GuestMode, options: MachineOptions = {}) {
+  constructor(format: Format, hostLevels: 4 | 5, hostLeaf: Leaf, mode: GuestMode, options: MachineOptions = {}) {
+    this.format = format;
+    this.hostLevels = hostLevels;
+    this.hostLeaf = hostLeaf;
+    this.mode = mode;
     this.machine = Machine.create({ memory: '64M', cpu: presets.skylake, paging: 'none', nested: true, features: { la57: true, pages1g: true, amd: format === 'npt' }, ...options });
     this.hostRoot = this.frame();
     this.guestRoot = mode === 'flat' ? 0 : this.guestFrame();
