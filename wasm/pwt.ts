@@ -1,12 +1,13 @@
 // A block of a `.pwt` trace, from its sections to columns: see src/trace/pwt-block-reader.ts. The memory is that of src/layout/pwt.ts and no machine's.
 import {
   MISS_GIVEN, MISS_LONG_RUN, MISS_NONE, MISS_PATH, MISS_RUN_SHIFT, MODE_LAST, MODE_OWN, MODE_PATH, MODE_REGION, PATH_NEW, PWT_BEFORE, PWT_BLOCK_ACCESSES,
-  PWT_BLOCK_KIND, PWT_BLOCK_SIZE, PWT_BLOCK_VA, PWT_CONTEXT, PWT_CONTEXT_SHIFT, PWT_DATA, PWT_DATA_ADDRESSES, PWT_DATA_HERE, PWT_FOLLOWERS,
+  PWT_BLOCK_KIND, PWT_BLOCK_SIZE, PWT_BLOCK_TOUCHES, PWT_BLOCK_VA, PWT_CONTEXT, PWT_CONTEXT_SHIFT, PWT_DATA, PWT_DATA_ADDRESSES, PWT_DATA_HERE, PWT_FOLLOWERS,
   PWT_FOLLOWER_BITS, PWT_GOLDEN, PWT_HERE, PWT_HISTORY, PWT_HISTORY_SEGMENTS, PWT_KNOWN_KIND, PWT_KNOWN_MOST, PWT_KNOWN_SIZE, PWT_KNOWN_VA, PWT_LAST,
   PWT_LENGTH_MOST, PWT_MATCH, PWT_PATH, PWT_REGIONS, PWT_REGION_BITS, PWT_REGION_SHIFT, PWT_SECTIONS, PWT_SEGMENTS, PWT_SEGMENT_MOST, PWT_SEGMENT_ROWS,
-  PWT_SEGMENT_SHIFT, PWT_SLOTS, PWT_SLOT_MOST, PWT_SLOT_ROWS, PWT_SLOT_SHIFT, PWT_USED, SEG_AT, SEG_END, SEG_LENGTH, SEG_RECENT, SEG_SLOT, SEG_SLOTS,
+  PWT_SEGMENT_SHIFT, PWT_SLOTS, PWT_SLOT_MOST, PWT_SLOT_ROWS, PWT_SLOT_SHIFT, PWT_USED, SEG_AT, SEG_END, SEG_LENGTH, SEG_RECENT, SEG_SLOT, SEG_SLOTS, SEG_TOGETHER,
   SHAPE_DATA, SHAPE_DATA_SIZES, SHAPE_OTHER, SLOT_AT, SLOT_DISTANCE, SLOT_FROM, SLOT_LAST, SLOT_REGION,
 } from "../src/layout/pwt";
+import { TOUCH_COUNT_SHIFT, TOUCH_START } from "../src/layout/census";
 import { FETCH, MODIFY } from "./batch";
 
 const SLOT_BYTES = 1 << PWT_SLOT_SHIFT;
@@ -35,7 +36,7 @@ let failed: bool = false;
 /** @param count - accesses in the block @param paths, misses, shapes, addresses - bytes of its sections @returns 1, or 0: they are of no block */
 export function readPwtBlock(count: i32, paths: i32, misses: i32, shapes: i32, addresses: i32): i32 {
   open(paths, misses, shapes, addresses);
-  let run = takePath();
+  let run = takePath(), touch = PWT_BLOCK_TOUCHES + 4;
   takeMiss();
   for (let done = 0; done < count && !failed;) {
     const followed = run > 0;
@@ -57,18 +58,28 @@ export function readPwtBlock(count: i32, paths: i32, misses: i32, shapes: i32, a
     if (done + length > count) return 0;
     const data = enter(id, row, slots, followed);
     copy(load<i32>(row, SEG_AT), done, length);
+    store<i32>(touch, TOUCH_START | (load<i32>(row, SEG_TOGETHER) << TOUCH_COUNT_SHIFT) | done);
     if (slots != 0) {
       const first = PWT_SLOT_ROWS + (slot << PWT_SLOT_SHIFT), path = load<i32>(0, PWT_PATH);
-      if (!known) given(first, slots, done, data);
+      if (!known) given(first, slots, done, data, touch);
       else if (slots <= Miss.run) {
         Miss.run -= slots;
-        foreseen(first, slots, done, path, data);
-      } else mixed(first, slots, done, path, data);
+        foreseen(first, slots, done, path, data, touch);
+      } else mixed(first, slots, done, path, data, touch);
     }
+    touch = load<i32>(row, SEG_TOGETHER) != 0 ? touch + 4 + (slots << 2) : touchEach(touch, done, length);
     done += length;
   }
+  store<i32>(touch, TOUCH_START | count);
+  store<i32>(PWT_BLOCK_TOUCHES, (touch - PWT_BLOCK_TOUCHES) >>> 2);
   const whole = i32(At.paths == At.pathsEnd) & i32(At.misses == At.missesEnd) & i32(At.shapes == At.shapesEnd) & i32(At.addresses == At.addressesEnd);
   return whole & i32(!failed) & i32(run == 0) & i32(Miss.run == 0) & i32(Miss.code == MISS_NONE);
+}
+
+/** Words of a segment whose fetches are not all in one page. @returns byte offset of the next word */
+function touchEach(touch: i32, done: i32, length: i32): i32 {
+  for (let k = 0; k < length; k++, touch += 4) store<i32>(touch, (k == 0 ? TOUCH_START : 0) | (1 << TOUCH_COUNT_SHIFT) | (done + k));
+  return touch;
 }
 
 function open(paths: i32, misses: i32, shapes: i32, addresses: i32): void {
@@ -119,10 +130,10 @@ function open(paths: i32, misses: i32, shapes: i32, addresses: i32): void {
   }
 }
 
-/** Slots whose addresses come as foreseen. @param path - byte offset of the addresses where the path is followed @param data - ... here */
-@inline function foreseen(slot: i32, slots: i32, done: i32, path: i32, data: i32): void {
+/** Slots whose addresses come as foreseen. @param path - byte offset of the addresses where the path is followed @param data - ... here @param touch - word before theirs */
+@inline function foreseen(slot: i32, slots: i32, done: i32, path: i32, data: i32, touch: i32): void {
   for (const end = slot + (slots << PWT_SLOT_SHIFT); slot < end; slot += SLOT_BYTES) {
-    commit(slot, done, data, next(slot, path));
+    commit(slot, done, data, touch += 4, next(slot, path));
     path += 8;
     data += 8;
   }
@@ -134,26 +145,28 @@ function open(paths: i32, misses: i32, shapes: i32, addresses: i32): void {
   return load<u64>(from != 0 ? from : path) + load<u64>(slot, SLOT_DISTANCE);
 }
 
-@inline function commit(slot: i32, done: i32, data: i32, va: u64): void {
+@inline function commit(slot: i32, done: i32, data: i32, touch: i32, va: u64): void {
+  const at = done + load<i32>(slot, SLOT_AT);
   store<u64>(slot, va, SLOT_LAST);
   store<u64>(load<i32>(slot, SLOT_REGION), va);
   store<u64>(0, va, PWT_LAST);
   store<u64>(data, va);
-  store<u64>((done + load<i32>(slot, SLOT_AT)) << 3, va, PWT_BLOCK_VA);
+  store<u64>(at << 3, va, PWT_BLOCK_VA);
+  store<i32>(touch, (1 << TOUCH_COUNT_SHIFT) | at);
 }
 
 /** Slots of which some are missed. */
-function mixed(slot: i32, slots: i32, done: i32, path: i32, data: i32): void {
+function mixed(slot: i32, slots: i32, done: i32, path: i32, data: i32, touch: i32): void {
   for (const end = slot + (slots << PWT_SLOT_SHIFT); slot < end; slot += SLOT_BYTES) {
     if (Miss.run > 0) {
       Miss.run--;
-      commit(slot, done, data, next(slot, path));
+      commit(slot, done, data, touch += 4, next(slot, path));
     } else {
       const code = Miss.code;
       if (code == MISS_PATH) learn(slot, MODE_PATH, load<u64>(path), path);
       else if (code >= MISS_GIVEN) learn(slot, code - MISS_GIVEN, load<u64>(slot, SLOT_LAST) + takeAddress(), path);
       else failed = true;
-      commit(slot, done, data, load<u64>(slot, SLOT_LAST));
+      commit(slot, done, data, touch += 4, load<u64>(slot, SLOT_LAST));
       takeMiss();
     }
     path += 8;
@@ -162,10 +175,10 @@ function mixed(slot: i32, slots: i32, done: i32, path: i32, data: i32): void {
 }
 
 /** Slots of a new segment. */
-function given(slot: i32, slots: i32, done: i32, data: i32): void {
+function given(slot: i32, slots: i32, done: i32, data: i32, touch: i32): void {
   for (const end = slot + (slots << PWT_SLOT_SHIFT); slot < end; slot += SLOT_BYTES) {
     learn(slot, MODE_REGION, load<u64>(0, PWT_LAST) + takeAddress(), 0);
-    commit(slot, done, data, load<u64>(slot, SLOT_LAST));
+    commit(slot, done, data, touch += 4, load<u64>(slot, SLOT_LAST));
     data += 8;
   }
 }
@@ -187,13 +200,16 @@ function create(): i32 {
   let end = load<u64>(PWT_SEGMENT_ROWS + (load<i32>(0, PWT_BEFORE) << PWT_SEGMENT_SHIFT), SEG_END);
   makeRoom(length);
   const id = load<i32>(0, PWT_SEGMENTS) + 1, at = load<i32>(0, PWT_USED), slot = load<i32>(0, PWT_SLOTS), row = PWT_SEGMENT_ROWS + (id << PWT_SEGMENT_SHIFT);
-  let slots = 0;
+  let slots = 0, first: u64 = 0, together = false;
   for (let k = 0; k < length; k++) {
     const shape = takeShape(), kind = shape & 3, size = shape >>> 2;
     if (size == 0) return refused();
     let va: u64 = 0;
     if (kind == FETCH) {
-      if (k == 0) end += takeAddress();
+      if (k == 0) {
+        first = end += takeAddress();
+        together = true;
+      }
       va = end;
       end += <u64>size;
     } else store<i32>(PWT_SLOT_ROWS + ((slot + slots++) << PWT_SLOT_SHIFT), k, SLOT_AT);
@@ -206,6 +222,7 @@ function create(): i32 {
   store<i32>(row, slot, SEG_SLOT);
   store<i32>(row, slots, SEG_SLOTS);
   store<i32>(row, 0, SEG_RECENT);
+  store<i32>(row, together && (first ^ (end - 1)) >> 12 == 0 ? length - slots : 0, SEG_TOGETHER);
   store<u64>(row, end, SEG_END);
   store<i32>(0, id, PWT_SEGMENTS);
   store<i32>(0, at + length, PWT_USED);

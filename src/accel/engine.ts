@@ -49,7 +49,7 @@ export interface Accelerator {
   /** As `PwtBlockReader.read()` of trace/, on a memory that is no machine's (lone.ts); 1 or 0. */
   readPwtBlock(count: number, paths: number, misses: number, shapes: number, addresses: number): number;
   /** As `PageCounts.count()` of trace/, with byte offsets. */
-  countTouches(base: number, va: number, kind: number, size: number, from: number, to: number): number;
+  countTouches(base: number, va: number, kind: number, size: number, from: number, to: number, touches: number): number;
 }
 
 let compiled: WebAssembly.Module | undefined;

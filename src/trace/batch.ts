@@ -40,14 +40,17 @@ export class AccessBatch {
   readonly kind: Uint8Array;
   /** Bytes of each access, 1 to 65535. */
   readonly size: Uint16Array;
+  /** What a census is to count of a batch, where the reader knows that: see layout/pwt.ts. */
+  readonly touches: Uint32Array | undefined;
   /** System calls among the accesses, ordered by `at`. */
   events: TraceEvent[] = [];
 
   /** @param columns - for as many accesses, where they are to be elsewhere */
-  constructor(capacity = BATCH_CAPACITY, columns?: Pick<AccessBatch, 'va' | 'kind' | 'size'>) {
+  constructor(capacity = BATCH_CAPACITY, columns?: Pick<AccessBatch, 'va' | 'kind' | 'size' | 'touches'>) {
     this.va = columns?.va ?? new Int32Array(capacity * 2);
     this.kind = columns?.kind ?? new Uint8Array(capacity);
     this.size = columns?.size ?? new Uint16Array(capacity);
+    this.touches = columns?.touches;
   }
 }
 

@@ -18,6 +18,9 @@ export class PageCounts {
   private readonly b: number;
   /** Where the rows of pages are, MORE_PAGES each. */
   private readonly rows: number[] = [];
+  /** Byte offset of words to be counted, and for how many there is room. */
+  private words = 0;
+  private room = 0;
 
   /** @param machine - in whose memory there is room @throws ConfigError - there is none */
   constructor(machine: Machine) {
@@ -54,14 +57,27 @@ export class PageCounts {
     w[at + (FILTER_PAGE >>> 2)] = row;
   }
 
+  /** Copies the words that tell what to count of a block to where the engine can reach them. @returns byte offset, 0: the engine makes no use of them */
+  show(words: Uint32Array | undefined): number {
+    if (words === undefined || this.machine.accelerator === undefined) return 0;
+    const { views } = this.machine, count = words[0];
+    if (this.room < count) {
+      this.words = views.grow(count * 4);
+      this.room = views.byteLength - this.words >>> 2;
+    }
+    new Uint32Array(views.memory.buffer, this.words, count).set(words.subarray(1, count + 1));
+    return this.words;
+  }
+
   /**
    * Count accesses `from` up to but not including `to` of columns of the machine.
    *
+   * @param touches - byte offset of the words given to `show()`, or 0
    * @returns `to`, or the index of the first access with a page that the filter does not have
    */
-  count(columns: AccessColumns, from: number, to: number): number {
+  count(columns: AccessColumns, from: number, to: number, touches: number): number {
     const { accelerator } = this.machine, { offsets } = columns;
-    if (accelerator && offsets) return accelerator.countTouches(this.base, offsets.va, offsets.kind, offsets.size, from, to);
+    if (accelerator && offsets) return accelerator.countTouches(this.base, offsets.va, offsets.kind, offsets.size, from, to, touches);
     let i = from;
     while (i < to) {
       const done = this.accesses, past = done % WINDOW, end = Math.min(to, i + WINDOW - past), mark = Math.floor(done / WINDOW) % CENSUS_MARKS;

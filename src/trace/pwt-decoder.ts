@@ -4,7 +4,7 @@
  */
 import { lone } from '../accel/lone.ts';
 import { InputError } from '../errors.ts';
-import { PWT_BLOCK_KIND, PWT_BLOCK_SIZE, PWT_BLOCK_VA, PWT_BYTES, PWT_SECTIONS } from '../layout/pwt.ts';
+import { PWT_BLOCK_KIND, PWT_BLOCK_SIZE, PWT_BLOCK_TOUCHES, PWT_BLOCK_VA, PWT_BYTES, PWT_SECTIONS, PWT_TOUCHES_MOST } from '../layout/pwt.ts';
 import type { EngineChoice } from '../machine/options.ts';
 import { AccessBatch } from './batch.ts';
 import { crc32 } from './crc32.ts';
@@ -24,6 +24,7 @@ export class PwtDecoder extends TraceDecoder {
   readonly format = 'pwt';
   readonly longest = BLOCK_LIMIT;
   private readonly memory: Uint8Array;
+  private readonly wasm: boolean;
   private readonly readBlock: ReadBlock;
   private started = false;
   private ended = false;
@@ -39,6 +40,7 @@ export class PwtDecoder extends TraceDecoder {
     const model = new PwtModel(wasm?.buffer);
     const reader = new PwtBlockReader(model);
     this.memory = model.u8;
+    this.wasm = wasm !== undefined;
     this.readBlock = wasm
       ? (...block) => wasm.engine.readPwtBlock(...block) !== 0
       : (...block) => reader.read(...block);
@@ -51,6 +53,7 @@ export class PwtDecoder extends TraceDecoder {
       va: new Int32Array(buffer, PWT_BLOCK_VA, BLOCK_ACCESSES * 2),
       kind: new Uint8Array(buffer, PWT_BLOCK_KIND, BLOCK_ACCESSES),
       size: new Uint16Array(buffer, PWT_BLOCK_SIZE, BLOCK_ACCESSES),
+      touches: this.wasm ? new Uint32Array(buffer, PWT_BLOCK_TOUCHES, PWT_TOUCHES_MOST + 1) : undefined,
     });
   }
 
