@@ -3,7 +3,7 @@ import {
   CENSUS_BYTES, CENSUS_DONE, CENSUS_FILTER, CENSUS_FILTER_ROWS, CENSUS_KINDS, CENSUS_MARKS, CENSUS_UNMARKED, CENSUS_WINDOWS, CENSUS_WINDOW_PAGES,
   CENSUS_WINDOW_SHIFT, CENSUS_WINDOW_STEP, FILTER_PAGE, FILTER_TAG, PAGE_ROW_BYTES, PAGE_STAMPS, PAGE_TOUCHES,
 } from '../layout/census.ts';
-import type { AccessColumns } from '../machine/columns.ts';
+import type { AccessInput } from '../machine/columns.ts';
 import type { Machine } from '../machine/machine.ts';
 import { KIND_FETCH, KIND_MODIFY } from './batch.ts';
 
@@ -75,7 +75,7 @@ export class PageCounts {
    * @param touches - byte offset of the words given to `show()`, or 0
    * @returns `to`, or the index of the first access with a page that the filter does not have
    */
-  count(columns: AccessColumns, from: number, to: number, touches: number): number {
+  count(columns: AccessInput, from: number, to: number, touches: number): number {
     const { accelerator } = this.machine, { offsets } = columns;
     if (accelerator && offsets) return accelerator.countTouches(this.base, offsets.va, offsets.kind, offsets.size, from, to, touches);
     let i = from;
@@ -91,7 +91,7 @@ export class PageCounts {
   }
 
   /** Accesses of one window of the smallest size. */
-  private window({ va, kind, size }: AccessColumns, from: number, to: number, mark: number, done: number): number {
+  private window({ va, kind, size }: AccessInput, from: number, to: number, mark: number, done: number): number {
     const { b } = this, { w } = this.machine.views;
     let few = 0, more = 0, i = from; // accesses by kind, 16 bits each: kinds 0 and 1, 2 and 3; no processor can predict kinds
     for (; i < to; i++) {
