@@ -34,7 +34,7 @@ export class Census {
 
   /** Look at the first accesses of columns of the machine. @param touches - as of a batch @returns pages they touch for the first time, in order */
   add(columns: AccessInput, count: number, touches?: Uint32Array): NewPage[] {
-    const fresh: NewPage[] = [], words = this.counts.show(touches);
+    const fresh: NewPage[] = [], words = this.counts.show(touches, columns);
     for (let i = 0; (i = this.counts.count(columns, i, count, words)) < count;) this.identify(columns, i, fresh);
     return fresh;
   }

@@ -57,9 +57,10 @@ export class PageCounts {
     w[at + (FILTER_PAGE >>> 2)] = row;
   }
 
-  /** Copies the words that tell what to count of a block to where the engine can reach them. @returns byte offset, 0: the engine makes no use of them */
-  show(words: Uint32Array | undefined): number {
+  /** Copies the words that tell what to count of columns to where the engine can reach them, unless they are there. @returns byte offset, 0: the engine makes no use of them */
+  show(words: Uint32Array | undefined, columns: AccessInput): number {
     if (words === undefined || this.machine.accelerator === undefined) return 0;
+    if (words.buffer === columns.va.buffer) return words.byteOffset + 4;
     const { views } = this.machine, count = words[0];
     if (this.room < count) {
       this.words = views.grow(count * 4);

@@ -33,7 +33,9 @@ export class Run {
   private readonly options: RunOptions;
   readonly machine: Machine;
   /** Of the machine: what `take()` took. */
-  columns: AccessInput;
+  columns!: AccessInput;
+  /** Room for batches that lie elsewhere. */
+  private own: AccessInput | undefined;
   private readonly placement: Placement;
   private points: SeriesPoint[] = [];
   private bucket = FIRST_BUCKET;
@@ -52,7 +54,6 @@ export class Run {
     this.machine = Machine.create({
       cpu: options.cpu, mode: 'timed', dataAccesses: options.data, distances, engine: options.engine, extents: [{ base: 0, bytes: TABLE_BYTES }, ...extents],
     });
-    this.columns = this.makeColumns(BATCH_CAPACITY);
     this.placement = new Placement(this.machine, options.pages, options.numa, nodes);
   }
 
@@ -61,9 +62,14 @@ export class Run {
     return { ...columns, pa: undefined, offsets: offsets && { ...offsets, pa: 0 } };
   }
 
-  /** Copy a batch to where the engine can reach it. */
-  take({ count, va, kind, size }: AccessBatch): void {
-    if (count > this.columns.capacity) this.columns = this.makeColumns(count);
+  /** Copy a batch to where the engine can reach it, unless it is there. */
+  take({ count, va, kind, size, input }: AccessBatch): void {
+    if (input?.views === this.machine.views) {
+      this.columns = input;
+      return;
+    }
+    if (this.own === undefined || count > this.own.capacity) this.own = this.makeColumns(Math.max(count, BATCH_CAPACITY));
+    this.columns = this.own;
     this.columns.va.set(va.subarray(0, count * 2));
     this.columns.kind.set(kind.subarray(0, count));
     this.columns.size.set(size.subarray(0, count));

@@ -46,6 +46,7 @@ export async function replay(reader: TraceReader, options: ReplayOptions): Promi
   try {
     const runs = makeRuns(options), [first] = runs;
     const census = new Census(first.machine);
+    reader.decodeIn?.(first.machine);
     const limit = options.limit ?? Infinity;
     let systemCalls = 0;
     for (let batch = await reader.next(); batch; batch = await reader.next()) {
