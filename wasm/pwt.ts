@@ -40,42 +40,42 @@ let failed: bool = false;
 export function readPwtBlock(model: i32, count: i32, paths: i32, misses: i32, shapes: i32, addresses: i32): i32 {
   base = model;
   open(paths, misses, shapes, addresses);
-  let run = takePath(), touch = base + PWT_BLOCK_TOUCHES + 4;
+  let run = takePath(), touch = model + PWT_BLOCK_TOUCHES + 4;
   takeMiss();
   for (let done = 0; done < count && !failed;) {
     const followed = run > 0;
     let id = 0, known = true;
     if (followed) {
-      const match = load<i32>(base, PWT_MATCH);
+      const match = load<i32>(model, PWT_MATCH);
       if (match == 0) return 0;
-      id = load<i32>(base + ((match - 1) << 3), PWT_HISTORY);
+      id = load<i32>(model + ((match - 1) << 3), PWT_HISTORY);
       run--;
     } else {
       const what = takePath();
       run = takePath();
       known = what != PATH_NEW;
-      if (what > load<i32>(base, PWT_SEGMENTS)) return 0;
+      if (what > load<i32>(model, PWT_SEGMENTS)) return 0;
       id = known ? what : create();
       if (id == 0) return 0;
     }
-    const row = base + PWT_SEGMENT_ROWS + (id << PWT_SEGMENT_SHIFT), length = load<i32>(row, SEG_LENGTH), slot = load<i32>(row, SEG_SLOT), slots = load<i32>(row, SEG_SLOTS);
+    const row = model + PWT_SEGMENT_ROWS + (id << PWT_SEGMENT_SHIFT), length = load<i32>(row, SEG_LENGTH), slot = load<i32>(row, SEG_SLOT), slots = load<i32>(row, SEG_SLOTS);
     if (done + length > count) return 0;
-    const data = enter(id, row, slots, followed);
-    copy(load<i32>(row, SEG_AT), done, length);
+    const data = enter(model, id, row, slots, followed);
+    copy(model, load<i32>(row, SEG_AT), done, length);
     store<i32>(touch, TOUCH_START | (load<i32>(row, SEG_TOGETHER) << TOUCH_COUNT_SHIFT) | done);
     if (slots != 0) {
-      const first = base + PWT_SLOT_ROWS + (slot << PWT_SLOT_SHIFT), path = load<i32>(base, PWT_PATH);
+      const first = model + PWT_SLOT_ROWS + (slot << PWT_SLOT_SHIFT), path = load<i32>(model, PWT_PATH);
       if (!known) given(first, slots, done, data, touch);
       else if (slots <= Miss.run) {
         Miss.run -= slots;
-        foreseen(first, slots, done, path, data, touch);
+        foreseen(model, first, slots, done, path, data, touch);
       } else mixed(first, slots, done, path, data, touch);
     }
     touch = load<i32>(row, SEG_TOGETHER) != 0 ? touch + 4 + (slots << 2) : touchEach(touch, done, length);
     done += length;
   }
   store<i32>(touch, TOUCH_START | count);
-  store<i32>(base, (touch - base - PWT_BLOCK_TOUCHES) >>> 2, PWT_BLOCK_TOUCHES);
+  store<i32>(model, (touch - model - PWT_BLOCK_TOUCHES) >>> 2, PWT_BLOCK_TOUCHES);
   const whole = i32(At.paths == At.pathsEnd) & i32(At.misses == At.missesEnd) & i32(At.shapes == At.shapesEnd) & i32(At.addresses == At.addressesEnd);
   return whole & i32(!failed) & i32(run == 0) & i32(Miss.run == 0) & i32(Miss.code == MISS_NONE);
 }
@@ -96,48 +96,53 @@ function open(paths: i32, misses: i32, shapes: i32, addresses: i32): void {
 }
 
 /** Put a segment into the history and foresee the next. @returns byte offset of its data addresses there */
-@inline function enter(id: i32, row: i32, slots: i32, followed: bool): i32 {
-  const here = load<i32>(base, PWT_HERE), next = (here + 1) & (PWT_HISTORY_SEGMENTS - 1), match = load<i32>(base, PWT_MATCH), recent = load<i32>(row, SEG_RECENT);
-  let dataHere = load<i32>(base, PWT_DATA_HERE);
+@inline function enter(model: i32, id: i32, row: i32, slots: i32, followed: bool): i32 {
+  const here = load<i32>(model, PWT_HERE), next = (here + 1) & (PWT_HISTORY_SEGMENTS - 1), match = load<i32>(model, PWT_MATCH), recent = load<i32>(row, SEG_RECENT);
+  let dataHere = load<i32>(model, PWT_DATA_HERE);
   if (dataHere + PWT_LENGTH_MOST > PWT_DATA_ADDRESSES) dataHere = 0;
-  const data = base + PWT_DATA + (dataHere << 3), context = (load<i32>(base, PWT_CONTEXT) << PWT_CONTEXT_SHIFT) ^ id;
-  const follower = base + PWT_FOLLOWERS + (((context * <i32>PWT_GOLDEN) >>> (32 - PWT_FOLLOWER_BITS)) << 2);
+  const data = model + PWT_DATA + (dataHere << 3), context = (load<i32>(model, PWT_CONTEXT) << PWT_CONTEXT_SHIFT) ^ id;
+  const follower = model + PWT_FOLLOWERS + (((context * <i32>PWT_GOLDEN) >>> (32 - PWT_FOLLOWER_BITS)) << 2);
   if (followed) {
-    store<i32>(base, load<i32>(base + ((match - 1) << 3), PWT_HISTORY + 4), PWT_PATH);
-    store<i32>(base, (match & (PWT_HISTORY_SEGMENTS - 1)) + 1, PWT_MATCH);
+    store<i32>(model, load<i32>(model + ((match - 1) << 3), PWT_HISTORY + 4), PWT_PATH);
+    store<i32>(model, (match & (PWT_HISTORY_SEGMENTS - 1)) + 1, PWT_MATCH);
   } else {
     const usual = load<i32>(follower);
-    store<i32>(base, recent == 0 ? base + PWT_DATA : load<i32>(base + (((recent - 2) & (PWT_HISTORY_SEGMENTS - 1)) << 3), PWT_HISTORY + 4), PWT_PATH);
-    store<i32>(base, usual != 0 ? usual : recent, PWT_MATCH);
+    store<i32>(model, recent == 0 ? model + PWT_DATA : load<i32>(model + (((recent - 2) & (PWT_HISTORY_SEGMENTS - 1)) << 3), PWT_HISTORY + 4), PWT_PATH);
+    store<i32>(model, usual != 0 ? usual : recent, PWT_MATCH);
   }
-  store<i32>(base + (here << 3), id, PWT_HISTORY);
-  store<i32>(base + (here << 3), data, PWT_HISTORY + 4);
+  store<i32>(model + (here << 3), id, PWT_HISTORY);
+  store<i32>(model + (here << 3), data, PWT_HISTORY + 4);
   store<i32>(follower, next + 1);
   store<i32>(row, next + 1, SEG_RECENT);
-  store<i32>(base, next, PWT_HERE);
-  store<i32>(base, dataHere + slots, PWT_DATA_HERE);
-  store<i32>(base, context, PWT_CONTEXT);
-  store<i32>(base, id, PWT_BEFORE);
+  store<i32>(model, next, PWT_HERE);
+  store<i32>(model, dataHere + slots, PWT_DATA_HERE);
+  store<i32>(model, context, PWT_CONTEXT);
+  store<i32>(model, id, PWT_BEFORE);
   return data;
 }
 
 /** The columns of a segment, 8 accesses at a time: what is too much will be overwritten. */
-@inline function copy(at: i32, done: i32, length: i32): void {
-  for (let k = 0; k < length; k += 8) {
-    const from = at + k, to = done + k, va = base + (from << 3), out = base + (to << 3);
-    v128.store(out, v128.load(va, PWT_KNOWN_VA), PWT_BLOCK_VA);
-    v128.store(out, v128.load(va, PWT_KNOWN_VA + 16), PWT_BLOCK_VA + 16);
-    v128.store(out, v128.load(va, PWT_KNOWN_VA + 32), PWT_BLOCK_VA + 32);
-    v128.store(out, v128.load(va, PWT_KNOWN_VA + 48), PWT_BLOCK_VA + 48);
-    v128.store(base + (to << 1), v128.load(base + (from << 1), PWT_KNOWN_SIZE), PWT_BLOCK_SIZE);
-    store<u64>(base + to, load<u64>(base + from, PWT_KNOWN_KIND), PWT_BLOCK_KIND);
+@inline function copy(model: i32, at: i32, done: i32, length: i32): void {
+  let va = model + (at << 3), size = model + (at << 1), kind = model + at, outVa = model + (done << 3), outSize = model + (done << 1), outKind = model + done;
+  for (const end = outKind + length; outKind < end; outKind += 8) {
+    v128.store(outVa, v128.load(va, PWT_KNOWN_VA), PWT_BLOCK_VA);
+    v128.store(outVa, v128.load(va, PWT_KNOWN_VA + 16), PWT_BLOCK_VA + 16);
+    v128.store(outVa, v128.load(va, PWT_KNOWN_VA + 32), PWT_BLOCK_VA + 32);
+    v128.store(outVa, v128.load(va, PWT_KNOWN_VA + 48), PWT_BLOCK_VA + 48);
+    v128.store(outSize, v128.load(size, PWT_KNOWN_SIZE), PWT_BLOCK_SIZE);
+    store<u64>(outKind, load<u64>(kind, PWT_KNOWN_KIND), PWT_BLOCK_KIND);
+    va += 64;
+    outVa += 64;
+    size += 16;
+    outSize += 16;
+    kind += 8;
   }
 }
 
 /** Slots whose addresses come as foreseen. @param path - byte offset of the addresses where the path is followed @param data - ... here @param touch - word before theirs */
-@inline function foreseen(slot: i32, slots: i32, done: i32, path: i32, data: i32, touch: i32): void {
+@inline function foreseen(model: i32, slot: i32, slots: i32, done: i32, path: i32, data: i32, touch: i32): void {
   for (const end = slot + (slots << PWT_SLOT_SHIFT); slot < end; slot += SLOT_BYTES) {
-    commit(slot, done, data, touch += 4, next(slot, path));
+    commit(model, slot, done, data, touch += 4, next(slot, path));
     path += 8;
     data += 8;
   }
@@ -149,13 +154,13 @@ function open(paths: i32, misses: i32, shapes: i32, addresses: i32): void {
   return load<u64>(from != 0 ? from : path) + load<u64>(slot, SLOT_DISTANCE);
 }
 
-@inline function commit(slot: i32, done: i32, data: i32, touch: i32, va: u64): void {
+@inline function commit(model: i32, slot: i32, done: i32, data: i32, touch: i32, va: u64): void {
   const at = done + load<i32>(slot, SLOT_AT);
   store<u64>(slot, va, SLOT_LAST);
   store<u64>(load<i32>(slot, SLOT_REGION), va);
-  store<u64>(base, va, PWT_LAST);
+  store<u64>(model, va, PWT_LAST);
   store<u64>(data, va);
-  store<u64>(base + (at << 3), va, PWT_BLOCK_VA);
+  store<u64>(model + (at << 3), va, PWT_BLOCK_VA);
   store<i32>(touch, (1 << TOUCH_COUNT_SHIFT) | at);
 }
 
@@ -164,13 +169,13 @@ function mixed(slot: i32, slots: i32, done: i32, path: i32, data: i32, touch: i3
   for (const end = slot + (slots << PWT_SLOT_SHIFT); slot < end; slot += SLOT_BYTES) {
     if (Miss.run > 0) {
       Miss.run--;
-      commit(slot, done, data, touch += 4, next(slot, path));
+      commit(base, slot, done, data, touch += 4, next(slot, path));
     } else {
       const code = Miss.code;
       if (code == MISS_PATH) learn(slot, MODE_PATH, load<u64>(path), path);
       else if (code >= MISS_GIVEN) learn(slot, code - MISS_GIVEN, load<u64>(slot, SLOT_LAST) + takeAddress(), path);
       else failed = true;
-      commit(slot, done, data, touch += 4, load<u64>(slot, SLOT_LAST));
+      commit(base, slot, done, data, touch += 4, load<u64>(slot, SLOT_LAST));
       takeMiss();
     }
     path += 8;
@@ -182,7 +187,7 @@ function mixed(slot: i32, slots: i32, done: i32, path: i32, data: i32, touch: i3
 function given(slot: i32, slots: i32, done: i32, data: i32, touch: i32): void {
   for (const end = slot + (slots << PWT_SLOT_SHIFT); slot < end; slot += SLOT_BYTES) {
     learn(slot, MODE_REGION, load<u64>(base, PWT_LAST) + takeAddress(), 0);
-    commit(slot, done, data, touch += 4, load<u64>(slot, SLOT_LAST));
+    commit(base, slot, done, data, touch += 4, load<u64>(slot, SLOT_LAST));
     data += 8;
   }
 }
