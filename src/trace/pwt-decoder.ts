@@ -68,7 +68,7 @@ export class PwtDecoder extends TraceDecoder {
     const offsets = { va: columns.va.byteOffset, kind: columns.kind.byteOffset, size: columns.size.byteOffset, pa: 0 };
     return new AccessBatch(BLOCK_ACCESSES, {
       ...columns,
-      touches: wasm && new Uint32Array(buffer, base + PWT_BLOCK_TOUCHES, PWT_TOUCHES_MOST + 1),
+      touches: wasm && new Uint32Array(buffer, base + PWT_BLOCK_TOUCHES, PWT_TOUCHES_MOST),
       input: wasm?.views && { ...columns, capacity: BLOCK_ACCESSES, offsets, views: wasm.views },
     });
   }
