@@ -48,7 +48,7 @@ export interface Accelerator {
 
   /** As `PwtBlockReader.read()` of trace/, with the byte offset of what the model knows; 1 or 0. */
   readPwtBlock(model: number, count: number, paths: number, misses: number, shapes: number, addresses: number): number;
-  /** As `PageCounts.count()` of trace/, with byte offsets. */
+  /** As `PageCounts.count()` of trace/, with byte offsets. @param touches - of words that tell what to count (layout/census.ts), 0 = none */
   countTouches(base: number, va: number, kind: number, size: number, from: number, to: number, touches: number): number;
 }
 

@@ -1,4 +1,4 @@
-// What the model of `.pwt` traces (src/trace/pwt-model.ts) has learned, in a memory of its own: byte offsets, and room for a block that is
+// What the model of `.pwt` traces (src/trace/pwt-model.ts) has learned: byte offsets from where it is, and room for a block that is
 // read or written. A segment is a run of accesses that recurs as a whole; its slots are its data accesses.
 
 // The state, all zero at first. Places in the history are from 0; where 0 must mean none, they are stored plus one.

@@ -1,4 +1,4 @@
-/** The counting of a census, in TypeScript and wasm (wasm/census.ts): the same bytes, which lie beside a machine's state. */
+/** The counting of a census, in TypeScript and wasm (wasm/census.ts): the same counts, beside a machine's state. Only wasm makes use of what a block tells. */
 import {
   CENSUS_BYTES, CENSUS_DONE, CENSUS_FILTER, CENSUS_FILTER_ROWS, CENSUS_KINDS, CENSUS_MARKS, CENSUS_UNMARKED, CENSUS_WINDOWS, CENSUS_WINDOW_PAGES,
   CENSUS_WINDOW_SHIFT, CENSUS_WINDOW_STEP, FILTER_PAGE, FILTER_TAG, PAGE_ROW_BYTES, PAGE_STAMPS, PAGE_TOUCHES,
