@@ -114,6 +114,7 @@ export const UNPLAIN_KEYS = 2; //    protection keys are in force
 export const VCPU_CALL = 1280;
 export const VCPU_CALL_ARGS = 1288;
 export const VCPU_SUBCALL = 1328; // the same for a call made by another one
+export const VCPU_GUEST = 1408; //   byte offset of the block of the guest's vCPU that it runs (guest-vcpu.ts), 0 = none
 
 // Rights of an access, by (access & ACCESS_RIGHTS) >>> 1: 128 rows of 4 words.
 export const VCPU_RIGHTS = 2048;

@@ -88,8 +88,7 @@ export function setGdt(h: Host, at: number): number {
     return -XEN_EINVAL;
   }
   putGdt(h, h.current);
-  h.current.gdt.push(...frames);
-  h.current.gdtEntries = entries;
+  h.current.setGdt(frames, entries);
   h.current.cpu?.flush();
   return 0;
 }
@@ -104,8 +103,7 @@ function getDescriptors(h: Host, mfn: number, domain: Domain): boolean {
 /** Take a vCPU's descriptor table away. */
 export function putGdt(h: Host, guest: GuestVcpu): void {
   for (const mfn of guest.gdt) putPageAndType(h, mfn);
-  guest.gdt.length = 0;
-  guest.gdtEntries = 0;
+  guest.setGdt([], 0);
 }
 
 const descriptor = new Int32Array(2);

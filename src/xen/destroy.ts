@@ -36,7 +36,7 @@ export function destroyDomain(h: Host, domain: Domain, idle: GuestVcpu): void {
   });
   h.current = current;
   h.flushAll(domain.id);
-  domain.vcpus.length = 0;
+  domain.stopVcpus();
   domain.dead = true;
   h.forget(domain);
 }
@@ -49,9 +49,11 @@ function putRoots(h: Host, guest: GuestVcpu): void {
   const { root, userRoot } = guest;
   guest.root = guest.userRoot = NO_FRAME;
   if (guest.domain.is32) {
+    if (root === NO_FRAME) return;
     const at = h.table(root), lo = h.s.w[at], hi = h.s.w[at + 1];
     storeEntry(h.s, at, 0, 0);
     if ((lo & PTE_P) !== 0) putPageAndType(h, frameOf(lo, hi));
+    h.own.free(h.own.wordAt(root), 1);
     return;
   }
   if (root !== NO_FRAME) putPageAndType(h, root);

@@ -1,7 +1,8 @@
 /** Where the frames come from that memory hypercalls hand out. */
+import { HV_SOURCE_NEXT } from '../layout/hypervisor.ts';
 import { NO_FRAME } from './domain.ts';
-import type { Frames } from './frames.ts';
-import type { OwnFrames } from './m2p.ts';
+import { Frames } from './frames.ts';
+import type { OwnFrames } from './own-frames.ts';
 
 const PAGE_SHIFT = 12;
 
@@ -25,16 +26,15 @@ export interface FrameSource {
 export class FreeFrames implements FrameSource {
   private readonly frames: Frames;
   private readonly own: OwnFrames;
-  private next = 0;
 
-  constructor(frames: Frames, own: OwnFrames) {
-    this.frames = frames;
+  constructor(own: OwnFrames) {
+    this.frames = new Frames(own);
     this.own = own;
   }
 
   allocate(_domid: number, order: number, addressBits: number): number {
-    const step = 2 ** order, end = Math.min(this.frames.count, 2 ** (addressBits - PAGE_SHIFT));
-    const from = Math.ceil(this.next / step) * step;
+    const { s: { w }, block } = this.own, step = 2 ** order, end = Math.min(this.frames.count, 2 ** (addressBits - PAGE_SHIFT));
+    const from = Math.ceil(w[block + (HV_SOURCE_NEXT >>> 2)] / step) * step;
     const first = this.find(from, end, step);
     return first === NO_FRAME ? this.find(0, Math.min(end, from + step), step) : first;
   }
@@ -42,7 +42,7 @@ export class FreeFrames implements FrameSource {
   private find(from: number, end: number, step: number): number {
     for (let mfn = from; mfn + step <= end; mfn += step) {
       if (!this.areFree(mfn, step)) continue;
-      this.next = mfn + step;
+      this.own.s.w[this.own.block + (HV_SOURCE_NEXT >>> 2)] = mfn + step;
       return mfn;
     }
     return NO_FRAME;

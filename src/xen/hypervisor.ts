@@ -1,32 +1,37 @@
 /** The hypervisor: what an embedder constructs beside a machine, and hands its guests' hypercalls and page faults to. */
 import { CR0_PE, CR0_PG, CR0_WP, CR0_ET, CR0_NE, CR4_PAE, CR4_PGE, EFER_LME, EFER_NXE } from '../arch/registers.ts';
 import { ConfigError } from '../errors.ts';
-import { VCPU_CALL, VCPU_CALL_ARGS } from '../layout/vcpu.ts';
+import { layFrameTable } from '../frames/table.ts';
+import { GUEST_DOMAIN, GUEST_NUMBER } from '../layout/guest-vcpu.ts';
+import { HV_EPOCH, HV_FRAMES, HV_IO, HV_XEN } from '../layout/hypervisor.ts';
+import { VCPU_CALL, VCPU_CALL_ARGS, VCPU_GUEST } from '../layout/vcpu.ts';
 import { hiWord, loWord } from '../machine/address.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Vcpu } from '../machine/vcpu.ts';
 import { audit } from './audit.ts';
 import { call } from './calls.ts';
 import type { CounterValues } from './counters.ts';
-import { Domain, GuestVcpu, NO_FRAME } from './domain.ts';
-import { Frames } from './frames.ts';
+import { NO_FRAME, type Domain, type GuestVcpu } from './domain.ts';
+import { layDomain } from './domains.ts';
 import { destroyDomain } from './destroy.ts';
 import { FreeFrames, type FrameSource } from './frame-source.ts';
-import { Host, type Behaviour, type XenSlot } from './host.ts';
-import { M2p, OwnPool, type OwnFrames } from './m2p.ts';
+import { Host } from './host.ts';
+import { M2p } from './m2p.ts';
 import { holdForDevices, isGranted } from './grant-audit.ts';
 import type { GrantLimits } from './grant-table.ts';
-import { DOMID_IO, XEN_EPERM } from './numbers.ts';
+import { DOMID_IO, DOMID_XEN, XEN_EPERM } from './numbers.ts';
+import { OwnFrames, type OwnRange } from './own-frames.ts';
 import { faultAddress, guestRead, guestWrite, pageFault } from './page-fault.ts';
 import { pageType } from './page-info.ts';
 import { loadRoot, startRoot } from './root.ts';
+import { laySettings, type Behaviour, type XenSlot } from './settings.ts';
 
 /** What `Hypervisor.create()` takes besides the machine. */
 export interface HypervisorOptions extends Partial<Behaviour> {
   /** Frames that are memory, from 0 up. Default: the machine's first extent. */
   readonly frames?: number;
-  /** Frames of the machine (with bytes) that the hypervisor keeps its own tables in. */
-  readonly own: OwnFrames;
+  /** Frames of the machine (with bytes) that the hypervisor keeps all it knows in. */
+  readonly own: OwnRange;
   /** Frames from 0 up that belong to devices. Default 256: the first megabyte. */
   readonly ioFrames?: number;
   /** The hypervisor's entries in root tables of 64-bit guests; slots 256 and 258 are filled in. */
@@ -66,35 +71,29 @@ export interface DomainOptions {
 
 export class Hypervisor {
   readonly host: Host;
-  private readonly own: OwnPool;
-  private readonly budget: number;
-  private readonly running = new Map<Vcpu, GuestVcpu>();
   private readonly idle: GuestVcpu; // of the hypervisor itself, for what no guest asked for
+  private epoch = -1; // when the current vCPU was looked up
 
   /** Put a hypervisor on a machine. @throws ConfigError - an option */
   static create(machine: Machine, options: HypervisorOptions): Hypervisor {
-    return new Hypervisor(machine, options);
+    const { views: s } = machine, own = OwnFrames.create(s, options.own), frames = options.frames ?? machine.extents[0].frames;
+    layFrameTable(s, frames);
+    s.w[own.block + (HV_FRAMES >>> 2)] = frames;
+    laySettings(own, options);
+    M2p.create(own, options.m2pLevel3, options.m2pCompat);
+    const none = { privileged: false, is32: false };
+    s.w[own.block + (HV_IO >>> 2)] = layDomain(own, { ...none, id: DOMID_IO }) << 2;
+    s.w[own.block + (HV_XEN >>> 2)] = layDomain(own, { ...none, id: DOMID_XEN }) << 2;
+    const xen = new Hypervisor(machine, own, options.source);
+    for (let mfn = 0; mfn < (options.ioFrames ?? 0x100); mfn++) xen.host.frames.assign(mfn, DOMID_IO);
+    return xen;
   }
 
-  private constructor(machine: Machine, options: HypervisorOptions) {
-    const count = options.frames ?? machine.extents[0].frames;
-    const frames = new Frames(machine.views, count);
-    this.budget = options.budget ?? Infinity;
-    this.own = new OwnPool(machine.views, options.own);
-    const m2p = new M2p(machine.views, count, this.own, options.m2pLevel3, options.m2pCompat);
-    this.host = new Host(machine, frames, m2p, options.source ?? new FreeFrames(frames, options.own), {
-      linearPageTables: options.linearPageTables ?? true,
-      leakPartialTables: options.leakPartialTables ?? true,
-      pv32: options.pv32 ?? true,
-      scrubDomheap: options.scrubDomheap ?? false,
-      checkEachCopy: options.checkEachCopy ?? true,
-    });
-    this.idle = this.host.current = new GuestVcpu(this.host.xen, machine.vcpus[0]);
-    this.host.xenSlots = options.xenSlots ?? [];
-    this.host.compatSlots = options.compatSlots;
+  private constructor(machine: Machine, own: OwnFrames, source?: FrameSource) {
+    this.host = new Host(machine, own, source ?? new FreeFrames(own));
+    this.idle = this.host.current = this.host.xen.idleVcpu();
     this.host.holders.push(hold => holdForDevices(this.host, hold));
     this.host.isGranted = (mfn, domain) => isGranted(this.host, mfn, domain);
-    for (let mfn = 0; mfn < (options.ioFrames ?? 0x100); mfn++) frames.assign(mfn, DOMID_IO);
   }
 
   /** Make a domain that owns the given frames, zeroed or not as they are. @throws ConfigError - an option; nothing is changed then */
@@ -108,15 +107,20 @@ export class Hypervisor {
       }
     });
     for (const [k, [first, last]] of (options.iomem ?? []).entries()) {
-      if (this.own.overlaps(first, last)) throw new ConfigError(`iomem[${k}]`, "frames that are not the hypervisor's own", [first, last]);
+      if (host.own.overlaps(first, last)) throw new ConfigError(`iomem[${k}]`, "frames that are not the hypervisor's own", [first, last]);
     }
     const owned = runs.reduce((sum, [, , count]) => sum + count, 0);
-    const domain = new Domain(options.id, options.privileged ?? false, options.maxPages ?? owned, options.is32 ?? false, options.grants);
+    const domain = host.domains.add({
+      id: options.id, privileged: options.privileged ?? false, is32: options.is32 ?? false, maxPages: options.maxPages ?? owned,
+      maxVcpus: options.maxVcpus ?? 1, grants: options.grants ?? {},
+    });
+    try {
+      this.furnish(domain, options);
+    } catch (error) {
+      host.domains.delete(domain);
+      throw error;
+    }
     domain.totalPages = owned;
-    domain.iomem.push(...(options.iomem ?? []));
-    domain.maxVcpus = options.maxVcpus ?? 1;
-    domain.maxEventPort = options.maxEventPort ?? domain.maxEventPort;
-    domain.compatStart = options.compatStart ?? 0xf5800000;
     for (const [pfn, mfn, count] of runs) {
       for (let k = 0; k < count; k++) {
         frames.assign(mfn + k, domain.id);
@@ -128,8 +132,14 @@ export class Hypervisor {
       host.shareFrame(domain, options.sharedInfo);
     }
     domain.grants.add(host, domain, options.grants?.frames ?? []);
-    host.domains.set(domain.id, domain);
     return domain;
+  }
+
+  /** Let a new domain have what takes memory of the hypervisor's. @throws ConfigError - there is none */
+  private furnish(domain: Domain, { iomem = [], maxEventPort, compatStart }: DomainOptions): void {
+    for (const [first, last] of iomem) if (!domain.iomem.add(first, last)) throw new ConfigError('own.frames', 'frames for ranges of iomem', this.host.own.frames);
+    domain.maxEventPort = maxEventPort ?? domain.maxEventPort;
+    domain.compatStart = compatStart ?? domain.compatStart;
   }
 
   /**
@@ -138,11 +148,8 @@ export class Hypervisor {
    * @throws ConfigError - the tables are not valid
    */
   startVcpu(domain: Domain, cpu: Vcpu, root: number): GuestVcpu {
-    const guest = new GuestVcpu(domain, cpu);
-    domain.vcpus.push(guest);
-    this.running.set(cpu, guest);
-    this.host.current = guest;
-    startRoot(this.host, guest, root, this.own);
+    const guest = this.host.current = domain.addVcpu(cpu);
+    startRoot(this.host, guest, root);
     const steps = [
       cpu.writeCr4(BigInt(CR4_PAE | CR4_PGE)), cpu.writeEfer(BigInt(EFER_LME | EFER_NXE)), cpu.writeCr3(BigInt(guest.root) << 12n),
       cpu.writeCr0(BigInt((CR0_PE | CR0_ET | CR0_NE | CR0_WP | CR0_PG) >>> 0)),
@@ -161,7 +168,6 @@ export class Hypervisor {
   destroyDomain(id: number): void {
     const domain = this.host.domain(id);
     if (domain === undefined || domain.dying) throw new ConfigError('id', 'the number of a domain that lives', id);
-    for (const guest of domain.vcpus) if (guest.cpu !== undefined) this.running.delete(guest.cpu);
     destroyDomain(this.host, domain, this.idle);
   }
 
@@ -178,9 +184,9 @@ export class Hypervisor {
 
   /** The vCPU of a domain that a vCPU of the machine runs. */
   guestOf(cpu: Vcpu): GuestVcpu {
-    const guest = this.running.get(cpu);
-    if (!guest) throw new ConfigError('cpu', 'a vCPU that runs a domain', undefined);
-    return guest;
+    const { w } = this.host.s, at = w[(cpu.block + VCPU_GUEST) >>> 2] >>> 2;
+    if (at === 0) throw new ConfigError('cpu', 'a vCPU that runs a domain', undefined);
+    return this.host.domains.get(w[at + (GUEST_DOMAIN >>> 2)])!.vcpus[w[at + (GUEST_NUMBER >>> 2)]];
   }
 
   /**
@@ -226,7 +232,7 @@ export class Hypervisor {
     const { host } = this, v = cpu.block >>> 2, guest = this.enter(cpu);
     host.preempted = false;
     if (!guest.kernelMode) return -XEN_EPERM;
-    host.budget = this.budget;
+    host.budget = host.wholeBudget;
     const nr = host.s.w[v + (VCPU_CALL >>> 2)], rc = call(host, nr, v + (VCPU_CALL_ARGS >>> 2));
     host.counters.count(nr, !host.preempted);
     host.budget = Infinity;
@@ -288,7 +294,9 @@ export class Hypervisor {
   }
 
   private enter(cpu: Vcpu): GuestVcpu {
-    const { host } = this;
-    return host.current?.cpu === cpu ? host.current : (host.current = this.guestOf(cpu));
+    const { host } = this, epoch = host.s.w[host.own.block + (HV_EPOCH >>> 2)];
+    if (host.current.cpu === cpu && this.epoch === epoch) return host.current;
+    this.epoch = epoch;
+    return host.current = this.guestOf(cpu);
   }
 }

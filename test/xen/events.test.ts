@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ECS_IPI } from '../../src/xen/event-port.ts';
 import { eventsOf } from '../../src/xen/event-state.ts';
-import { GuestVcpu } from '../../src/xen/domain.ts';
 import { HYPERVISOR_event_channel_op, HYPERVISOR_sched_op, HYPERVISOR_vcpu_op } from '../../src/xen/numbers.ts';
 import { Guest } from './guest.ts';
 
@@ -21,7 +20,7 @@ class World {
   constructor(wide: boolean) {
     const g = this.g = new Guest({ wide });
     g.domain.maxVcpus = 2;
-    g.domain.vcpus.push(new GuestVcpu(g.domain, undefined));
+    g.domain.addVcpu();
     [this.shared, this.array] = [g.sharedInfo, g.free(2)].map(mfn => g.xen.host.table(mfn));
     this.controls = [0, 1].map(k => g.xen.host.table(g.free(k)));
   }

@@ -1,6 +1,8 @@
 /**
  * A small guest for tests: a domain of 1024 frames that its kernel sees at one address each, all writable but its page tables, in both widths.
  */
+import { GUEST_CR2_HI, GUEST_CR2_LO } from '../../src/layout/guest-vcpu.ts';
+import { HV_BYTES, HV_COUNTERS } from '../../src/layout/hypervisor.ts';
 import { Machine } from '../../src/machine/machine.ts';
 import type { EngineChoice } from '../../src/machine/options.ts';
 import type { Vcpu } from '../../src/machine/vcpu.ts';
@@ -149,7 +151,19 @@ export class Guest {
   bytes(): Uint8Array {
     const { views } = this.machine, all = views.u8.slice(), from = this.cpu.block;
     all.fill(0, from, from + 4096);
-    return all;
+    return this.settled(all, 0);
+  }
+
+  /**
+   * Take away from a copy of machine memory what a call may change whatever it answers: the counters, and CR2 as its guest sees it.
+   *
+   * @param base - byte offset in machine memory of the copy's first byte
+   */
+  settled<T extends Uint8Array>(copy: T, base: number): T {
+    const block = this.xen.host.own.block * 4 - base;
+    copy.fill(0, block + HV_COUNTERS, block + HV_BYTES);
+    for (const { at } of this.domain.vcpus) copy.fill(0, at * 4 - base + GUEST_CR2_LO, at * 4 - base + GUEST_CR2_HI + 4);
+    return copy;
   }
 }
 

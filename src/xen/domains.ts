@@ -1,0 +1,137 @@
+/** The domains there are, by identifier: a directory of their blocks in machine memory, and an object for each that was asked for here. */
+import { ConfigError } from '../errors.ts';
+import {
+  DOMAIN_BYTES, DOMAIN_COMPAT_START, DOMAIN_ID, DOMAIN_IS32, DOMAIN_MAX_EVENT_PORT, DOMAIN_PRIVILEGED, DOMAIN_SHARED_INFO, DOMAIN_SHUTDOWN_CODE,
+} from '../layout/domain.ts';
+import { HV_DIRECTORY, HV_DOMAINS, HV_EPOCH } from '../layout/hypervisor.ts';
+import type { Vcpu } from '../machine/vcpu.ts';
+import { FRAME_BYTES } from '../memory/extents.ts';
+import type { Views } from '../memory/views.ts';
+import { Domain, NO_FRAME } from './domain.ts';
+import type { GrantLimits } from './grant-table.ts';
+import { DOMID_FIRST_RESERVED } from './numbers.ts';
+import type { OwnFrames } from './own-frames.ts';
+
+const PAGE_SHIFT = 10; // domain identifiers in a page of the directory
+const PAGES = 32;
+const NO_CODE = -1;
+const COMPAT_START = 0xf5800000; // HYPERVISOR_COMPAT_VIRT_START without a kernel that says otherwise
+const MOST_PORT = 2 ** 31 - 1;
+
+/** What a domain's block says from the start. */
+export interface DomainForm {
+  readonly id: number;
+  readonly privileged: boolean;
+  readonly is32: boolean;
+  readonly maxPages: number;
+  readonly maxVcpus: number;
+  readonly grants: GrantLimits;
+}
+
+/** Lay the block of a domain. @returns word index @throws ConfigError - there is no memory for it */
+export function layDomain(own: OwnFrames, form: Pick<DomainForm, 'id' | 'privileged' | 'is32'>): number {
+  const at = own.need(DOMAIN_BYTES / FRAME_BYTES), { w } = own.s;
+  const put = (offset: number, value: number): void => { w[at + (offset >>> 2)] = value; };
+  put(DOMAIN_ID, form.id);
+  put(DOMAIN_PRIVILEGED, form.privileged ? 1 : 0);
+  put(DOMAIN_IS32, form.is32 ? 1 : 0);
+  put(DOMAIN_SHARED_INFO, NO_FRAME);
+  put(DOMAIN_SHUTDOWN_CODE, NO_CODE);
+  put(DOMAIN_COMPAT_START, COMPAT_START);
+  put(DOMAIN_MAX_EVENT_PORT, MOST_PORT);
+  return at;
+}
+
+export class Domains {
+  private readonly own: OwnFrames;
+  private readonly s: Views;
+  private readonly cpus: readonly Vcpu[];
+  private readonly known = new Map<number, Domain>();
+
+  constructor(own: OwnFrames, cpus: readonly Vcpu[]) {
+    this.own = own;
+    this.s = own.s;
+    this.cpus = cpus;
+  }
+
+  get size(): number {
+    return this.s.w[this.own.block + (HV_DOMAINS >>> 2)];
+  }
+
+  get(id: number): Domain | undefined {
+    const at = this.blockOf(id);
+    if (at === 0) return undefined;
+    const known = this.known.get(id);
+    if (known?.at === at) return known;
+    const other = this.at(at);
+    this.known.set(id, other);
+    return other;
+  }
+
+  has(id: number): boolean {
+    return this.blockOf(id) !== 0;
+  }
+
+  /** By identifier, from the lowest up. */
+  *values(): Generator<Domain> {
+    for (const id of this.keys()) yield this.get(id)!;
+  }
+
+  *keys(): Generator<number> {
+    for (let id = 0, left = this.size; left > 0; id++) {
+      if (!this.has(id)) continue;
+      yield id;
+      left--;
+    }
+  }
+
+  /** Make a domain, whose identifier no other has. @throws ConfigError - the form, or there is no memory for it; nothing is changed then */
+  add(form: DomainForm): Domain {
+    const { id } = form, { w } = this.s;
+    if (!Number.isInteger(id) || id < 0 || id >= DOMID_FIRST_RESERVED) throw new ConfigError('id', `an integer from 0 to 0x${(DOMID_FIRST_RESERVED - 1).toString(16)}`, id);
+    const slot = this.own.block + (HV_DIRECTORY >>> 2) + (id >>> PAGE_SHIFT);
+    if (w[slot] === 0) w[slot] = this.own.need(1) << 2;
+    const domain = this.make(form);
+    w[(w[slot] >>> 2) + (id & ((1 << PAGE_SHIFT) - 1))] = domain.at << 2;
+    w[this.own.block + (HV_DOMAINS >>> 2)]++;
+    w[this.own.block + (HV_EPOCH >>> 2)]++;
+    this.known.set(id, domain);
+    return domain;
+  }
+
+  /** A domain is no more, and what it was known in is free. */
+  delete(domain: Domain): void {
+    const { w } = this.s, rows = w[this.own.block + (HV_DIRECTORY >>> 2) + (domain.id >>> PAGE_SHIFT)] >>> 2;
+    w[rows + (domain.id & ((1 << PAGE_SHIFT) - 1))] = 0;
+    w[this.own.block + (HV_DOMAINS >>> 2)]--;
+    w[this.own.block + (HV_EPOCH >>> 2)]++;
+    this.known.delete(domain.id);
+    domain.free();
+  }
+
+  /** Make a domain that is in no directory. */
+  make(form: DomainForm): Domain {
+    const domain = new Domain(this.own, this.cpus, layDomain(this.own, form), form.grants);
+    try {
+      domain.maxPages = form.maxPages;
+      domain.maxVcpus = form.maxVcpus;
+    } catch (error) {
+      domain.free();
+      throw error;
+    }
+    return domain;
+  }
+
+  /** The domain with the block at a word index. */
+  at(at: number): Domain {
+    return new Domain(this.own, this.cpus, at);
+  }
+
+  /** Word index of a domain's block, 0 if there is none. */
+  private blockOf(id: number): number {
+    const { w } = this.s, page = id >>> PAGE_SHIFT;
+    if (page >= PAGES) return 0;
+    const rows = w[this.own.block + (HV_DIRECTORY >>> 2) + page] >>> 2;
+    return rows === 0 ? 0 : w[rows + (id & ((1 << PAGE_SHIFT) - 1))] >>> 2;
+  }
+}
