@@ -17,7 +17,7 @@ import { VCPU_GUEST } from '../layout/vcpu.ts';
 import type { Vcpu } from '../machine/vcpu.ts';
 import { FRAME_BYTES } from '../memory/extents.ts';
 import type { Views } from '../memory/views.ts';
-import { GrantTable, type GrantLimits } from './grant-table.ts';
+import { GrantTable } from './grant-table.ts';
 import { GuestVcpu, layGuest } from './guest-vcpu.ts';
 import { IomemRanges } from './iomem.ts';
 import type { OwnFrames } from './own-frames.ts';
@@ -45,15 +45,15 @@ export class Domain {
   private epoch = -1;
 
   /** Look at a domain's block. @param cpus - the machine's vCPUs */
-  constructor(own: OwnFrames, cpus: readonly Vcpu[], at: number, grants: GrantLimits = {}) {
+  constructor(own: OwnFrames, cpus: readonly Vcpu[], at: number) {
     this.own = own;
     this.s = own.s;
     this.cpus = cpus;
     this.at = at;
     this.id = this.word(DOMAIN_ID);
     this.iomem = new IomemRanges(own, at);
-    this.grants = new GrantTable(grants);
     this.blocks = new PagedTable(own, at + (DOMAIN_VCPU_TABLE >>> 2), GUEST_BYTES, MOST_VCPUS);
+    this.grants = new GrantTable(own, at, this.blocks);
   }
 
   private word(offset: number): number { return this.s.w[this.at + (offset >>> 2)]; }
@@ -194,6 +194,7 @@ export class Domain {
   free(): void {
     this.dropMemoryMap();
     this.iomem.clear();
+    this.grants.clear();
     this.blocks.clear();
     this.own.free(this.at, 1);
   }

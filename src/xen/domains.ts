@@ -8,7 +8,7 @@ import type { Vcpu } from '../machine/vcpu.ts';
 import { FRAME_BYTES } from '../memory/extents.ts';
 import type { Views } from '../memory/views.ts';
 import { Domain, NO_FRAME } from './domain.ts';
-import type { GrantLimits } from './grant-table.ts';
+import { checkLimits, layGrants, type GrantLimits } from './grant-table.ts';
 import { DOMID_FIRST_RESERVED } from './numbers.ts';
 import type { OwnFrames } from './own-frames.ts';
 
@@ -28,8 +28,9 @@ export interface DomainForm {
   readonly grants: GrantLimits;
 }
 
-/** Lay the block of a domain. @returns word index @throws ConfigError - there is no memory for it */
-export function layDomain(own: OwnFrames, form: Pick<DomainForm, 'id' | 'privileged' | 'is32'>): number {
+/** Lay the block of a domain. @returns word index @throws ConfigError - limits of its grant table, or there is no memory for it */
+export function layDomain(own: OwnFrames, form: Pick<DomainForm, 'id' | 'privileged' | 'is32' | 'grants'>): number {
+  checkLimits(form.grants);
   const at = own.need(DOMAIN_BYTES / FRAME_BYTES), { w } = own.s;
   const put = (offset: number, value: number): void => { w[at + (offset >>> 2)] = value; };
   put(DOMAIN_ID, form.id);
@@ -39,6 +40,7 @@ export function layDomain(own: OwnFrames, form: Pick<DomainForm, 'id' | 'privile
   put(DOMAIN_SHUTDOWN_CODE, NO_CODE);
   put(DOMAIN_COMPAT_START, COMPAT_START);
   put(DOMAIN_MAX_EVENT_PORT, MOST_PORT);
+  layGrants(w, at, form.grants);
   return at;
 }
 
@@ -111,7 +113,7 @@ export class Domains {
 
   /** Make a domain that is in no directory. */
   make(form: DomainForm): Domain {
-    const domain = new Domain(this.own, this.cpus, layDomain(this.own, form), form.grants);
+    const domain = this.at(layDomain(this.own, form));
     try {
       domain.maxPages = form.maxPages;
       domain.maxVcpus = form.maxVcpus;

@@ -15,8 +15,9 @@ export function releaseMappings(h: Host, domain: Domain): void {
   const { maptrack } = domain.grants;
   for (let handle = maptrack.limit - 1; handle >= 0; handle--) {
     const flags = maptrack.flags(handle), granter = h.domain(maptrack.domid(handle));
-    if ((flags & (GNTMAP_device_map | GNTMAP_host_map)) === 0 || granter === undefined) continue;
-    const { active } = granter.grants, ref = maptrack.ref(handle);
+    const ref = maptrack.ref(handle);
+    if ((flags & (GNTMAP_device_map | GNTMAP_host_map)) === 0 || granter === undefined || ref >= granter.grants.entries) continue;
+    const { active } = granter.grants;
     releaseMapping(h, active.mfn(ref), flags, false);
     active.setPin(ref, active.pin(ref) - pinsOf(flags));
     reduceStatus(h, granter.grants, ref, (flags & GNTMAP_readonly) !== 0);

@@ -81,7 +81,7 @@ export class Hypervisor {
     s.w[own.block + (HV_FRAMES >>> 2)] = frames;
     laySettings(own, options);
     M2p.create(own, options.m2pLevel3, options.m2pCompat);
-    const none = { privileged: false, is32: false };
+    const none = { privileged: false, is32: false, grants: { maxFrames: 0, maxMaptrackFrames: 0 } };
     s.w[own.block + (HV_IO >>> 2)] = layDomain(own, { ...none, id: DOMID_IO }) << 2;
     s.w[own.block + (HV_XEN >>> 2)] = layDomain(own, { ...none, id: DOMID_XEN }) << 2;
     const xen = new Hypervisor(machine, own, options.source);

@@ -36,7 +36,7 @@ describe('the audit of grants', () => {
     ['XG3', 'an entry without a handle', foreignEntry],
     ['XA4', 'an entry without a grant', foreignEntry],
     ['XG4', 'a frame that is not shared', g => g.xen.host.frames.setOwner(g.domain.grants.frames[0], 0, PGC_ALLOCATED)],
-    ['XG4', 'status frames without need', g => { g.domain.grants.statusFrames.push(g.domain.grants.frames[1]); }],
+    ['XG4', 'status frames without need', g => { g.domain.grants.addStatus([g.domain.grants.frames[1]]); }],
     ['XG5', 'a handle twice free', g => g.domain.grants.maptrack.give(4)],
     ['XG5', 'a handle nowhere', g => { g.domain.grants.maptrack.take(0); }],
   ];

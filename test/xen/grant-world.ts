@@ -26,7 +26,7 @@ export class GrantWorld extends Guest {
     this.released = released;
     this.domain.grants.add(this.xen.host, this.domain, [TABLE[0], TABLE[0] + 1]);
     this.others = [FIRST1, FIRST2].map((first, k) => this.xen.createDomain({
-      id: k + 1, is32: !this.wide, maxPages: DOMAIN_PAGES + 1, p2m: [[0, first, DOMAIN_PAGES]], grants: { frames: [TABLE[k + 1]], maxFrames: 4 },
+      id: k + 1, is32: !this.wide, maxPages: DOMAIN_PAGES + 1, p2m: [[0, first, DOMAIN_PAGES]], grants: { frames: [TABLE[k + 1]], maxFrames: 9 },
     }));
   }
 
