@@ -1,9 +1,12 @@
 /**
- * Counters of what was done, since the start. Names are those of Xen's perfc where it has them.
+ * Counters of what was done, since the start, in the hypervisor's block. Names are those of Xen's perfc where it has them.
  *
  * Source: Xen 4.17, xen/include/xen/perfc_defn.h, xen/arch/x86/include/asm/perfc_defn.h.
  */
+import { HV_CALLS, HV_COUNTERS, HV_ENTRIES } from '../layout/hypervisor.ts';
+import type { Views } from '../memory/views.ts';
 import * as numbers from './numbers.ts';
+import type { OwnFrames } from './own-frames.ts';
 
 export const CALLS_TO_MMUEXT_OP = 0;
 export const NUM_MMUEXT_OPS = 1;
@@ -36,28 +39,37 @@ export interface CallCount {
 export type CounterValues = Readonly<Record<CounterName, number>> & { readonly hypercalls: Readonly<Record<string, CallCount>> };
 
 export class Counters {
-  private readonly values = new Float64Array(NAMES.length);
-  private readonly calls = new Float64Array(HYPERCALLS);
-  private readonly entries = new Float64Array(HYPERCALLS);
+  private readonly s: Views;
+  private readonly values: number; // indices of 64-bit words
+  private readonly calls: number;
+  private readonly entries: number;
+
+  constructor({ s, block }: OwnFrames) {
+    this.s = s;
+    this.values = (block + (HV_COUNTERS >>> 2)) >>> 1;
+    this.calls = (block + (HV_CALLS >>> 2)) >>> 1;
+    this.entries = (block + (HV_ENTRIES >>> 2)) >>> 1;
+  }
 
   add(counter: number, by: number): void {
-    this.values[counter] += by;
+    this.s.d[this.values + counter] += by;
   }
 
   /** A hypercall was entered. @param done - it is done, not preempted */
   count(nr: number, done: boolean): void {
     if (nr < 0 || nr >= HYPERCALLS) return;
-    this.entries[nr]++;
-    if (done) this.calls[nr]++;
+    this.s.d[this.entries + nr]++;
+    if (done) this.s.d[this.calls + nr]++;
   }
 
   /** All values by name; of hypercalls, those that were made. */
   read(): CounterValues {
-    const hypercalls: Record<string, CallCount> = {};
+    const { d } = this.s, hypercalls: Record<string, CallCount> = {};
     for (const [name, nr] of HYPERCALL_NAMES) {
-      if (this.entries[nr] > 0) hypercalls[name.slice(PREFIX.length)] = { calls: this.calls[nr], entries: this.entries[nr] };
+      const entries = d[this.entries + nr];
+      if (entries > 0) hypercalls[name.slice(PREFIX.length)] = { calls: d[this.calls + nr], entries };
     }
-    const values = Object.fromEntries(NAMES.map((name, k) => [name, this.values[k]])) as Record<CounterName, number>;
+    const values = Object.fromEntries(NAMES.map((name, k) => [name, d[this.values + k]])) as Record<CounterName, number>;
     return { ...values, hypercalls };
   }
 }

@@ -17,6 +17,7 @@ import { VCPU_GUEST } from '../layout/vcpu.ts';
 import type { Vcpu } from '../machine/vcpu.ts';
 import { FRAME_BYTES } from '../memory/extents.ts';
 import type { Views } from '../memory/views.ts';
+import { EventPorts } from './event-ports.ts';
 import { GrantTable } from './grant-table.ts';
 import { GuestVcpu, layGuest } from './guest-vcpu.ts';
 import { IomemRanges } from './iomem.ts';
@@ -37,6 +38,7 @@ export class Domain {
   /** Ranges of frames that are no memory and that it may map. */
   readonly iomem: IomemRanges;
   readonly grants: GrantTable;
+  readonly events: EventPorts;
   private readonly own: OwnFrames;
   private readonly s: Views;
   private readonly cpus: readonly Vcpu[];
@@ -54,6 +56,7 @@ export class Domain {
     this.iomem = new IomemRanges(own, at);
     this.blocks = new PagedTable(own, at + (DOMAIN_VCPU_TABLE >>> 2), GUEST_BYTES, MOST_VCPUS);
     this.grants = new GrantTable(own, at, this.blocks);
+    this.events = new EventPorts(own, at, this.blocks);
   }
 
   private word(offset: number): number { return this.s.w[this.at + (offset >>> 2)]; }
@@ -195,6 +198,7 @@ export class Domain {
     this.dropMemoryMap();
     this.iomem.clear();
     this.grants.clear();
+    this.events.clear();
     this.blocks.clear();
     this.own.free(this.at, 1);
   }

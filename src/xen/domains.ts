@@ -80,7 +80,7 @@ export class Domains {
   }
 
   *keys(): Generator<number> {
-    for (let id = 0, left = this.size; left > 0; id++) {
+    for (let id = 0, left = this.size; left > 0 && id < DOMID_FIRST_RESERVED; id++) {
       if (!this.has(id)) continue;
       yield id;
       left--;
@@ -112,11 +112,12 @@ export class Domains {
   }
 
   /** Make a domain that is in no directory. */
-  make(form: DomainForm): Domain {
+  private make(form: DomainForm): Domain {
     const domain = this.at(layDomain(this.own, form));
     try {
       domain.maxPages = form.maxPages;
       domain.maxVcpus = form.maxVcpus;
+      if (!domain.events.start()) throw new ConfigError('own.frames', 'frames for event channels', this.own.frames);
     } catch (error) {
       domain.free();
       throw error;

@@ -22,8 +22,8 @@ const SELECTOR_64 = 8 >>> 2;
 
 /** Word index of a vCPU's vcpu_info. */
 export function vcpuInfo(h: Host, d: Domain, vcpu: number): number {
-  const elsewhere = eventsOf(d).vcpuInfos.get(vcpu);
-  return elsewhere === undefined ? h.table(d.sharedInfo) + vcpu * (VCPU_INFO_BYTES / 4) : elsewhere.at >>> 2;
+  const elsewhere = eventsOf(d).infoAt(vcpu);
+  return elsewhere < 0 ? h.table(d.sharedInfo) + vcpu * (VCPU_INFO_BYTES / 4) : elsewhere;
 }
 
 /** Tell a vCPU that there is something to look at. Source: vcpu_mark_events_pending() (xen/arch/x86/domain.c). */

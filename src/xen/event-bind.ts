@@ -6,10 +6,11 @@
 import type { Domain } from './domain.ts';
 import { clearPending2l, setPending2l, unmask2l } from './event-2l.ts';
 import { clearPendingFifo, destroyFifo, isBusyFifo, setPendingFifo, unmaskFifo } from './event-fifo.ts';
-import { ECS_FREE, ECS_INTERDOMAIN, ECS_IPI, ECS_PIRQ, ECS_RESERVED, ECS_UNBOUND, ECS_VIRQ, type EventPorts, type Port } from './event-port.ts';
+import { ECS_FREE, ECS_INTERDOMAIN, ECS_IPI, ECS_PIRQ, ECS_RESERVED, ECS_UNBOUND, ECS_VIRQ, type Port } from './event-port.ts';
+import type { EventPorts } from './event-ports.ts';
 import { eventsOf } from './event-state.ts';
 import type { Host } from './host.ts';
-import { XEN_EEXIST, XEN_EINVAL, XEN_ENOENT, XEN_EPERM } from './numbers.ts';
+import { XEN_EEXIST, XEN_EINVAL, XEN_ENOENT, XEN_ENOMEM, XEN_EPERM } from './numbers.ts';
 
 const VIRQS = 24;
 const PER_VCPU = [0, 1, 7, 13]; // VIRQ_TIMER, _DEBUG, _XENOPROF, _XENPMU: get_virq_type()
@@ -20,19 +21,19 @@ export const isPerVcpu = (virq: number): boolean => PER_VCPU.includes(virq);
 /** Raise a port, if it is given out. Source: evtchn_port_set_pending() (xen/include/xen/event.h). */
 export function raise(h: Host, d: Domain, vcpu: number, port: Port): void {
   if (!port.usable) return;
-  if (eventsOf(d).fifo) setPendingFifo(h, d, vcpu, port);
+  if (eventsOf(d).isFifo) setPendingFifo(h, d, vcpu, port);
   else setPending2l(h, d, vcpu, port);
 }
 
 /** Clear a port's pending bit. */
 function clear(h: Host, d: Domain, port: Port): void {
-  if (eventsOf(d).fifo) clearPendingFifo(h, d, port);
+  if (eventsOf(d).isFifo) clearPendingFifo(h, d, port);
   else clearPending2l(h, d, port);
 }
 
 /** The lowest free port, or -XEN_E*. */
 function freePort(h: Host, events: EventPorts): number {
-  return events.allocate(port => events.fifo !== undefined && isBusyFifo(h, events, port));
+  return events.allocate(port => events.isFifo && isBusyFifo(h, events, port));
 }
 
 function bound(port: Port, state: number): Port {
@@ -95,6 +96,7 @@ export function bindPirq(h: Host, d: Domain, pirq: number): number {
   if (events.pirqs.has(pirq)) return -XEN_EEXIST;
   const number = freePort(h, events);
   if (number < 0) return number;
+  if (!events.pirqs.reserve(pirq)) return -XEN_ENOMEM;
   bound(events.port(number), ECS_PIRQ).pirq = pirq;
   events.pirqs.set(pirq, number);
   return number;
@@ -145,7 +147,7 @@ export function unmask(h: Host, d: Domain, number: number): number {
   const events = eventsOf(d), port = events.find(number);
   if (!port) return -XEN_EINVAL;
   if (!port.usable) return 0;
-  if (events.fifo) unmaskFifo(h, d, port);
+  if (events.isFifo) unmaskFifo(h, d, port);
   else unmask2l(h, d, port);
   return 0;
 }
@@ -154,12 +156,12 @@ export function unmask(h: Host, d: Domain, number: number): number {
 export function reset(h: Host, d: Domain): void {
   const events = eventsOf(d);
   for (let n = 1; n < events.valid; n++) closePort(h, d, n);
-  if (events.fifo) destroyFifo(h, d);
+  if (events.isFifo) destroyFifo(h, d);
 }
 
 /** evtchn_destroy(): at the end of a domain its ports are closed from the highest down. */
 export function destroyEvents(h: Host, d: Domain): void {
   const events = eventsOf(d);
   for (let n = events.valid - 1; n > 0; n--) closePort(h, d, n);
-  if (events.fifo) destroyFifo(h, d);
+  if (events.isFifo) destroyFifo(h, d);
 }

@@ -1,12 +1,5 @@
 /** Where a domain's event channels are kept. */
 import type { Domain } from './domain.ts';
-import { EventPorts } from './event-port.ts';
+import type { EventPorts } from './event-ports.ts';
 
-const states = new WeakMap<Domain, EventPorts>();
-
-/** A domain's ports; they come into being with port 0 reserved. */
-export function eventsOf(d: Domain): EventPorts {
-  let events = states.get(d);
-  if (!events) states.set(d, events = new EventPorts(d, d.maxEventPort));
-  return events;
-}
+export const eventsOf = (d: Domain): EventPorts => d.events;

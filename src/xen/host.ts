@@ -43,7 +43,7 @@ export class Host {
   /** Set by a call that has to be continued: its new arguments are where its arguments were. */
   preempted = false;
   inMulticall = false;
-  readonly counters = new Counters();
+  readonly counters: Counters;
   /** Entries that a call may look at before it is preempted, and that the one in progress still may; Infinity: never preempted. */
   readonly wholeBudget: number;
   budget = Infinity;
@@ -68,6 +68,7 @@ export class Host {
     this.io = this.domains.at(this.s.w[own.block + (HV_IO >>> 2)] >>> 2);
     this.xen = this.domains.at(this.s.w[own.block + (HV_XEN >>> 2)] >>> 2);
     this.lostReferences = new LostReferences(own);
+    this.counters = new Counters(own);
     ({ behaviour: this.behaviour, budget: this.wholeBudget, xenSlots: this.xenSlots, compatSlots: this.compatSlots } = readSettings(own));
     this.frames.onFree = mfn => this.freeFrame(mfn);
     this.s.w[HDR_BYTES_USED >>> 2] = this.s.byteLength / WASM_PAGE_BYTES;

@@ -214,7 +214,7 @@ describe('the audit of events', () => {
     ['XE1', 'a port without its peer', (w, a) => { eventsOf(w.g.domain).port(a).remotePort = 9; }],
     ['XE2', 'a VIRQ without its port', (w) => { eventsOf(w.g.domain).setVirqPort(1, 3, 5); }],
     ['XE2', 'a port without its VIRQ', (w) => { eventsOf(w.g.domain).setVirqPort(0, 2, 0); }],
-    ['XE3', 'a PIRQ without its port', (w, a) => { eventsOf(w.g.domain).pirqs.set(4, a); }],
+    ['XE3', 'a PIRQ without its port', (w, a) => { const { pirqs } = eventsOf(w.g.domain); pirqs.reserve(4); pirqs.set(4, a); }],
     ['XE4', 'a vCPU that there is not', (w, a) => { eventsOf(w.g.domain).port(a).vcpu = 2; }],
     ['XE4', 'a bound port 0', w => { eventsOf(w.g.domain).port(0).state = ECS_IPI; }],
     ['XE5', 'a tail of another queue', (w, a) => { eventsOf(w.g.domain).port(a).lastPriority = 3; }],
