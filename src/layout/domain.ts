@@ -43,6 +43,7 @@ export const DOMAIN_PORTS_VALID = 160; // ports below this exist
 export const DOMAIN_PIRQ_TABLE = 164; //  table of words: the port of each physical interrupt, 0 = none
 export const DOMAIN_FIFO = 172; //        1 = the FIFO format is in use
 export const DOMAIN_FIFO_FRAMES = 176; // frames of the event array
+export const DOMAIN_SERIAL = 180; //      differs from that of every other domain that was ever there
 export const DOMAIN_FIFO_LIST = 512; //   up to 128 of them
 
 export const DOMAIN_CRASHED = 1024; //    characters of the reason why it was stopped, then a byte each

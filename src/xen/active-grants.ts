@@ -31,17 +31,20 @@ export function pinsOf(flags: number): number {
     + ((flags & GNTMAP_host_map) === 0 ? 0 : readonly ? GNTPIN_hstr_inc : GNTPIN_hstw_inc);
 }
 
+const PAGE_SHIFT = 7; // entries in a page
 const ENTRIES_PER_FRAME = 512; // of version 1, which has more
 
 export class ActiveGrants {
   private readonly s: Views;
   private readonly rows: PagedTable;
+  private readonly pages: readonly number[];
 
   /** @param domain - word index of the domain's block */
   constructor(own: OwnFrames, domain: number) {
     const most = own.s.w[domain + (DOMAIN_GRANT_MAX_FRAMES >>> 2)] * ENTRIES_PER_FRAME;
     this.s = own.s;
     this.rows = new PagedTable(own, domain + (DOMAIN_ACTIVE >>> 2), ACTIVE_BYTES, most);
+    this.pages = this.rows.pages;
   }
 
   /** Make room for references 0 up to `entries`. @returns false, with nothing changed: there is no memory for them */
@@ -54,25 +57,29 @@ export class ActiveGrants {
     this.rows.clear();
   }
 
-  private word(ref: number, offset: number): number { return this.s.w[this.rows.row(ref) + (offset >>> 2)]; }
+  /** Word index of an entry: that of the table, with what is known of it. */
+  private row(ref: number): number {
+    return (this.pages[ref >>> PAGE_SHIFT] ?? this.rows.lookAt(ref >>> PAGE_SHIFT)) + (ref & ((1 << PAGE_SHIFT) - 1)) * (ACTIVE_BYTES >>> 2);
+  }
 
-  pin(ref: number): number { return this.word(ref, ACTIVE_PIN); }
-  setPin(ref: number, pin: number): void { this.s.w[this.rows.row(ref) + (ACTIVE_PIN >>> 2)] = pin; }
+
+  pin(ref: number): number { return this.s.w[this.row(ref) + (ACTIVE_PIN >>> 2)]; }
+  setPin(ref: number, pin: number): void { this.s.w[this.row(ref) + (ACTIVE_PIN >>> 2)] = pin; }
   /** Domain that uses it. */
-  domid(ref: number): number { return this.word(ref, ACTIVE_DOMID); }
-  mfn(ref: number): number { return this.word(ref, ACTIVE_MFN) >>> 0; }
+  domid(ref: number): number { return this.s.w[this.row(ref) + (ACTIVE_DOMID >>> 2)]; }
+  mfn(ref: number): number { return this.s.w[this.row(ref) + (ACTIVE_MFN >>> 2)] >>> 0; }
   /** First byte of the frame that may be used, and how many. */
-  start(ref: number): number { return this.word(ref, ACTIVE_START); }
-  length(ref: number): number { return this.word(ref, ACTIVE_LENGTH); }
+  start(ref: number): number { return this.s.w[this.row(ref) + (ACTIVE_START >>> 2)]; }
+  length(ref: number): number { return this.s.w[this.row(ref) + (ACTIVE_LENGTH >>> 2)]; }
   /** Part of a page, or another domain's grant: not to be mapped. */
-  isSubPage(ref: number): boolean { return this.word(ref, ACTIVE_SUB_PAGE) !== 0; }
+  isSubPage(ref: number): boolean { return this.s.w[this.row(ref) + (ACTIVE_SUB_PAGE >>> 2)] !== 0; }
   /** The domain, and its reference, that this one passes on; of a grant that does not, its own. */
-  transDomid(ref: number): number { return this.word(ref, ACTIVE_TRANS_DOMID); }
-  transRef(ref: number): number { return this.word(ref, ACTIVE_TRANS_REF) >>> 0; }
+  transDomid(ref: number): number { return this.s.w[this.row(ref) + (ACTIVE_TRANS_DOMID >>> 2)]; }
+  transRef(ref: number): number { return this.s.w[this.row(ref) + (ACTIVE_TRANS_REF >>> 2)] >>> 0; }
 
   /** Note what a grant is as its use begins. */
   begin(ref: number, domid: number, mfn: number, start: number, length: number, subPage: boolean, transDomid: number, transRef: number): void {
-    const { w } = this.s, at = this.rows.row(ref);
+    const { w } = this.s, at = this.row(ref);
     w[at + (ACTIVE_DOMID >>> 2)] = domid;
     w[at + (ACTIVE_MFN >>> 2)] = mfn;
     w[at + (ACTIVE_START >>> 2)] = start;

@@ -8,7 +8,7 @@ import { ConfigError } from '../errors.ts';
 import {
   CRASHED_MOST, DOMAIN_ASSISTS, DOMAIN_COMPAT_START, DOMAIN_CRASHED, DOMAIN_CRASHED_TEXT, DOMAIN_DEAD, DOMAIN_DYING, DOMAIN_ID, DOMAIN_IS32,
   DOMAIN_MAX_EVENT_PORT, DOMAIN_MAX_PAGES, DOMAIN_MAX_VCPUS, DOMAIN_M2P_STRICT, DOMAIN_MEMORY_MAP, DOMAIN_MEMORY_MAP_BYTES, DOMAIN_PIRQS,
-  DOMAIN_PRIVILEGED, DOMAIN_SHARED_INFO, DOMAIN_SHUTDOWN_CODE, DOMAIN_SHUT_DOWN, DOMAIN_TOTAL_PAGES, DOMAIN_VCPUS, DOMAIN_VCPU_TABLE,
+  DOMAIN_PRIVILEGED, DOMAIN_SERIAL, DOMAIN_SHARED_INFO, DOMAIN_SHUTDOWN_CODE, DOMAIN_SHUT_DOWN, DOMAIN_TOTAL_PAGES, DOMAIN_VCPUS, DOMAIN_VCPU_TABLE,
   DOMAIN_XEN_PAGES,
 } from '../layout/domain.ts';
 import { GUEST_BYTES, GUEST_CPU, GUEST_TRAPS } from '../layout/guest-vcpu.ts';
@@ -35,6 +35,8 @@ export class Domain {
   readonly id: number;
   /** Word index of its block. */
   readonly at: number;
+  /** Tells it from one that had its identifier before. */
+  readonly serial: number;
   /** Ranges of frames that are no memory and that it may map. */
   readonly iomem: IomemRanges;
   readonly grants: GrantTable;
@@ -53,6 +55,7 @@ export class Domain {
     this.cpus = cpus;
     this.at = at;
     this.id = this.word(DOMAIN_ID);
+    this.serial = this.word(DOMAIN_SERIAL);
     this.iomem = new IomemRanges(own, at);
     this.blocks = new PagedTable(own, at + (DOMAIN_VCPU_TABLE >>> 2), GUEST_BYTES, MOST_VCPUS);
     this.grants = new GrantTable(own, at, this.blocks);
@@ -63,7 +66,7 @@ export class Domain {
   private put(offset: number, value: number): void { this.s.w[this.at + (offset >>> 2)] = value; }
 
   /** 32-bit (PAE) guest, with the compat structures; else 64-bit. */
-  get is32(): boolean { return this.word(DOMAIN_IS32) !== 0; }
+  get is32(): boolean { return this.s.w[this.at + (DOMAIN_IS32 >>> 2)] !== 0; }
   get privileged(): boolean { return this.word(DOMAIN_PRIVILEGED) !== 0; }
   set privileged(privileged: boolean) { this.put(DOMAIN_PRIVILEGED, privileged ? 1 : 0); }
   /** Frames it may own at most. */

@@ -1,7 +1,7 @@
 /** The domains there are, by identifier: a directory of their blocks in machine memory, and an object for each that was asked for here. */
 import { ConfigError } from '../errors.ts';
 import {
-  DOMAIN_BYTES, DOMAIN_COMPAT_START, DOMAIN_ID, DOMAIN_IS32, DOMAIN_MAX_EVENT_PORT, DOMAIN_PRIVILEGED, DOMAIN_SHARED_INFO, DOMAIN_SHUTDOWN_CODE,
+  DOMAIN_BYTES, DOMAIN_COMPAT_START, DOMAIN_ID, DOMAIN_IS32, DOMAIN_MAX_EVENT_PORT, DOMAIN_PRIVILEGED, DOMAIN_SERIAL, DOMAIN_SHARED_INFO, DOMAIN_SHUTDOWN_CODE,
 } from '../layout/domain.ts';
 import { HV_DIRECTORY, HV_DOMAINS, HV_EPOCH } from '../layout/hypervisor.ts';
 import type { Vcpu } from '../machine/vcpu.ts';
@@ -34,6 +34,7 @@ export function layDomain(own: OwnFrames, form: Pick<DomainForm, 'id' | 'privile
   const at = own.need(DOMAIN_BYTES / FRAME_BYTES), { w } = own.s;
   const put = (offset: number, value: number): void => { w[at + (offset >>> 2)] = value; };
   put(DOMAIN_ID, form.id);
+  put(DOMAIN_SERIAL, ++w[own.block + (HV_EPOCH >>> 2)]);
   put(DOMAIN_PRIVILEGED, form.privileged ? 1 : 0);
   put(DOMAIN_IS32, form.is32 ? 1 : 0);
   put(DOMAIN_SHARED_INFO, NO_FRAME);
@@ -48,12 +49,15 @@ export class Domains {
   private readonly own: OwnFrames;
   private readonly s: Views;
   private readonly cpus: readonly Vcpu[];
-  private readonly known = new Map<number, Domain>();
+  private readonly epochAt: number; // word index
+  private known: Domain[] = []; // by identifier, as they were at:
+  private epoch = -1;
 
   constructor(own: OwnFrames, cpus: readonly Vcpu[]) {
     this.own = own;
     this.s = own.s;
     this.cpus = cpus;
+    this.epochAt = own.block + (HV_EPOCH >>> 2);
   }
 
   get size(): number {
@@ -61,13 +65,8 @@ export class Domains {
   }
 
   get(id: number): Domain | undefined {
-    const at = this.blockOf(id);
-    if (at === 0) return undefined;
-    const known = this.known.get(id);
-    if (known?.at === at) return known;
-    const other = this.at(at);
-    this.known.set(id, other);
-    return other;
+    if (this.epoch !== this.s.w[this.epochAt]) this.lookAgain();
+    return this.known[id] ?? this.lookAt(id);
   }
 
   has(id: number): boolean {
@@ -96,8 +95,7 @@ export class Domains {
     const domain = this.make(form);
     w[(w[slot] >>> 2) + (id & ((1 << PAGE_SHIFT) - 1))] = domain.at << 2;
     w[this.own.block + (HV_DOMAINS >>> 2)]++;
-    w[this.own.block + (HV_EPOCH >>> 2)]++;
-    this.known.set(id, domain);
+    this.known[id] = domain;
     return domain;
   }
 
@@ -106,8 +104,8 @@ export class Domains {
     const { w } = this.s, rows = w[this.own.block + (HV_DIRECTORY >>> 2) + (domain.id >>> PAGE_SHIFT)] >>> 2;
     w[rows + (domain.id & ((1 << PAGE_SHIFT) - 1))] = 0;
     w[this.own.block + (HV_DOMAINS >>> 2)]--;
-    w[this.own.block + (HV_EPOCH >>> 2)]++;
-    this.known.delete(domain.id);
+    w[this.epochAt]++;
+    delete this.known[domain.id];
     domain.free();
   }
 
@@ -128,6 +126,20 @@ export class Domains {
   /** The domain with the block at a word index. */
   at(at: number): Domain {
     return new Domain(this.own, this.cpus, at);
+  }
+
+  private lookAt(id: number): Domain | undefined {
+    const at = this.blockOf(id);
+    return at === 0 ? undefined : this.known[id] = this.at(at);
+  }
+
+  /** Domains have come, or gone, or have other vCPUs: keep the objects of those that are still there. */
+  private lookAgain(): void {
+    const { w } = this.s;
+    this.known.forEach(({ at, serial }, id) => {
+      if (this.blockOf(id) !== at || w[at + (DOMAIN_SERIAL >>> 2)] !== serial) delete this.known[id];
+    });
+    this.epoch = w[this.epochAt];
   }
 
   /** Word index of a domain's block, 0 if there is none. */

@@ -65,8 +65,12 @@ export class EventPorts {
 
   /** A port that exists. */
   port(number: number): Port {
-    const at = this.rows.row(number), known = this.ports[number];
-    return known !== undefined && known.at === at ? known : this.ports[number] = new Port(this.s, number, at);
+    return this.ports[number] ?? this.lookAt(number);
+  }
+
+  private lookAt(number: number): Port {
+    while (this.ports.length <= number) this.ports.push(new Port(this.s, this.ports.length, this.rows.row(this.ports.length)));
+    return this.ports[number];
   }
 
   /** A port by a guest's number, undefined if there is none. Only ports that the format can have are reached. */
@@ -162,8 +166,8 @@ export class EventPorts {
 
   /** FIFO state of a vCPU that the domain may have. */
   fifoVcpu(vcpu: number): FifoVcpu {
-    const at = this.vcpus.row(vcpu), known = this.fifos[vcpu];
-    return known !== undefined && known.at === at ? known : this.fifos[vcpu] = new FifoVcpu(this.s, at);
+    while (this.fifos.length <= vcpu) this.fifos.push(new FifoVcpu(this.s, this.vcpus.row(this.fifos.length)));
+    return this.fifos[vcpu];
   }
 
   /** ... of all those that may be. */
@@ -189,6 +193,7 @@ export class EventPorts {
   /** Let go of everything, with the domain. */
   clear(): void {
     this.rows.clear();
+    this.ports.length = 0;
     this.pirqs.clear();
     this.put(DOMAIN_PORTS_VALID, 0);
   }

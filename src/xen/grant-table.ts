@@ -77,7 +77,7 @@ export class GrantTable {
   get maxFrames(): number { return this.word(DOMAIN_GRANT_MAX_FRAMES); }
   get maxVersion(): number { return this.word(DOMAIN_GRANT_MAX_VERSION); }
   /** Version of the entries: 1, or 2. */
-  get version(): number { return this.word(DOMAIN_GRANT_VERSION); }
+  get version(): number { return this.s.w[this.domain + (DOMAIN_GRANT_VERSION >>> 2)]; }
   set version(version: number) { this.put(DOMAIN_GRANT_VERSION, version); }
   /** Uses in progress of grants that only version 2 can express. */
   get v2Operations(): number { return this.word(DOMAIN_GRANT_V2_USES); }
@@ -85,8 +85,8 @@ export class GrantTable {
 
   /** Frames of entries: a view of the list of them. */
   get frames(): Int32Array {
-    const at = this.word(DOMAIN_GRANT_LIST) >>> 2;
-    return this.s.w.subarray(at, at + this.word(DOMAIN_GRANT_FRAMES));
+    const at = this.s.w[this.domain + (DOMAIN_GRANT_LIST >>> 2)] >>> 2;
+    return this.s.w.subarray(at, at + this.s.w[this.domain + (DOMAIN_GRANT_FRAMES >>> 2)]);
   }
 
   /** ... and of version 2 those of their status. */
@@ -96,17 +96,17 @@ export class GrantTable {
   }
 
   private statusList(): number {
-    return (this.word(DOMAIN_GRANT_LIST) >>> 2) + this.maxFrames;
+    return (this.s.w[this.domain + (DOMAIN_GRANT_LIST >>> 2)] >>> 2) + this.maxFrames;
   }
 
   /** References there are. */
   get entries(): number {
-    return this.word(DOMAIN_GRANT_FRAMES) << (this.version === 1 ? V1_SHIFT : V2_SHIFT);
+    return this.s.w[this.domain + (DOMAIN_GRANT_FRAMES >>> 2)] << (this.version === 1 ? V1_SHIFT : V2_SHIFT);
   }
 
   /** Word index of an entry. */
   entryAt(h: Host, ref: number): number {
-    const { w } = this.s, list = this.word(DOMAIN_GRANT_LIST) >>> 2;
+    const { w } = this.s, list = w[this.domain + (DOMAIN_GRANT_LIST >>> 2)] >>> 2;
     if (this.version === 1) return h.table(w[list + (ref >>> V1_SHIFT)]) + (ref & ((1 << V1_SHIFT) - 1)) * 2;
     return h.table(w[list + (ref >>> V2_SHIFT)]) + (ref & ((1 << V2_SHIFT) - 1)) * 4;
   }
@@ -119,7 +119,7 @@ export class GrantTable {
   /** Make room to keep what so many frames of entries take. @returns false, with nothing changed: there is no memory for it, or they are too many */
   reserve(frames: number): boolean {
     if (frames > this.maxFrames) return false;
-    if (this.word(DOMAIN_GRANT_LIST) === 0 && frames > 0) {
+    if (this.s.w[this.domain + (DOMAIN_GRANT_LIST >>> 2)] === 0 && frames > 0) {
       const list = this.own.allocate(this.listPages());
       if (list === 0) return false;
       this.put(DOMAIN_GRANT_LIST, list << 2);
@@ -129,7 +129,7 @@ export class GrantTable {
 
   /** Add frames, given by the hypervisor, to the end. @throws ConfigError - there is no memory to keep them, or they are too many */
   add(h: Host, domain: Domain, frames: readonly number[]): void {
-    const before = this.word(DOMAIN_GRANT_FRAMES), after = before + frames.length;
+    const before = this.s.w[this.domain + (DOMAIN_GRANT_FRAMES >>> 2)], after = before + frames.length;
     if (!this.reserve(after)) throw new ConfigError('grants.frames', `at most ${this.maxFrames} frames, and memory for what is known of them`, after);
     for (const mfn of frames) h.shareFrame(domain, mfn);
     this.put(DOMAIN_GRANT_FRAMES, after);
@@ -149,7 +149,7 @@ export class GrantTable {
 
   /** Let go of everything, with the domain. */
   clear(): void {
-    const list = this.word(DOMAIN_GRANT_LIST) >>> 2;
+    const list = this.s.w[this.domain + (DOMAIN_GRANT_LIST >>> 2)] >>> 2;
     if (list !== 0) this.own.free(list, this.listPages());
     this.put(DOMAIN_GRANT_LIST, 0);
     this.put(DOMAIN_GRANT_FRAMES, 0);

@@ -62,7 +62,7 @@ export class GuestVcpu {
   /** Root table of the guest's user mode (64-bit guests). */
   get userRoot(): number { return this.word(GUEST_USER_ROOT); }
   set userRoot(mfn: number) { this.put(GUEST_USER_ROOT, mfn); }
-  get kernelMode(): boolean { return this.word(GUEST_KERNEL_MODE) !== 0; }
+  get kernelMode(): boolean { return this.s.w[this.at + (GUEST_KERNEL_MODE >>> 2)] !== 0; }
   set kernelMode(kernel: boolean) { this.put(GUEST_KERNEL_MODE, kernel ? 1 : 0); }
   // CR2 as the guest sees it: that of the last fault it was given, whatever faults the hypervisor took since.
   get cr2Lo(): number { return this.word(GUEST_CR2_LO); }
@@ -93,7 +93,7 @@ export class GuestVcpu {
 
   // A table whose type reference (or, with oldPartial, whose partial type) is still to be put, before anything else is done for this vCPU;
   // and the table of the same level that referred to it, for the count of linear entries. Xen's old_guest_table and old_guest_ptpg.
-  get oldTable(): number { return this.word(GUEST_OLD_TABLE); }
+  get oldTable(): number { return this.s.w[this.at + (GUEST_OLD_TABLE >>> 2)]; }
   set oldTable(mfn: number) { this.put(GUEST_OLD_TABLE, mfn); }
   get oldParent(): number { return this.word(GUEST_OLD_PARENT); }
   set oldParent(mfn: number) { this.put(GUEST_OLD_PARENT, mfn); }

@@ -72,6 +72,7 @@ export interface DomainOptions {
 export class Hypervisor {
   readonly host: Host;
   private readonly idle: GuestVcpu; // of the hypervisor itself, for what no guest asked for
+  private readonly epochAt: number; // word index
   private epoch = -1; // when the current vCPU was looked up
 
   /** Put a hypervisor on a machine. @throws ConfigError - an option */
@@ -91,6 +92,7 @@ export class Hypervisor {
 
   private constructor(machine: Machine, own: OwnFrames, source?: FrameSource) {
     this.host = new Host(machine, own, source ?? new FreeFrames(own));
+    this.epochAt = own.block + (HV_EPOCH >>> 2);
     this.idle = this.host.current = this.host.xen.idleVcpu();
     this.host.holders.push(hold => holdForDevices(this.host, hold));
     this.host.isGranted = (mfn, domain) => isGranted(this.host, mfn, domain);
@@ -294,7 +296,7 @@ export class Hypervisor {
   }
 
   private enter(cpu: Vcpu): GuestVcpu {
-    const { host } = this, epoch = host.s.w[host.own.block + (HV_EPOCH >>> 2)];
+    const { host } = this, epoch = host.s.w[this.epochAt];
     if (host.current.cpu === cpu && this.epoch === epoch) return host.current;
     this.epoch = epoch;
     return host.current = this.guestOf(cpu);

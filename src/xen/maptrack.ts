@@ -13,12 +13,14 @@ import type { OwnFrames } from './own-frames.ts';
 import { PagedTable } from './paged-table.ts';
 
 export const MAPTRACK_PER_PAGE = 256;
+const PAGE_SHIFT = 8; // handles in a page
 const NONE = -1;
 
 export class Maptrack {
   private readonly s: Views;
   private readonly domain: number;
   private readonly rows: PagedTable;
+  private readonly pages: readonly number[];
   private readonly vcpus: PagedTable;
 
   /** @param domain - word index of the domain's block @param vcpus - blocks of its vCPUs */
@@ -27,10 +29,14 @@ export class Maptrack {
     this.domain = domain;
     this.vcpus = vcpus;
     this.rows = new PagedTable(own, domain + (DOMAIN_MAPTRACK >>> 2), MAPTRACK_BYTES, own.s.w[domain + (DOMAIN_MAPTRACK_MOST >>> 2)]);
+    this.pages = this.rows.pages;
   }
 
-  private word(handle: number, offset: number): number { return this.s.w[this.rows.row(handle) + (offset >>> 2)]; }
-  private put(handle: number, offset: number, value: number): void { this.s.w[this.rows.row(handle) + (offset >>> 2)] = value; }
+  /** Word index of a handle's row: that of the table, with what is known of it. */
+  private row(handle: number): number {
+    return (this.pages[handle >>> PAGE_SHIFT] ?? this.rows.lookAt(handle >>> PAGE_SHIFT)) + (handle & (MAPTRACK_PER_PAGE - 1)) * (MAPTRACK_BYTES >>> 2);
+  }
+
 
   /** Handles there are. */
   get limit(): number { return this.s.w[this.domain + (DOMAIN_MAPTRACK_LIMIT >>> 2)]; }
@@ -38,14 +44,14 @@ export class Maptrack {
   /** Handles there may be. */
   private get most(): number { return this.s.w[this.domain + (DOMAIN_MAPTRACK_MOST >>> 2)]; }
 
-  ref(handle: number): number { return this.word(handle, MAPTRACK_REF) >>> 0; }
-  flags(handle: number): number { return this.word(handle, MAPTRACK_FLAGS); }
-  domid(handle: number): number { return this.word(handle, MAPTRACK_DOMID); }
-  setFlags(handle: number, flags: number): void { this.put(handle, MAPTRACK_FLAGS, flags); }
+  ref(handle: number): number { return this.s.w[this.row(handle) + (MAPTRACK_REF >>> 2)] >>> 0; }
+  flags(handle: number): number { return this.s.w[this.row(handle) + (MAPTRACK_FLAGS >>> 2)]; }
+  domid(handle: number): number { return this.s.w[this.row(handle) + (MAPTRACK_DOMID >>> 2)]; }
+  setFlags(handle: number, flags: number): void { this.s.w[this.row(handle) + (MAPTRACK_FLAGS >>> 2)] = flags; }
 
   /** Let a handle stand for a mapping. */
   set(handle: number, domid: number, ref: number, flags: number): void {
-    const { w } = this.s, at = this.rows.row(handle);
+    const { w } = this.s, at = this.row(handle);
     w[at + (MAPTRACK_DOMID >>> 2)] = domid;
     w[at + (MAPTRACK_REF >>> 2)] = ref;
     w[at + (MAPTRACK_FLAGS >>> 2)] = flags & 0xffff;
@@ -68,7 +74,7 @@ export class Maptrack {
 
   /** Give a handle back, to the vCPU whose it was. */
   give(handle: number): void {
-    const vcpu = this.word(handle, MAPTRACK_VCPU), tail = this.tail(vcpu);
+    const vcpu = this.s.w[this.row(handle) + (MAPTRACK_VCPU >>> 2)], tail = this.tail(vcpu);
     this.setNext(handle, NONE);
     this.setTail(vcpu, handle);
     this.setNext(tail, handle);
@@ -87,7 +93,7 @@ export class Maptrack {
   /** The free handles, list by list. */
   *free(): Generator<number> {
     for (let vcpu = 0; vcpu < this.vcpus.capacity; vcpu++) {
-      for (let handle = this.head(vcpu); handle !== NONE; handle = this.word(handle, MAPTRACK_REF)) yield handle;
+      for (let handle = this.head(vcpu); handle !== NONE; handle = this.s.w[this.row(handle) + (MAPTRACK_REF >>> 2)]) yield handle;
     }
   }
 
@@ -95,12 +101,12 @@ export class Maptrack {
   private setHead(vcpu: number, handle: number): void { this.s.w[this.vcpus.row(vcpu) + (GUEST_HANDLE_HEAD >>> 2)] = handle; }
   private tail(vcpu: number): number { return this.s.w[this.vcpus.row(vcpu) + (GUEST_HANDLE_TAIL >>> 2)]; }
   private setTail(vcpu: number, handle: number): void { this.s.w[this.vcpus.row(vcpu) + (GUEST_HANDLE_TAIL >>> 2)] = handle; }
-  private setNext(handle: number, next: number): void { this.put(handle, MAPTRACK_REF, next); }
+  private setNext(handle: number, next: number): void { this.s.w[this.row(handle) + (MAPTRACK_REF >>> 2)] = next; }
 
   private fromList(vcpu: number): number {
     const head = this.head(vcpu);
     if (head === NONE) return NONE;
-    const next = this.word(head, MAPTRACK_REF);
+    const next = this.s.w[this.row(head) + (MAPTRACK_REF >>> 2)];
     if (next === NONE) return NONE;
     this.setHead(vcpu, next);
     return head;
@@ -110,7 +116,7 @@ export class Maptrack {
     for (let vcpu = 0; vcpu < this.vcpus.capacity; vcpu++) {
       const handle = this.fromList(vcpu);
       if (handle === NONE) continue;
-      this.put(handle, MAPTRACK_VCPU, thief);
+      this.s.w[this.row(handle) + (MAPTRACK_VCPU >>> 2)] = thief;
       return handle;
     }
     return NONE;
@@ -121,7 +127,7 @@ export class Maptrack {
     const first = this.limit, end = first + MAPTRACK_PER_PAGE;
     for (let handle = first; handle < end; handle++) {
       this.set(handle, 0, handle + 1, 0);
-      this.put(handle, MAPTRACK_VCPU, vcpu);
+      this.s.w[this.row(handle) + (MAPTRACK_VCPU >>> 2)] = vcpu;
     }
     if (this.tail(vcpu) === NONE) this.setTail(vcpu, end - 1);
     this.setNext(end - 1, this.head(vcpu));

@@ -12,6 +12,8 @@ export class PagedTable {
   private readonly shift: number;
   private readonly mask: number;
   private readonly directoryPages: number;
+  /** Word indices of the pages that were looked at, for users who know how large their rows are. */
+  readonly pages: number[] = [];
 
   /** @param at - word index of its two words @param rowBytes - a power of two from 4 to 4096 @param most - rows it may ever have */
   constructor(own: OwnFrames, at: number, rowBytes: number, most: number) {
@@ -31,8 +33,15 @@ export class PagedTable {
 
   /** Word index of a row that there is room for. */
   row(index: number): number {
-    const { w } = this.s, page = (w[this.at + (TABLE_DIRECTORY >>> 2)] >>> 2) + (index >>> this.shift);
-    return (w[page] >>> 2) + (index & this.mask) * this.stride;
+    const page = this.pages[index >>> this.shift];
+    return (page === undefined ? this.lookAt(index >>> this.shift) : page) + (index & this.mask) * this.stride;
+  }
+
+  /** Word index of a page. Pages stay where they are until all are let go of, with the domain whose they are. */
+  lookAt(page: number): number {
+    const { w } = this.s, directory = w[this.at + (TABLE_DIRECTORY >>> 2)] >>> 2;
+    while (this.pages.length <= page) this.pages.push(w[directory + this.pages.length] >>> 2);
+    return this.pages[page];
   }
 
   /** Make room for at least `rows`; new ones are zero. @returns false, with nothing changed: there is no memory for them, or more than it may have */
@@ -70,6 +79,7 @@ export class PagedTable {
     const { w } = this.s, directory = w[this.at + (TABLE_DIRECTORY >>> 2)] >>> 2;
     for (let page = w[this.at + (TABLE_PAGES >>> 2)] - 1; page >= pages; page--) this.own.free(w[directory + page] >>> 2, 1);
     w[this.at + (TABLE_PAGES >>> 2)] = pages;
+    this.pages.length = Math.min(this.pages.length, pages);
     if (pages > 0 || directory === 0) return;
     this.own.free(directory, this.directoryPages);
     w[this.at + (TABLE_DIRECTORY >>> 2)] = 0;
