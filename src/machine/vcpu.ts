@@ -91,8 +91,8 @@ export class Vcpu {
   private readonly wasm: Accelerator | undefined;
   private readonly wasmAccess: Accelerator['accessAnew'] | undefined;
 
-  /** Made by `Machine.create`. Offsets in bytes. */
-  constructor(s: Views, block: number, scratch: number, cacheNames: readonly string[], wasm: Accelerator | undefined) {
+  /** Made by `Machine.create` and `Machine.attach`. Offsets in bytes. The first of a block resets it; others find it as it is. */
+  constructor(s: Views, block: number, scratch: number, cacheNames: readonly string[], wasm: Accelerator | undefined, first = true) {
     this.s = s;
     this.block = block;
     this.v = block >>> 2;
@@ -104,7 +104,7 @@ export class Vcpu {
     [this.loadMemo, this.storeMemo, this.fetchMemo] = [SERVICE_LOAD, SERVICE_STORE, SERVICE_FETCH].map(service => repeatSlot(this.words, block, service));
     this.dataMemo = this.loadMemo === this.storeMemo ? this.loadMemo : -1;
     if (!s.shared) s.replaced.push(() => { this.words = this.blockWords(); }); // shared memory stays where it was when it grows
-    this.reset();
+    if (first) this.reset();
   }
 
   /** Registers as after a hardware reset (paging off), nothing cached. Counters stay. Source: SDM vol. 3A, "Processor State After Reset". */

@@ -1,4 +1,10 @@
-/** The hypervisor: what an embedder constructs beside a machine, and hands its guests' hypercalls and page faults to. */
+/**
+ * The hypervisor: what an embedder constructs beside a machine, and hands its guests' hypercalls and page faults to.
+ *
+ * All it knows is in the machine's memory (layout/hypervisor.ts, domain.ts, guest-vcpu.ts, port.ts, grant.ts, frame.ts). What is not: the
+ * embedder's source of frames and other functions (`Host.holders`, `Host.isGranted`), and what lasts no longer than a call is in progress here:
+ * which vCPU makes it, the budget that is left, and the buffer. A call that was preempted has its arguments in the vCPU block.
+ */
 import { CR0_PE, CR0_PG, CR0_WP, CR0_ET, CR0_NE, CR4_PAE, CR4_PGE, EFER_LME, EFER_NXE } from '../arch/registers.ts';
 import { ConfigError } from '../errors.ts';
 import { layFrameTable } from '../frames/table.ts';
@@ -88,6 +94,16 @@ export class Hypervisor {
     const xen = new Hypervisor(machine, own, options.source);
     for (let mfn = 0; mfn < (options.ioFrames ?? 0x100); mfn++) xen.host.frames.assign(mfn, DOMID_IO);
     return xen;
+  }
+
+  /**
+   * The hypervisor of a machine once more: in another worker, or on a copy of its memory. Everything but functions is in the machine's memory,
+   * so that either may take the next call.
+   *
+   * @param source - where frames for guests come from, if an embedder supplies it @throws ConfigError - the machine has no hypervisor
+   */
+  static attach(machine: Machine, { source }: Pick<HypervisorOptions, 'source'> = {}): Hypervisor {
+    return new Hypervisor(machine, new OwnFrames(machine.views), source);
   }
 
   private constructor(machine: Machine, own: OwnFrames, source?: FrameSource) {

@@ -4,7 +4,7 @@
 import { GUEST_CR2_HI, GUEST_CR2_LO } from '../../src/layout/guest-vcpu.ts';
 import { HV_BYTES, HV_COUNTERS } from '../../src/layout/hypervisor.ts';
 import { Machine } from '../../src/machine/machine.ts';
-import type { EngineChoice } from '../../src/machine/options.ts';
+import type { EngineChoice, MachineOptions } from '../../src/machine/options.ts';
 import type { Vcpu } from '../../src/machine/vcpu.ts';
 import { readEntry, writeEntry } from '../../src/memory/entry.ts';
 import type { Domain } from '../../src/xen/domain.ts';
@@ -30,6 +30,10 @@ export interface GuestOptions extends Partial<HypervisorOptions> {
   readonly privileged?: boolean;
 }
 
+/** What a guest's machine is made with. */
+export const machineOptions = (engine: EngineChoice, vcpus = 1): MachineOptions =>
+  ({ extents: [{ base: 0, bytes: (FRAMES + OWN) * 4096 }], mode: 'functional', paging: 'none', openBus: 0, engine, vcpus });
+
 export class Guest {
   readonly machine: Machine;
   readonly xen: Hypervisor;
@@ -46,9 +50,7 @@ export class Guest {
   constructor(options: GuestOptions = {}) {
     const { wide = true, engine = 'ts', iomem = [], grants = {}, vcpus = 1, privileged = true, ...rest } = options;
     this.wide = wide;
-    this.machine = Machine.create({
-      extents: [{ base: 0, bytes: (FRAMES + OWN) * 4096 }], mode: 'functional', paging: 'none', openBus: 0, engine, vcpus,
-    });
+    this.machine = Machine.create(machineOptions(engine, vcpus));
     this.xen = Hypervisor.create(this.machine, { frames: FRAMES, own: { first: FRAMES, frames: OWN }, ...rest });
     this.base = wide ? 0xffffffff80000000n : 0x40000000n;
     const root = wide ? this.build64() : this.build32();
