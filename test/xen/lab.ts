@@ -132,6 +132,7 @@ export class Lab extends GrantWorld {
     const trap = (vector: number) => (this.wide ? this.words(8, BigInt(vector) | (0xe033n << 16n), 0x1000n, 0x20en, 0x2000n, 0n, 0n) : this.words(4, BigInt(vector) | (0xe019n << 16n), 0x1000n, 0xen, 0x2000n, 0n, 0n));
     switch (r(8)) {
       case 0: {
+        if (r(2)) return this.reserve(DECREASE); // what came last
         const rc = this.map(this.va(frame), 0n);
         putList(this, [frame]);
         return [rc, this.reserve(DECREASE)];
