@@ -3,7 +3,7 @@
  *
  * Source: facts of Xen 4.17, xen/common/event_2l.c; struct shared_info, struct vcpu_info (xen/include/public/xen.h) in both widths.
  */
-import type { Domain } from './domain.ts';
+import { NO_FRAME, type Domain } from './domain.ts';
 import { testAndClearBit, testAndSetBit, testBit } from './event-bits.ts';
 import type { Port } from './event-port.ts';
 import { eventsOf } from './event-state.ts';
@@ -20,26 +20,33 @@ const UPCALL_MASK = 0xff00;
 const SELECTOR_32 = 4 >>> 2;
 const SELECTOR_64 = 8 >>> 2;
 
-/** Word index of a vCPU's vcpu_info. */
+/** A vCPU that has no vcpu_info, or a domain without shared info: its events are seen nowhere. Source: dummy_vcpu_info (xen/common/domain.c). */
+const NOWHERE = -1;
+
+/** Word index of a vCPU's vcpu_info, NOWHERE if it has none. */
 export function vcpuInfo(h: Host, d: Domain, vcpu: number): number {
   const elsewhere = eventsOf(d).infoAt(vcpu);
-  return elsewhere < 0 ? h.table(d.sharedInfo) + vcpu * (VCPU_INFO_BYTES / 4) : elsewhere;
+  if (elsewhere >= 0) return elsewhere;
+  return vcpu >= VCPUS_IN_SHARED_INFO || d.sharedInfo === NO_FRAME ? NOWHERE : h.table(d.sharedInfo) + vcpu * (VCPU_INFO_BYTES / 4);
 }
 
 /** Tell a vCPU that there is something to look at. Source: vcpu_mark_events_pending() (xen/arch/x86/domain.c). */
 export function markPending(h: Host, d: Domain, vcpu: number): void {
-  const guest = d.vcpus[vcpu];
-  if (!testAndSetBit(h, vcpuInfo(h, d, vcpu), UPCALL_PENDING) && guest !== undefined) wake(guest);
+  const guest = d.vcpus[vcpu], info = vcpuInfo(h, d, vcpu);
+  if (info !== NOWHERE && !testAndSetBit(h, info, UPCALL_PENDING) && guest !== undefined) wake(guest);
 }
 
 /** Let events through to a vCPU. */
 export function enableEvents(h: Host, d: Domain, vcpu: number): void {
-  Atomics.and(h.s.w, vcpuInfo(h, d, vcpu), ~UPCALL_MASK);
+  const info = vcpuInfo(h, d, vcpu);
+  if (info !== NOWHERE) Atomics.and(h.s.w, info, ~UPCALL_MASK);
 }
 
 /** Is there something to look at, and let through? Source: local_events_need_delivery() (xen/arch/x86/include/asm/event.h). */
 export function eventsAwaited(h: Host, d: Domain, vcpu: number): boolean {
-  const flags = Atomics.load(h.s.w, vcpuInfo(h, d, vcpu));
+  const info = vcpuInfo(h, d, vcpu);
+  if (info === NOWHERE) return false;
+  const flags = Atomics.load(h.s.w, info);
   return (flags & 0xff) !== 0 && (flags & UPCALL_MASK) === 0;
 }
 
@@ -51,34 +58,36 @@ export function startInfo(h: Host, at: number): void {
 
 /** Let a vCPU look at all ports. */
 export function selectAll(h: Host, d: Domain, vcpu: number): void {
-  const at = vcpuInfo(h, d, vcpu) + (d.is32 ? SELECTOR_32 : SELECTOR_64);
+  const info = vcpuInfo(h, d, vcpu), at = info + (d.is32 ? SELECTOR_32 : SELECTOR_64);
+  if (info === NOWHERE) return;
   h.s.w.fill(-1, at, at + (d.is32 ? 1 : 2));
 }
 
 const pendingWord = (h: Host, d: Domain, port: number): number => h.table(d.sharedInfo) + PENDING + (port >>> 5);
 const maskWord = (h: Host, d: Domain, port: number): number => h.table(d.sharedInfo) + (d.is32 ? MASK_32 : MASK_64) + (port >>> 5);
 
-/** Set the selector's bit for a port. @returns whether it was set */
+/** Set the selector's bit for a port. @returns whether it was set, or there is none */
 function select(h: Host, d: Domain, vcpu: number, port: number): boolean {
-  const n = port >>> (d.is32 ? 5 : 6);
-  return testAndSetBit(h, vcpuInfo(h, d, vcpu) + (d.is32 ? SELECTOR_32 : SELECTOR_64) + (n >>> 5), n & 31);
+  const n = port >>> (d.is32 ? 5 : 6), info = vcpuInfo(h, d, vcpu);
+  return info === NOWHERE || testAndSetBit(h, info + (d.is32 ? SELECTOR_32 : SELECTOR_64) + (n >>> 5), n & 31);
 }
 
 export function setPending2l(h: Host, d: Domain, vcpu: number, { number }: Port): void {
-  if (testAndSetBit(h, pendingWord(h, d, number), number & 31)) return;
+  if (d.sharedInfo === NO_FRAME || testAndSetBit(h, pendingWord(h, d, number), number & 31)) return;
   if (!testBit(h, maskWord(h, d, number), number & 31) && !select(h, d, vcpu, number)) markPending(h, d, vcpu);
   wakePollers(d, number);
 }
 
 export function clearPending2l(h: Host, d: Domain, { number }: Port): void {
-  testAndClearBit(h, pendingWord(h, d, number), number & 31);
+  if (d.sharedInfo !== NO_FRAME) testAndClearBit(h, pendingWord(h, d, number), number & 31);
 }
 
 export function isPending2l(h: Host, d: Domain, { number }: Port): boolean {
-  return testBit(h, pendingWord(h, d, number), number & 31);
+  return d.sharedInfo !== NO_FRAME && testBit(h, pendingWord(h, d, number), number & 31);
 }
 
 export function unmask2l(h: Host, d: Domain, { number, vcpu }: Port): void {
+  if (d.sharedInfo === NO_FRAME) return;
   if (testAndClearBit(h, maskWord(h, d, number), number & 31) && testBit(h, pendingWord(h, d, number), number & 31) && !select(h, d, vcpu, number)) {
     markPending(h, d, vcpu);
   }

@@ -5,7 +5,7 @@ import { HYPERVISOR_event_channel_op, HYPERVISOR_sched_op, HYPERVISOR_vcpu_op } 
 import { Guest } from './guest.ts';
 
 const BIND_INTERDOMAIN = 0, BIND_VIRQ = 1, CLOSE = 3, SEND = 4, ALLOC_UNBOUND = 6, BIND_VCPU = 8, UNMASK = 9, INIT_CONTROL = 11, EXPAND_ARRAY = 12, SET_PRIORITY = 13;
-const SELF = 0x7ff0n;
+const SELF = 0x7ff0n, EINVAL = -22;
 const LINKED = 1 << 29, MASKED = 1 << 30, PENDING = 1 << 31;
 const widths = [['64-bit', true], ['32-bit', false]] as const;
 
@@ -206,6 +206,23 @@ describe.each(widths)('events of a %s guest are not lost', (_, wide) => {
     expect(sched(2, g.words(4, 3n))).toBe(0);
     expect([g.domain.isShutDown, g.domain.shutdownCode]).toEqual([true, 3]);
     expect(sched(9)).toBe(-38);
+  });
+});
+
+describe.each(widths)('events of a %s guest', (_, wide) => {
+  it('are seen nowhere in a domain without shared info, or by a vCPU that has no vcpu_info', () => {
+    const w = new World(wide), { g } = w, header = g.machine.views.u8.slice(0, 4096);
+    g.xen.createDomain({ id: 3, is32: !wide, p2m: [[0, 0x900, 4]] }).addVcpu();
+    expect(w.op(ALLOC_UNBOUND, 3n | (SELF << 16n))).toBe(0);
+    expect(w.op(BIND_INTERDOMAIN, 3n, BigInt(w.answer(1)))).toBe(0);
+    expect(w.op(SEND, BigInt(w.answer(2)))).toBe(0);
+    expect(Buffer.compare(g.machine.views.u8.slice(0, 4096), header)).toBe(0);
+    g.domain.maxVcpus = 40;
+    const [to, from] = w.pair(), masks = g.machine.views.w.slice(w.shared + 512, w.shared + 1024);
+    expect([w.op(BIND_VCPU, BigInt(to), 39n), w.op(CLOSE, 60n), w.op(SEND, BigInt(from))]).toEqual([0, EINVAL, 0]);
+    masks[to >>> 5] |= 1 << to; // the port's own bit
+    expect(g.machine.views.w.slice(w.shared + 512, w.shared + 1024)).toEqual(masks);
+    expect(g.xen.audit()).toEqual([]);
   });
 });
 
