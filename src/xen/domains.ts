@@ -90,10 +90,16 @@ export class Domains {
   add(form: DomainForm): Domain {
     const { id } = form, { w } = this.s;
     if (!Number.isInteger(id) || id < 0 || id >= DOMID_FIRST_RESERVED) throw new ConfigError('id', `an integer from 0 to 0x${(DOMID_FIRST_RESERVED - 1).toString(16)}`, id);
-    const slot = this.own.block + (HV_DIRECTORY >>> 2) + (id >>> PAGE_SHIFT);
-    if (w[slot] === 0) w[slot] = this.own.need(1) << 2;
-    const domain = this.make(form);
-    w[(w[slot] >>> 2) + (id & ((1 << PAGE_SHIFT) - 1))] = domain.at << 2;
+    const slot = this.slot(id), page = w[slot] === 0 ? this.own.need(1) << 2 : w[slot];
+    let domain;
+    try {
+      domain = this.make(form);
+    } catch (error) {
+      if (w[slot] === 0) this.own.free(page >>> 2, 1);
+      throw error;
+    }
+    w[slot] = page;
+    w[(page >>> 2) + (id & ((1 << PAGE_SHIFT) - 1))] = domain.at << 2;
     w[this.own.block + (HV_DOMAINS >>> 2)]++;
     this.known[id] = domain;
     return domain;
@@ -101,8 +107,12 @@ export class Domains {
 
   /** A domain is no more, and what it was known in is free. */
   delete(domain: Domain): void {
-    const { w } = this.s, rows = w[this.own.block + (HV_DIRECTORY >>> 2) + (domain.id >>> PAGE_SHIFT)] >>> 2;
+    const { w } = this.s, slot = this.slot(domain.id), rows = w[slot] >>> 2;
     w[rows + (domain.id & ((1 << PAGE_SHIFT) - 1))] = 0;
+    if (w.subarray(rows, rows + (1 << PAGE_SHIFT)).every(word => word === 0)) {
+      this.own.free(rows, 1);
+      w[slot] = 0;
+    }
     w[this.own.block + (HV_DOMAINS >>> 2)]--;
     w[this.epochAt]++;
     delete this.known[domain.id];
@@ -142,11 +152,16 @@ export class Domains {
     this.epoch = w[this.epochAt];
   }
 
+  /** Word index of the word that says where the page of a domain's row is. */
+  private slot(id: number): number {
+    return this.own.block + (HV_DIRECTORY >>> 2) + (id >>> PAGE_SHIFT);
+  }
+
   /** Word index of a domain's block, 0 if there is none. */
   private blockOf(id: number): number {
-    const { w } = this.s, page = id >>> PAGE_SHIFT;
-    if (page >= PAGES) return 0;
-    const rows = w[this.own.block + (HV_DIRECTORY >>> 2) + page] >>> 2;
+    const { w } = this.s;
+    if (id >>> PAGE_SHIFT >= PAGES) return 0;
+    const rows = w[this.slot(id)] >>> 2;
     return rows === 0 ? 0 : w[rows + (id & ((1 << PAGE_SHIFT) - 1))] >>> 2;
   }
 }

@@ -1,4 +1,5 @@
 /** A table of rows that grows by pages of the hypervisor's own frames. Its two words (TABLE_*) are in the block of whose it is. */
+import { invariant } from '../errors.ts';
 import { TABLE_DIRECTORY, TABLE_PAGES } from '../layout/hypervisor.ts';
 import { FRAME_BYTES } from '../memory/extents.ts';
 import type { Views } from '../memory/views.ts';
@@ -40,6 +41,7 @@ export class PagedTable {
   /** Word index of a page. Pages stay where they are until all are let go of, with the domain whose they are. */
   lookAt(page: number): number {
     const { w } = this.s, directory = w[this.at + (TABLE_DIRECTORY >>> 2)] >>> 2;
+    invariant(page < w[this.at + (TABLE_PAGES >>> 2)], `a table has a page ${page}`);
     while (this.pages.length <= page) this.pages.push(w[directory + this.pages.length] >>> 2);
     return this.pages[page];
   }
