@@ -21,6 +21,7 @@ export class Maptrack {
   private readonly domain: number;
   private readonly rows: PagedTable;
   private readonly pages: readonly number[];
+  private readonly lists: number[] = [];
   private readonly vcpus: PagedTable;
 
   /** @param domain - word index of the domain's block @param vcpus - blocks of its vCPUs */
@@ -97,10 +98,16 @@ export class Maptrack {
     }
   }
 
-  private head(vcpu: number): number { return this.s.w[this.vcpus.row(vcpu) + (GUEST_HANDLE_HEAD >>> 2)]; }
-  private setHead(vcpu: number, handle: number): void { this.s.w[this.vcpus.row(vcpu) + (GUEST_HANDLE_HEAD >>> 2)] = handle; }
-  private tail(vcpu: number): number { return this.s.w[this.vcpus.row(vcpu) + (GUEST_HANDLE_TAIL >>> 2)]; }
-  private setTail(vcpu: number, handle: number): void { this.s.w[this.vcpus.row(vcpu) + (GUEST_HANDLE_TAIL >>> 2)] = handle; }
+  /** Word index of a vCPU's block, which has the two ends of its list. */
+  private list(vcpu: number): number {
+    while (this.lists.length <= vcpu) this.lists.push(this.vcpus.row(this.lists.length));
+    return this.lists[vcpu];
+  }
+
+  private head(vcpu: number): number { return this.s.w[this.list(vcpu) + (GUEST_HANDLE_HEAD >>> 2)]; }
+  private setHead(vcpu: number, handle: number): void { this.s.w[this.list(vcpu) + (GUEST_HANDLE_HEAD >>> 2)] = handle; }
+  private tail(vcpu: number): number { return this.s.w[this.list(vcpu) + (GUEST_HANDLE_TAIL >>> 2)]; }
+  private setTail(vcpu: number, handle: number): void { this.s.w[this.list(vcpu) + (GUEST_HANDLE_TAIL >>> 2)] = handle; }
   private setNext(handle: number, next: number): void { this.s.w[this.row(handle) + (MAPTRACK_REF >>> 2)] = next; }
 
   private fromList(vcpu: number): number {
