@@ -12,7 +12,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   cost: ['layout', 'arch', 'memory', 'cache'],
   accel: ['layout', 'arch', 'memory'],
   machine: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel'],
-  xen: ['layout', 'arch', 'memory', 'frames', 'mmu', 'accel', 'machine'],
+  xen: ['layout', 'arch', 'memory', 'frames', 'mmu', 'cost', 'accel', 'machine'],
   conformance: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine', 'xen'],
   trace: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine'],
   report: ['trace'],

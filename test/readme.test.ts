@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import * as pagewalk from '../src/index.ts';
+import { BackRing, FrontRing } from '../src/xen/index.ts';
 
 const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
 
@@ -24,6 +25,20 @@ function show(result: object): string {
   const value = (v: unknown) => (typeof v === 'bigint' ? `0x${v.toString(16)}n` : typeof v === 'string' ? `'${v}'` : String(v));
   return `{ ${Object.entries(result).map(([name, v]) => `${name}: ${value(v)}`).join(', ')} }`;
 }
+
+it('the example of a ring runs and gives what it says', () => {
+  const code = /```ts\n(import \{ BackRing[^]*?)```/.exec(readme)![1], said: string[] = [];
+  const statements = code.split('\n').filter(line => !line.startsWith('import')).map(line => {
+    const [, expression, value] = /^((?:front|back)\..*); \/\/ (true|-?\d+)$/.exec(line) ?? [];
+    if (value === undefined) return line;
+    said.push(value);
+    return `results.push(String(${expression}));`;
+  });
+  const results: string[] = [];
+  new Function('results', 'BackRing', 'FrontRing', statements.join('\n'))(results, BackRing, FrontRing);
+  expect(said).toHaveLength(6);
+  expect(results).toEqual(said);
+});
 
 it('every file and command it names is there', () => {
   const scripts = Object.keys(JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).scripts);

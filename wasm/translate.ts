@@ -4,9 +4,10 @@ import { CNT_AD_SETS, CNT_DEPTH, CNT_FAULTS, CNT_HITS, CNT_MISS_SIZE, CNT_SLOW }
 import { FAST_PA, FAST_READ, FAST_WRITE } from "../src/layout/fast-table";
 import { HDR_HOST_LEVEL } from "../src/layout/header";
 import {
-  MODE_4LEVEL, MODE_LEGACY, MODE_NONE, VCPU_CR2_LO, VCPU_MODE, VCPU_OUT_CYCLES, VCPU_OUT_DATA_LO, VCPU_OUT_GLOBAL, VCPU_OUT_HIT, VCPU_OUT_LEVEL, VCPU_OUT_LO, VCPU_OUT_REFS, VCPU_OUT_SIZE,
-  VCPU_OUT_START, VCPU_TAG_PCID, VCPU_TIMED, VCPU_TLB_CYCLES, VCPU_TLB_LEVELS,
+  MODE_4LEVEL, MODE_LEGACY, MODE_NONE, PLAIN_BYTES, VCPU_CR2_LO, VCPU_MODE, VCPU_OUT_CYCLES, VCPU_OUT_DATA_LO, VCPU_OUT_GLOBAL, VCPU_OUT_HIT, VCPU_OUT_LEVEL, VCPU_OUT_LO, VCPU_OUT_REFS, VCPU_OUT_SIZE,
+  VCPU_OUT_START, VCPU_PLAIN, VCPU_TAG_PCID, VCPU_TIMED, VCPU_TLB_CYCLES, VCPU_TLB_LEVELS,
 } from "../src/layout/vcpu";
+import { Ahead, GROUP } from "./ahead";
 import { joined } from "./array";
 import { charge } from "./charge";
 import { count } from "./counters";
@@ -17,6 +18,7 @@ import { memoAddress, memoClear, memoEntry, memoMatches, memoPut, memoSize, memo
 import { FAULTED, fillBoth, ownOf, searchAnew, SINGLE } from "./plain";
 import { permits, rightsRow } from "./rights";
 import { addressOf, behindOther, DATA_BITS, fillLevel, fragmentLo, globalIn, look, NO_ENTRY, NUMBER, probeList, REFUSED_ENTRY, serviceOf, sizeIn } from "./tlb";
+import { OTHER_WALK, WALKED, walkOne } from "./walk-one";
 import { findLeafLong } from "./walk-long";
 import { checkLeaf, findLeaf, markEntries, pageFault, walkRoot } from "./walk";
 
@@ -34,7 +36,13 @@ export function access(v: i32, vaHi: i32, vaLo: i32, kind: i32): i32 {
 /** access() without a look at the memo, which is not likely to help. */
 export function accessAnew(v: i32, vaHi: i32, vaLo: i32, kind: i32): i32 {
   if (load<i32>(v, VCPU_TIMED) && load<i32>(v, VCPU_MODE) >= MODE_4LEVEL) {
-    const got = searchAnew(v, joined(vaHi, vaLo), kind | SINGLE);
+    const va = joined(vaHi, vaLo);
+    if (Ahead.walks >= GROUP) {
+      const what = walkOne(v, va, kind);
+      if (what == WALKED) return FAULT_NONE;
+      if (what == OTHER_WALK) return missedPlain(v, v + VCPU_PLAIN + serviceOf(kind) * PLAIN_BYTES, va, kind);
+    }
+    const got = searchAnew(v, va, kind | SINGLE);
     return got < FAULTED ? FAULT_NONE : <i32>got;
   }
   const fault = translate(v, vaHi, vaLo, kind);

@@ -14,7 +14,8 @@ exit status 1 if there is any difference.
   --engine NAME  auto, wasm, ts                                                     [auto]
   --stop         stop at the first difference
   --audit N      of Xen's transcripts: recount all references after every N operations
-  --preempt N    of Xen's transcripts: preempt hypercalls after every N entries, and continue them`;
+  --preempt N    of Xen's transcripts: preempt hypercalls after every N entries, and continue them; what that leaves in a multicall's
+                 arguments, which the real Xen rewrites too, is put back as recorded`;
 
 const SHOWN_CASES = 5;
 

@@ -44,6 +44,12 @@ export const DOMAIN_PIRQ_TABLE = 164; //  table of words: the port of each physi
 export const DOMAIN_FIFO = 172; //        1 = the FIFO format is in use
 export const DOMAIN_FIFO_FRAMES = 176; // frames of the event array
 export const DOMAIN_SERIAL = 180; //      differs from that of every other domain that was ever there
+export const DOMAIN_NEXT_RESET = 184; //  where a reset of event channels that was preempted goes on, 0 = none is under way
+export const DOMAIN_CLAIMED = 188; //     frames that are kept free for it
+export const DOMAIN_TEARDOWN_STAGE = 192; //how far its end has come
+export const DOMAIN_TEARDOWN_FROM = 196;
+export const DOMAIN_EOI_FRAME = 200; //   frame in which it sees which physical interrupts have to be ended, -1 = none; and whether the end unmasks
+export const DOMAIN_EOI_UNMASKS = 204;
 export const DOMAIN_FIFO_LIST = 512; //   up to 128 of them
 
 export const DOMAIN_CRASHED = 1024; //    characters of the reason why it was stopped, then a byte each

@@ -33,6 +33,8 @@ export const GUEST_SEGMENT_BASES = 128; //6 words
 export const GUEST_GDT = 160; //      up to 14 frames
 export const GUEST_FIFO_TAILS = 224; //last port of each of 16 queues, 0 = none
 export const GUEST_VIRQS = 288; //    port of each of 32 VIRQs, 0 = none
+export const GUEST_LDT = 416; //      frame of each of 16 pages of the local descriptor table
+export const GUEST_LDT_END = 480;
 export const GUEST_BYTES = 512;
 
 // Where a guest's kernel takes an exception.

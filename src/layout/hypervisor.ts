@@ -22,17 +22,24 @@ export const HV_COMPAT_SLOTS = 72; //likewise; -1 rows: those of the window
 export const HV_COMPAT_SLOTS_USED = 80;
 export const HV_LOST = 84; //       a table of LOST rows, and how many
 export const HV_LOST_USED = 92;
+export const HV_CLAIMED = 96; //    frames that are kept free for domains, all together
+export const HV_GSIS = 100; //      interrupt lines of the machine's I/O APICs
 export const HV_DIRECTORY = 128; // byte offsets of 32 pages, in each the byte offset of a domain's block for each of 1024 domain identifiers
 export const HV_COUNTERS = 256; //  64-bit floating-point numbers: 16 counters, then for each hypercall how often it was done, and entered
 export const HV_CALLS = 384;
 export const HV_ENTRIES = 896;
-export const HV_BYTES = 1408;
+export const HV_WORK = 1408; //     work by kind: how often, and its price; cycles by cause that no call was charged with yet
+export const HV_PRICES = 1536;
+export const HV_OPEN = 1664;
+export const HV_CYCLES = 1696; //   cycles by cause of 68 accounts: hypercalls, and what else
+export const HV_BYTES = 3872;
 
 export const HVB_LINEAR_PAGE_TABLES = 1;
 export const HVB_LEAK_PARTIAL_TABLES = 2;
 export const HVB_PV32 = 4;
 export const HVB_SCRUB_DOMHEAP = 8;
 export const HVB_CHECK_EACH_COPY = 16;
+export const HVB_LEAK_PREEMPTED_TABLES = 32;
 
 // A table that grows by pages, two words wherever it is kept:
 export const TABLE_DIRECTORY = 0; //byte offset of a list of byte offsets of pages
@@ -46,7 +53,7 @@ export const XEN_SLOT_HI = 8;
 export const XEN_SLOT_BYTES = 16;
 
 // References that nothing holds any more, as the real Xen loses them.
-export const LOST_BY = 0; //        0 = leakPartialTables, 1 = shared compat table
+export const LOST_BY = 0; //        0 = leakPartialTables, 1 = shared compat table, 2 = leakPreemptedTables
 export const LOST_MFN = 4;
 export const LOST_REFS = 8;
 export const LOST_TYPES = 12;

@@ -90,7 +90,24 @@ function beyondFirst(s: Views, v: number, service: number, vaHi: number, vaLo: n
     countMisses(w, v, level - 1, w[v + (VCPU_OUT_SIZE >>> 2)]);
     return FAULT_NONE;
   }
-  const fault = walk(s, v, vaHi, vaLo, access, true);
+  return walkAndFill(s, v, service, vaHi, vaLo, access);
+}
+
+/**
+ * translate() in timed mode and 64-bit paging for a canonical address that no TLB level of its service has, which the caller has made sure of.
+ *
+ * @returns as translate()
+ */
+export function translateMissed(s: Views, v: number, service: number, vaHi: number, vaLo: number, access: number): number {
+  const w = s.w;
+  memoClear(w, v, memoSlot(w, v, service));
+  count(w, v, CNT_SLOW + service, 1);
+  w[v + (VCPU_OUT_HIT >>> 2)] = 0;
+  return walkAndFill(s, v, service, vaHi, vaLo, access);
+}
+
+function walkAndFill(s: Views, v: number, service: number, vaHi: number, vaLo: number, access: number): number {
+  const w = s.w, fault = walk(s, v, vaHi, vaLo, access, true);
   if (fault !== FAULT_NONE) return fault;
   pscFill(w, v, vaHi, vaLo);
   const size = usableSize(w, v, vaLo);

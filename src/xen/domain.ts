@@ -6,9 +6,10 @@
  */
 import { ConfigError } from '../errors.ts';
 import {
-  CRASHED_MOST, DOMAIN_ASSISTS, DOMAIN_COMPAT_START, DOMAIN_CRASHED, DOMAIN_CRASHED_TEXT, DOMAIN_DEAD, DOMAIN_DYING, DOMAIN_ID, DOMAIN_IS32,
+  CRASHED_MOST, DOMAIN_ASSISTS, DOMAIN_CLAIMED, DOMAIN_COMPAT_START, DOMAIN_CRASHED, DOMAIN_CRASHED_TEXT, DOMAIN_DEAD, DOMAIN_DYING, DOMAIN_EOI_FRAME, DOMAIN_EOI_UNMASKS, DOMAIN_ID, DOMAIN_IS32,
   DOMAIN_MAX_EVENT_PORT, DOMAIN_MAX_PAGES, DOMAIN_MAX_VCPUS, DOMAIN_M2P_STRICT, DOMAIN_MEMORY_MAP, DOMAIN_MEMORY_MAP_BYTES, DOMAIN_PIRQS,
-  DOMAIN_PRIVILEGED, DOMAIN_SERIAL, DOMAIN_SHARED_INFO, DOMAIN_SHUTDOWN_CODE, DOMAIN_SHUT_DOWN, DOMAIN_TOTAL_PAGES, DOMAIN_VCPUS, DOMAIN_VCPU_TABLE,
+  DOMAIN_PRIVILEGED, DOMAIN_SERIAL, DOMAIN_SHARED_INFO, DOMAIN_SHUTDOWN_CODE, DOMAIN_SHUT_DOWN, DOMAIN_TEARDOWN_FROM, DOMAIN_TEARDOWN_STAGE,
+  DOMAIN_TOTAL_PAGES, DOMAIN_VCPUS, DOMAIN_VCPU_TABLE,
   DOMAIN_XEN_PAGES,
 } from '../layout/domain.ts';
 import { GUEST_BYTES, GUEST_CPU, GUEST_TRAPS } from '../layout/guest-vcpu.ts';
@@ -19,7 +20,7 @@ import { FRAME_BYTES } from '../memory/extents.ts';
 import type { Views } from '../memory/views.ts';
 import { EventPorts } from './event-ports.ts';
 import { GrantTable } from './grant-table.ts';
-import { GuestVcpu, layGuest } from './guest-vcpu.ts';
+import { GuestVcpu, layGuest, startGuest } from './guest-vcpu.ts';
 import { IomemRanges } from './iomem.ts';
 import type { OwnFrames } from './own-frames.ts';
 import { PagedTable } from './paged-table.ts';
@@ -46,6 +47,7 @@ export class Domain {
   private readonly cpus: readonly Vcpu[];
   private readonly blocks: PagedTable;
   private readonly started: GuestVcpu[] = [];
+  private readonly epochAt: number; // word index
   private epoch = -1;
 
   /** Look at a domain's block. @param cpus - the machine's vCPUs */
@@ -53,6 +55,7 @@ export class Domain {
     this.own = own;
     this.s = own.s;
     this.cpus = cpus;
+    this.epochAt = own.block + (HV_EPOCH >>> 2);
     this.at = at;
     this.id = this.word(DOMAIN_ID);
     this.serial = this.word(DOMAIN_SERIAL);
@@ -75,11 +78,19 @@ export class Domain {
   /** Frames that it owns, counted by their references (Xen's tot_pages). */
   get totalPages(): number { return this.word(DOMAIN_TOTAL_PAGES); }
   set totalPages(pages: number) { this.put(DOMAIN_TOTAL_PAGES, pages); }
+  /** Frames that are kept free for it, until it has them. */
+  get claimed(): number { return this.word(DOMAIN_CLAIMED); }
+  set claimed(pages: number) { this.put(DOMAIN_CLAIMED, pages); }
   /** Frames that are the hypervisor's but shared with it. */
   get xenPages(): number { return this.word(DOMAIN_XEN_PAGES); }
   set xenPages(pages: number) { this.put(DOMAIN_XEN_PAGES, pages); }
   get dying(): boolean { return this.word(DOMAIN_DYING) !== 0; }
   set dying(dying: boolean) { this.put(DOMAIN_DYING, dying ? 1 : 0); }
+  /** How far its end has come: see destroy.ts. */
+  get teardownStage(): number { return this.word(DOMAIN_TEARDOWN_STAGE); }
+  set teardownStage(stage: number) { this.put(DOMAIN_TEARDOWN_STAGE, stage); }
+  get teardownFrom(): number { return this.word(DOMAIN_TEARDOWN_FROM); }
+  set teardownFrom(from: number) { this.put(DOMAIN_TEARDOWN_FROM, from); }
   /** It gave up all it could, and is there only until the last of its frames is. */
   get dead(): boolean { return this.word(DOMAIN_DEAD) !== 0; }
   set dead(dead: boolean) { this.put(DOMAIN_DEAD, dead ? 1 : 0); }
@@ -89,7 +100,7 @@ export class Domain {
   get m2pStrict(): boolean { return this.word(DOMAIN_M2P_STRICT) !== 0; }
   set m2pStrict(strict: boolean) { this.put(DOMAIN_M2P_STRICT, strict ? 1 : 0); }
   /** Frame shared with the guest, NO_FRAME without one. */
-  get sharedInfo(): number { return this.word(DOMAIN_SHARED_INFO); }
+  get sharedInfo(): number { return this.s.w[this.at + (DOMAIN_SHARED_INFO >>> 2)]; }
   set sharedInfo(mfn: number) { this.put(DOMAIN_SHARED_INFO, mfn); }
   /** Why it shut itself down, once it did: SHUTDOWN_*; and whether it has stopped. */
   get shutdownCode(): number { return this.word(DOMAIN_SHUTDOWN_CODE); }
@@ -102,6 +113,11 @@ export class Domain {
   /** Highest event-channel port it may have. */
   get maxEventPort(): number { return this.word(DOMAIN_MAX_EVENT_PORT) >>> 0; }
   set maxEventPort(port: number) { this.put(DOMAIN_MAX_EVENT_PORT, Math.min(port, 2 ** 32 - 1)); }
+  /** Frame in which it sees which physical interrupts have to be ended, NO_FRAME: none; and whether telling the end unmasks the port. */
+  get eoiFrame(): number { return this.word(DOMAIN_EOI_FRAME); }
+  set eoiFrame(mfn: number) { this.put(DOMAIN_EOI_FRAME, mfn); }
+  get eoiUnmasks(): boolean { return this.word(DOMAIN_EOI_UNMASKS) !== 0; }
+  set eoiUnmasks(unmasks: boolean) { this.put(DOMAIN_EOI_UNMASKS, unmasks ? 1 : 0); }
   /** Physical interrupts it has numbers for. */
   get pirqs(): number { return this.word(DOMAIN_PIRQS) >>> 0; }
   set pirqs(count: number) { this.put(DOMAIN_PIRQS, count); }
@@ -156,7 +172,7 @@ export class Domain {
 
   /** vCPUs that were started, by number. */
   get vcpus(): readonly GuestVcpu[] {
-    if (this.epoch !== this.s.w[this.own.block + (HV_EPOCH >>> 2)]) this.lookAtVcpus();
+    if (this.epoch !== this.s.w[this.epochAt]) this.lookAtVcpus();
     return this.started;
   }
 
@@ -170,6 +186,7 @@ export class Domain {
     const number = this.word(DOMAIN_VCPUS);
     this.layBlocks(number + 1);
     const at = this.blocks.row(number), { w } = this.s;
+    startGuest(w, at);
     w[at + (GUEST_TRAPS >>> 2)] = this.own.need(1) << 2;
     if (cpu !== undefined) {
       w[at + (GUEST_CPU >>> 2)] = cpu.block;
@@ -180,13 +197,19 @@ export class Domain {
     return this.vcpus[number];
   }
 
-  /** Its vCPUs are no more. */
+  /** None of its vCPUs runs any more. */
   stopVcpus(): void {
-    for (const { at, cpu } of this.vcpus) {
+    for (const { cpu } of this.vcpus) if (cpu !== undefined) this.s.w[(cpu.block + VCPU_GUEST) >>> 2] = 0;
+    this.changed();
+  }
+
+  /** Its vCPUs from a number up are no more, nor the level-4 tables that the hypervisor made for those of a 32-bit guest. */
+  dropVcpus(from = 0): void {
+    for (const { at, root } of this.vcpus.slice(from)) {
       this.own.free(this.s.w[at + (GUEST_TRAPS >>> 2)] >>> 2, 1);
-      if (cpu !== undefined) this.s.w[(cpu.block + VCPU_GUEST) >>> 2] = 0;
+      if (this.is32 && root !== NO_FRAME) this.own.free(this.own.wordAt(root), 1);
     }
-    this.put(DOMAIN_VCPUS, 0);
+    this.put(DOMAIN_VCPUS, Math.min(from, this.word(DOMAIN_VCPUS)));
     this.changed();
   }
 
@@ -207,7 +230,7 @@ export class Domain {
   }
 
   private changed(): void {
-    this.s.w[this.own.block + (HV_EPOCH >>> 2)]++;
+    this.s.w[this.epochAt]++;
   }
 
   /** Make room for blocks of so many vCPUs. */
@@ -224,6 +247,6 @@ export class Domain {
       const at = this.blocks.row(k), block = w[at + (GUEST_CPU >>> 2)] >>> 0;
       if (started[k]?.at !== at || !started[k].isCurrent()) started[k] = new GuestVcpu(this.s, this, at, this.cpus.find(cpu => cpu.block === block));
     }
-    this.epoch = w[this.own.block + (HV_EPOCH >>> 2)];
+    this.epoch = w[this.epochAt];
   }
 }

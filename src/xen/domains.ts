@@ -1,7 +1,7 @@
 /** The domains there are, by identifier: a directory of their blocks in machine memory, and an object for each that was asked for here. */
 import { ConfigError } from '../errors.ts';
 import {
-  DOMAIN_BYTES, DOMAIN_COMPAT_START, DOMAIN_ID, DOMAIN_IS32, DOMAIN_MAX_EVENT_PORT, DOMAIN_PRIVILEGED, DOMAIN_SERIAL, DOMAIN_SHARED_INFO, DOMAIN_SHUTDOWN_CODE,
+  DOMAIN_BYTES, DOMAIN_COMPAT_START, DOMAIN_EOI_FRAME, DOMAIN_ID, DOMAIN_IS32, DOMAIN_MAX_EVENT_PORT, DOMAIN_PRIVILEGED, DOMAIN_SERIAL, DOMAIN_SHARED_INFO, DOMAIN_SHUTDOWN_CODE,
 } from '../layout/domain.ts';
 import { HV_DIRECTORY, HV_DOMAINS, HV_EPOCH } from '../layout/hypervisor.ts';
 import type { Vcpu } from '../machine/vcpu.ts';
@@ -38,6 +38,7 @@ export function layDomain(own: OwnFrames, form: Pick<DomainForm, 'id' | 'privile
   put(DOMAIN_PRIVILEGED, form.privileged ? 1 : 0);
   put(DOMAIN_IS32, form.is32 ? 1 : 0);
   put(DOMAIN_SHARED_INFO, NO_FRAME);
+  put(DOMAIN_EOI_FRAME, NO_FRAME);
   put(DOMAIN_SHUTDOWN_CODE, NO_CODE);
   put(DOMAIN_COMPAT_START, COMPAT_START);
   put(DOMAIN_MAX_EVENT_PORT, MOST_PORT);

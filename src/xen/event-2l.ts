@@ -17,36 +17,55 @@ const MASK_32 = 0x880 >>> 2;
 const MASK_64 = 0xa00 >>> 2;
 const UPCALL_PENDING = 0; //      a byte of vcpu_info, and the next: events are masked
 const UPCALL_MASK = 0xff00;
+const UPCALL_MASK_BIT = 8;
 const SELECTOR_32 = 4 >>> 2;
 const SELECTOR_64 = 8 >>> 2;
 
-/** A vCPU that has no vcpu_info, or a domain without shared info: its events are seen nowhere. Source: dummy_vcpu_info (xen/common/domain.c). */
+/** Of a vCPU beyond those in the shared info that has registered none, or of a domain without a shared info: what it is told is lost. */
 const NOWHERE = -1;
 
-/** Word index of a vCPU's vcpu_info, NOWHERE if it has none. */
+/** Word index of a vCPU's vcpu_info, or NOWHERE. Source: vcpu_info_reset() (xen/common/domain.c), whose dummy_vcpu_info no guest sees. */
 export function vcpuInfo(h: Host, d: Domain, vcpu: number): number {
   const elsewhere = eventsOf(d).infoAt(vcpu);
   if (elsewhere >= 0) return elsewhere;
-  return vcpu >= VCPUS_IN_SHARED_INFO || d.sharedInfo === NO_FRAME ? NOWHERE : h.table(d.sharedInfo) + vcpu * (VCPU_INFO_BYTES / 4);
+  return vcpu < VCPUS_IN_SHARED_INFO && d.sharedInfo !== NO_FRAME ? h.table(d.sharedInfo) + vcpu * (VCPU_INFO_BYTES / 4) : NOWHERE;
 }
 
 /** Tell a vCPU that there is something to look at. Source: vcpu_mark_events_pending() (xen/arch/x86/domain.c). */
 export function markPending(h: Host, d: Domain, vcpu: number): void {
-  const guest = d.vcpus[vcpu], info = vcpuInfo(h, d, vcpu);
-  if (info !== NOWHERE && !testAndSetBit(h, info, UPCALL_PENDING) && guest !== undefined) wake(guest);
+  mark(h, d, vcpu, vcpuInfo(h, d, vcpu));
+}
+
+/** @param info - word index of its vcpu_info */
+function mark(h: Host, d: Domain, vcpu: number, info: number): void {
+  const guest = d.vcpus[vcpu];
+  if (info === NOWHERE || testAndSetBit(h, info, UPCALL_PENDING) || guest === undefined) return;
+  wake(h, guest);
+  if (h.deliveries.size > 0) h.deliveries.get(d)?.told(vcpu);
+}
+
+/** Has a vCPU something to look at, whether its kernel lets events through or not? */
+export function isUpcallPending(h: Host, d: Domain, vcpu: number): boolean {
+  const info = vcpuInfo(h, d, vcpu);
+  return info !== NOWHERE && d.vcpus[vcpu] !== undefined && testBit(h, info, UPCALL_PENDING);
+}
+
+/** Call a kernel's event handler, if it has something to look at and lets it through: events are masked then. @returns whether it is called */
+export function takeUpcall(h: Host, d: Domain, vcpu: number): boolean {
+  if (d.vcpus[vcpu] === undefined || !eventsAwaited(h, d, vcpu)) return false;
+  testAndSetBit(h, vcpuInfo(h, d, vcpu), UPCALL_MASK_BIT);
+  return true;
 }
 
 /** Let events through to a vCPU. */
 export function enableEvents(h: Host, d: Domain, vcpu: number): void {
-  const info = vcpuInfo(h, d, vcpu);
-  if (info !== NOWHERE) Atomics.and(h.s.w, info, ~UPCALL_MASK);
+  const at = vcpuInfo(h, d, vcpu);
+  if (at !== NOWHERE) Atomics.and(h.s.w, at, ~UPCALL_MASK);
 }
 
 /** Is there something to look at, and let through? Source: local_events_need_delivery() (xen/arch/x86/include/asm/event.h). */
 export function eventsAwaited(h: Host, d: Domain, vcpu: number): boolean {
-  const info = vcpuInfo(h, d, vcpu);
-  if (info === NOWHERE) return false;
-  const flags = Atomics.load(h.s.w, info);
+  const at = vcpuInfo(h, d, vcpu), flags = at === NOWHERE ? 0 : Atomics.load(h.s.w, at);
   return (flags & 0xff) !== 0 && (flags & UPCALL_MASK) === 0;
 }
 
@@ -58,24 +77,25 @@ export function startInfo(h: Host, at: number): void {
 
 /** Let a vCPU look at all ports. */
 export function selectAll(h: Host, d: Domain, vcpu: number): void {
-  const info = vcpuInfo(h, d, vcpu), at = info + (d.is32 ? SELECTOR_32 : SELECTOR_64);
-  if (info === NOWHERE) return;
+  const at = vcpuInfo(h, d, vcpu) + (d.is32 ? SELECTOR_32 : SELECTOR_64);
   h.s.w.fill(-1, at, at + (d.is32 ? 1 : 2));
 }
 
 const pendingWord = (h: Host, d: Domain, port: number): number => h.table(d.sharedInfo) + PENDING + (port >>> 5);
 const maskWord = (h: Host, d: Domain, port: number): number => h.table(d.sharedInfo) + (d.is32 ? MASK_32 : MASK_64) + (port >>> 5);
 
-/** Set the selector's bit for a port. @returns whether it was set, or there is none */
-function select(h: Host, d: Domain, vcpu: number, port: number): boolean {
+/** Set the selector's bit for a port, and tell the vCPU if it was not set. */
+function select(h: Host, d: Domain, vcpu: number, port: number): void {
   const n = port >>> (d.is32 ? 5 : 6), info = vcpuInfo(h, d, vcpu);
-  return info === NOWHERE || testAndSetBit(h, info + (d.is32 ? SELECTOR_32 : SELECTOR_64) + (n >>> 5), n & 31);
+  if (info !== NOWHERE && !testAndSetBit(h, info + (d.is32 ? SELECTOR_32 : SELECTOR_64) + (n >>> 5), n & 31)) mark(h, d, vcpu, info);
 }
 
 export function setPending2l(h: Host, d: Domain, vcpu: number, { number }: Port): void {
-  if (d.sharedInfo === NO_FRAME || testAndSetBit(h, pendingWord(h, d, number), number & 31)) return;
-  if (!testBit(h, maskWord(h, d, number), number & 31) && !select(h, d, vcpu, number)) markPending(h, d, vcpu);
-  wakePollers(d, number);
+  if (d.sharedInfo === NO_FRAME) return;
+  const pending = pendingWord(h, d, number);
+  if (testAndSetBit(h, pending, number & 31)) return;
+  if (!testBit(h, pending + (d.is32 ? MASK_32 : MASK_64) - PENDING, number & 31)) select(h, d, vcpu, number);
+  wakePollers(h, d, number);
 }
 
 export function clearPending2l(h: Host, d: Domain, { number }: Port): void {
@@ -88,7 +108,5 @@ export function isPending2l(h: Host, d: Domain, { number }: Port): boolean {
 
 export function unmask2l(h: Host, d: Domain, { number, vcpu }: Port): void {
   if (d.sharedInfo === NO_FRAME) return;
-  if (testAndClearBit(h, maskWord(h, d, number), number & 31) && testBit(h, pendingWord(h, d, number), number & 31) && !select(h, d, vcpu, number)) {
-    markPending(h, d, vcpu);
-  }
+  if (testAndClearBit(h, maskWord(h, d, number), number & 31) && testBit(h, pendingWord(h, d, number), number & 31)) select(h, d, vcpu, number);
 }

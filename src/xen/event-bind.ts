@@ -3,16 +3,18 @@
  *
  * Source: facts of Xen 4.17, xen/common/event_channel.c, the functions named at each.
  */
-import type { Domain } from './domain.ts';
+import { NO_FRAME, type Domain } from './domain.ts';
+import { testAndClearBit, testAndSetBit } from './event-bits.ts';
 import { clearPending2l, setPending2l, unmask2l } from './event-2l.ts';
 import { clearPendingFifo, destroyFifo, isBusyFifo, setPendingFifo, unmaskFifo } from './event-fifo.ts';
 import { ECS_FREE, ECS_INTERDOMAIN, ECS_IPI, ECS_PIRQ, ECS_RESERVED, ECS_UNBOUND, ECS_VIRQ, type Port } from './event-port.ts';
 import type { EventPorts } from './event-ports.ts';
 import { eventsOf } from './event-state.ts';
 import type { Host } from './host.ts';
-import { XEN_EEXIST, XEN_EINVAL, XEN_ENOENT, XEN_ENOMEM, XEN_EPERM } from './numbers.ts';
+import { XEN_EAGAIN, XEN_EBUSY, XEN_EEXIST, XEN_EINVAL, XEN_ENOENT, XEN_ENOMEM, XEN_EPERM } from './numbers.ts';
 
 const VIRQS = 24;
+const PORTS_BETWEEN_CHECKS = 64;
 const PER_VCPU = [0, 1, 7, 13]; // VIRQ_TIMER, _DEBUG, _XENOPROF, _XENPMU: get_virq_type()
 
 /** Does each vCPU have its own? */
@@ -88,18 +90,53 @@ export function bindIpi(h: Host, d: Domain, vcpu: number): number {
   return number;
 }
 
-/** evtchn_bind_pirq(). @returns the port, or -XEN_E* */
-export function bindPirq(h: Host, d: Domain, pirq: number): number {
-  const events = eventsOf(d);
+/**
+ * evtchn_bind_pirq(). What is an interrupt of an emulated device, as it is in a domain whose events are delivered like a device's, need not be mapped.
+ *
+ * @returns the port, or -XEN_E*
+ */
+export function bindPirq(h: Host, d: Domain, pirq: number, share: boolean): number {
+  const events = eventsOf(d), isEmulated = isHvm(h, d) && !h.interrupts.isMapped(d, pirq);
   if (pirq >= d.pirqs) return -XEN_EINVAL;
-  if (!d.privileged) return -XEN_EPERM;
+  if (!isEmulated && !d.privileged && !h.interrupts.isMapped(d, pirq)) return -XEN_EPERM;
   if (events.pirqs.has(pirq)) return -XEN_EEXIST;
   const number = freePort(h, events);
   if (number < 0) return number;
   if (!events.pirqs.reserve(pirq)) return -XEN_ENOMEM;
+  const rc = isEmulated ? 0 : h.interrupts.bind(d, pirq, share);
+  if (rc !== 0) return rc;
   bound(events.port(number), ECS_PIRQ).pirq = pirq;
   events.pirqs.set(pirq, number);
+  markEoi(h, d, pirq);
   return number;
+}
+
+/** Has a domain virtual hardware, as far as this knows? */
+function isHvm(h: Host, d: Domain): boolean {
+  const way = h.deliveries.get(d)?.way.type;
+  return way !== undefined && way !== 'upcall';
+}
+
+/** Let the guest see whether a PIRQ has to be ended, if it wants to. */
+function markEoi(h: Host, d: Domain, pirq: number): void {
+  if (d.eoiFrame === NO_FRAME) return;
+  const word = h.table(d.eoiFrame) + (pirq >>> 5);
+  if (h.interrupts.needsEoi(d, pirq)) testAndSetBit(h, word, pirq & 31);
+  else testAndClearBit(h, word, pirq & 31);
+}
+
+/** Tell domains of an interrupt that is due. Source: do_IRQ_guest() (xen/arch/x86/irq.c), send_guest_pirq() (xen/common/event_channel.c). */
+export function deliverInterrupt(h: Host, irq: number): void {
+  for (const { domain, pirq } of h.interrupts.due(irq)) raisePirq(h, domain, pirq);
+}
+
+/** Raise the port of a PIRQ. @returns whether there is one */
+export function raisePirq(h: Host, d: Domain, pirq: number): boolean {
+  const number = eventsOf(d).pirqs.get(pirq);
+  if (number === 0) return false;
+  const port = eventsOf(d).port(number);
+  raise(h, d, port.vcpu, port);
+  return true;
 }
 
 /** evtchn_close(): the peer of an interdomain port can be bound again by the domain that closed. @returns 0 or -XEN_EINVAL */
@@ -107,10 +144,15 @@ export function closePort(h: Host, d: Domain, number: number): number {
   const events = eventsOf(d), port = events.find(number);
   if (!port || port.state === ECS_FREE || port.state === ECS_RESERVED) return -XEN_EINVAL;
   if (port.state === ECS_VIRQ) events.setVirqPort(isPerVcpu(port.virq) ? port.vcpu : 0, port.virq, 0);
-  if (port.state === ECS_PIRQ) events.pirqs.delete(port.pirq);
+  const irq = port.state === ECS_PIRQ ? h.interrupts.irqOf(d, port.pirq) : 0;
+  if (port.state === ECS_PIRQ) {
+    h.interrupts.unbind(d, port.pirq);
+    events.pirqs.delete(port.pirq);
+  }
   const remote = port.state === ECS_INTERDOMAIN ? h.domain(port.remoteDomid) : undefined;
   clear(h, d, port);
   port.free();
+  if (irq > 0) deliverInterrupt(h, irq); // to others, who may have waited for this one
   if (!remote) return 0;
   const peer = eventsOf(remote).port(port.remotePort);
   peer.state = ECS_UNBOUND;
@@ -121,7 +163,7 @@ export function closePort(h: Host, d: Domain, number: number): number {
 /** evtchn_send(): an unbound port is silent. @returns 0 or -XEN_EINVAL */
 export function send(h: Host, d: Domain, number: number): number {
   const port = eventsOf(d).find(number);
-  if (!port) return -XEN_EINVAL;
+  if (port === undefined) return -XEN_EINVAL;
   if (port.state === ECS_INTERDOMAIN) {
     const remote = h.domain(port.remoteDomid)!, peer = eventsOf(remote).port(port.remotePort);
     raise(h, remote, peer.vcpu, peer);
@@ -152,16 +194,44 @@ export function unmask(h: Host, d: Domain, number: number): number {
   return 0;
 }
 
-/** evtchn_reset(): closes all ports, and goes back to two levels. */
-export function reset(h: Host, d: Domain): void {
-  const events = eventsOf(d);
-  for (let n = 1; n < events.valid; n++) closePort(h, d, n);
+const PORTS_A_CHECK = 64; // that a reset closes before it may be preempted
+/** Result of a reset that is to be continued. */
+export const RESET_PREEMPTED = 1;
+
+/**
+ * evtchn_reset(): closes all ports, and goes back to two levels.
+ *
+ * @param resuming - it was preempted before
+ * @returns 0; -XEN_EBUSY: one is under way, or none to be resumed; -XEN_EAGAIN: ports were opened meanwhile; or RESET_PREEMPTED
+ */
+export function reset(h: Host, d: Domain, resuming: boolean): number {
+  const events = eventsOf(d), first = resuming ? events.nextReset : events.nextReset === 0 ? 1 : 0;
+  if (first === 0) return -XEN_EBUSY;
+  let active = events.active();
+  for (let n = first; n < events.valid && active > 0; n++) {
+    if (closePort(h, d, n) === 0) active--;
+    if (n % PORTS_A_CHECK === 0 && n > first && h.preemptCheck()) {
+      events.nextReset = n;
+      return RESET_PREEMPTED;
+    }
+  }
+  events.nextReset = 0;
+  if (events.active() > 0) return -XEN_EAGAIN;
   if (events.isFifo) destroyFifo(h, d);
+  return 0;
 }
 
-/** evtchn_destroy(): at the end of a domain its ports are closed from the highest down. */
-export function destroyEvents(h: Host, d: Domain): void {
+/**
+ * evtchn_destroy(): at the end of a domain its ports are closed from the highest down.
+ *
+ * @param from - the lowest that is closed already, 0: none is @returns the same after a preemption, or -1: all are closed
+ */
+export function destroyEvents(h: Host, d: Domain, from: number): number {
   const events = eventsOf(d);
-  for (let n = events.valid - 1; n > 0; n--) closePort(h, d, n);
+  for (let n = (from === 0 ? events.valid : from) - 1; n > 0; n--) {
+    closePort(h, d, n);
+    if (n % PORTS_BETWEEN_CHECKS === 0 && h.preemptCheck()) return n;
+  }
   if (events.isFifo) destroyFifo(h, d);
+  return -1;
 }

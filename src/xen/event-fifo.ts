@@ -51,7 +51,7 @@ export function setPendingFifo(h: Host, d: Domain, vcpu: number, port: Port): vo
   if (fifo.control < 0) return;
   const was = testAndSetBit(h, word, PENDING);
   if (!testBit(h, word, MASKED) && !testAndSetBit(h, word, LINKED)) enqueue(h, d, events, vcpu, fifo, port);
-  if (!was) wakePollers(d, port.number);
+  if (!was) wakePollers(h, d, port.number);
 }
 
 /** Put a port, just marked as linked, at the end of its queue. */
@@ -119,7 +119,7 @@ export function mapControl(h: Host, d: Domain, fifo: FifoVcpu, hi: number, lo: n
 
 /** Add a frame to the event array; events that came while it was missing are raised, bound or not. @returns 0 or -XEN_E* */
 export function expandArray(h: Host, d: Domain, hi: number, lo: number): number {
-  const events = eventsOf(d), first = events.fifoFrames.length * WORDS_PER_FRAME;
+  const events = eventsOf(d), first = events.fifo!.length * WORDS_PER_FRAME;
   if (first >= FIFO_PORTS) return -XEN_ENOSPC;
   if (!takeFrame(h, d, hi, lo)) return -XEN_EINVAL;
   events.addFifoFrame(lo >>> 0);
@@ -134,6 +134,6 @@ export function expandArray(h: Host, d: Domain, hi: number, lo: number): number 
 export function destroyFifo(h: Host, d: Domain): void {
   const events = eventsOf(d);
   for (const { frame } of events.fifoVcpus()) if (frame >= 0) putPageAndType(h, frame);
-  for (const frame of events.fifoFrames) putPageAndType(h, frame);
+  for (const frame of events.fifo ?? []) putPageAndType(h, frame);
   events.endFifo();
 }

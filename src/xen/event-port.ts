@@ -30,32 +30,29 @@ export class Port {
     this.at = at;
   }
 
-  private word(offset: number): number { return this.s.w[this.at + (offset >>> 2)]; }
-  private put(offset: number, value: number): void { this.s.w[this.at + (offset >>> 2)] = value; }
-
-  get state(): number { return this.word(PORT_STATE); }
-  set state(state: number) { this.put(PORT_STATE, state); }
+  get state(): number { return this.s.w[this.at + (PORT_STATE >>> 2)]; }
+  set state(state: number) { this.s.w[this.at + (PORT_STATE >>> 2)] = state; }
   /** vCPU that is told of its events. */
-  get vcpu(): number { return this.word(PORT_VCPU); }
-  set vcpu(vcpu: number) { this.put(PORT_VCPU, vcpu); }
+  get vcpu(): number { return this.s.w[this.at + (PORT_VCPU >>> 2)]; }
+  set vcpu(vcpu: number) { this.s.w[this.at + (PORT_VCPU >>> 2)] = vcpu; }
   /** Domain that may bind an unbound port, or that an interdomain one is bound to; and the port there. */
-  get remoteDomid(): number { return this.word(PORT_REMOTE_DOMID); }
-  set remoteDomid(domid: number) { this.put(PORT_REMOTE_DOMID, domid); }
-  get remotePort(): number { return this.word(PORT_REMOTE_PORT); }
-  set remotePort(port: number) { this.put(PORT_REMOTE_PORT, port); }
-  get virq(): number { return this.word(PORT_VIRQ); }
-  set virq(virq: number) { this.put(PORT_VIRQ, virq); }
-  get pirq(): number { return this.word(PORT_PIRQ); }
-  set pirq(pirq: number) { this.put(PORT_PIRQ, pirq); }
+  get remoteDomid(): number { return this.s.w[this.at + (PORT_REMOTE_DOMID >>> 2)]; }
+  set remoteDomid(domid: number) { this.s.w[this.at + (PORT_REMOTE_DOMID >>> 2)] = domid; }
+  get remotePort(): number { return this.s.w[this.at + (PORT_REMOTE_PORT >>> 2)]; }
+  set remotePort(port: number) { this.s.w[this.at + (PORT_REMOTE_PORT >>> 2)] = port; }
+  get virq(): number { return this.s.w[this.at + (PORT_VIRQ >>> 2)]; }
+  set virq(virq: number) { this.s.w[this.at + (PORT_VIRQ >>> 2)] = virq; }
+  get pirq(): number { return this.s.w[this.at + (PORT_PIRQ >>> 2)]; }
+  set pirq(pirq: number) { this.s.w[this.at + (PORT_PIRQ >>> 2)] = pirq; }
   /** FIFO: its queue, the one it was put in last, and whether an event came while its word had no page. Kept when the port is closed. */
-  get priority(): number { return this.word(PORT_QUEUE) & 0xff; }
-  set priority(priority: number) { this.put(PORT_QUEUE, (this.word(PORT_QUEUE) & ~0xff) | priority); }
-  get lastPriority(): number { return (this.word(PORT_QUEUE) >>> 8) & 0xff; }
-  set lastPriority(priority: number) { this.put(PORT_QUEUE, (this.word(PORT_QUEUE) & ~0xff00) | (priority << 8)); }
-  get pending(): boolean { return (this.word(PORT_QUEUE) & QUEUE_PENDING) !== 0; }
-  set pending(pending: boolean) { this.put(PORT_QUEUE, pending ? this.word(PORT_QUEUE) | QUEUE_PENDING : this.word(PORT_QUEUE) & ~QUEUE_PENDING); }
-  get lastVcpu(): number { return this.word(PORT_LAST_VCPU); }
-  set lastVcpu(vcpu: number) { this.put(PORT_LAST_VCPU, vcpu); }
+  get priority(): number { return this.s.w[this.at + (PORT_QUEUE >>> 2)] & 0xff; }
+  set priority(priority: number) { this.s.w[this.at + (PORT_QUEUE >>> 2)] = (this.s.w[this.at + (PORT_QUEUE >>> 2)] & ~0xff) | priority; }
+  get lastPriority(): number { return (this.s.w[this.at + (PORT_QUEUE >>> 2)] >>> 8) & 0xff; }
+  set lastPriority(priority: number) { this.s.w[this.at + (PORT_QUEUE >>> 2)] = (this.s.w[this.at + (PORT_QUEUE >>> 2)] & ~0xff00) | (priority << 8); }
+  get pending(): boolean { return (this.s.w[this.at + (PORT_QUEUE >>> 2)] & QUEUE_PENDING) !== 0; }
+  set pending(pending: boolean) { this.s.w[this.at + (PORT_QUEUE >>> 2)] = pending ? this.s.w[this.at + (PORT_QUEUE >>> 2)] | QUEUE_PENDING : this.s.w[this.at + (PORT_QUEUE >>> 2)] & ~QUEUE_PENDING; }
+  get lastVcpu(): number { return this.s.w[this.at + (PORT_LAST_VCPU >>> 2)]; }
+  set lastVcpu(vcpu: number) { this.s.w[this.at + (PORT_LAST_VCPU >>> 2)] = vcpu; }
 
   /** Is it given out, bound or to be bound? Source: evtchn_usable() (xen/include/xen/event.h). */
   get usable(): boolean {

@@ -4,7 +4,7 @@
  * Source: facts of Xen 4.17, struct domain (xen/include/xen/sched.h), get_free_port(), evtchn_allocate_port() (xen/common/event_channel.c).
  */
 import {
-  DOMAIN_DYING, DOMAIN_FIFO, DOMAIN_FIFO_FRAMES, DOMAIN_FIFO_LIST, DOMAIN_IS32, DOMAIN_MAX_EVENT_PORT, DOMAIN_PIRQ_TABLE, DOMAIN_PORTS,
+  DOMAIN_DYING, DOMAIN_FIFO, DOMAIN_FIFO_FRAMES, DOMAIN_FIFO_LIST, DOMAIN_IS32, DOMAIN_MAX_EVENT_PORT, DOMAIN_NEXT_RESET, DOMAIN_PIRQ_TABLE, DOMAIN_PORTS,
   DOMAIN_PORTS_VALID,
 } from '../layout/domain.ts';
 import { GUEST_FIFO_CONTROL, GUEST_FIFO_FRAME, GUEST_FIFO_TAILS, GUEST_INFO, GUEST_INFO_FRAME, GUEST_VIRQS } from '../layout/guest-vcpu.ts';
@@ -32,6 +32,7 @@ export class EventPorts {
   private readonly rows: PagedTable;
   private readonly ports: Port[] = [];
   private readonly fifos: FifoVcpu[] = [];
+  private readonly blocks: number[] = []; // word indices of vCPUs' blocks
 
   /** @param domain - word index of the domain's block @param vcpus - blocks of its vCPUs */
   constructor(own: OwnFrames, domain: number, vcpus: PagedTable) {
@@ -61,7 +62,7 @@ export class EventPorts {
   }
 
   /** Ports below this exist. */
-  get valid(): number { return this.word(DOMAIN_PORTS_VALID); }
+  get valid(): number { return this.s.w[this.domain + (DOMAIN_PORTS_VALID >>> 2)]; }
 
   /** A port that exists. */
   port(number: number): Port {
@@ -73,10 +74,21 @@ export class EventPorts {
     return this.ports[number];
   }
 
-  /** A port by a guest's number, undefined if there is none. Only ports that the format can have are reached. */
+  /** A port by a guest's number, undefined if there is none. Those beyond what the format can have are there all the same, and free. */
   find(number: number): Port | undefined {
-    return number < this.most && number < this.valid ? this.port(number) : undefined;
+    return number < this.valid ? this.port(number) : undefined;
   }
+
+  /** How many ports are given out. */
+  active(): number {
+    let sum = 0;
+    for (let number = 0; number < this.valid; number++) if (this.port(number).usable) sum++;
+    return sum;
+  }
+
+  /** Where a reset that was preempted goes on, 0: none is under way. */
+  get nextReset(): number { return this.word(DOMAIN_NEXT_RESET); }
+  set nextReset(number: number) { this.put(DOMAIN_NEXT_RESET, number); }
 
   /** @param busy - is the port still in a queue of the guest's? @returns the lowest free port, or -XEN_E* */
   allocate(busy: (port: Port) => boolean = () => false): number {
@@ -123,8 +135,13 @@ export class EventPorts {
 
   /** Word index of a vCPU's vcpu_info where it was registered elsewhere than in the shared info; -1: it was not. */
   infoAt(vcpu: number): number {
-    const at = this.vcpus.row(vcpu), { w } = this.s;
+    const { w } = this.s, at = this.blocks[vcpu] ?? this.lookAtBlock(vcpu);
     return w[at + (GUEST_INFO_FRAME >>> 2)] < 0 ? NONE : w[at + (GUEST_INFO >>> 2)] >>> 2;
+  }
+
+  private lookAtBlock(vcpu: number): number {
+    while (this.blocks.length <= vcpu) this.blocks.push(this.vcpus.row(this.blocks.length));
+    return this.blocks[vcpu];
   }
 
   /** @param mfn - the frame it is in @param info - word index */
@@ -145,10 +162,11 @@ export class EventPorts {
   }
 
   /** Is the FIFO format in use? */
-  get isFifo(): boolean { return this.word(DOMAIN_FIFO) !== 0; }
+  get isFifo(): boolean { return this.s.w[this.domain + (DOMAIN_FIFO >>> 2)] !== 0; }
 
-  /** Frames of the FIFO format's event array: a view of the list of them. */
-  get fifoFrames(): Int32Array {
+  /** The FIFO format, if the domain switched to it: frames of its event array, a view of the list of them. */
+  get fifo(): Int32Array | undefined {
+    if (!this.isFifo) return undefined;
     const at = this.domain + (DOMAIN_FIFO_LIST >>> 2);
     return this.s.w.subarray(at, at + this.word(DOMAIN_FIFO_FRAMES));
   }

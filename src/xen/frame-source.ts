@@ -1,5 +1,6 @@
 /** Where the frames come from that memory hypercalls hand out. */
 import { HV_SOURCE_NEXT } from '../layout/hypervisor.ts';
+import type { Views } from '../memory/views.ts';
 import { NO_FRAME } from './domain.ts';
 import { Frames } from './frames.ts';
 import type { OwnFrames } from './own-frames.ts';
@@ -22,19 +23,21 @@ export interface FrameSource {
   release(mfn: number): void;
 }
 
-/** All frames that the frame table calls free, but the hypervisor's own, in turn. */
+/** All frames that the frame table calls free, in turn. */
 export class FreeFrames implements FrameSource {
   private readonly frames: Frames;
-  private readonly own: OwnFrames;
+  private readonly s: Views;
+  private readonly next: number; // word index of where it looks next
 
   constructor(own: OwnFrames) {
     this.frames = new Frames(own);
-    this.own = own;
+    this.s = own.s;
+    this.next = own.block + (HV_SOURCE_NEXT >>> 2);
   }
 
   allocate(_domid: number, order: number, addressBits: number): number {
-    const { s: { w }, block } = this.own, step = 2 ** order, end = Math.min(this.frames.count, 2 ** (addressBits - PAGE_SHIFT));
-    const from = Math.ceil(w[block + (HV_SOURCE_NEXT >>> 2)] / step) * step;
+    const step = 2 ** order, end = Math.min(this.frames.count, 2 ** (addressBits - PAGE_SHIFT));
+    const from = Math.ceil(this.s.w[this.next] / step) * step;
     const first = this.find(from, end, step);
     return first === NO_FRAME ? this.find(0, Math.min(end, from + step), step) : first;
   }
@@ -42,15 +45,13 @@ export class FreeFrames implements FrameSource {
   private find(from: number, end: number, step: number): number {
     for (let mfn = from; mfn + step <= end; mfn += step) {
       if (!this.areFree(mfn, step)) continue;
-      this.own.s.w[this.own.block + (HV_SOURCE_NEXT >>> 2)] = mfn + step;
+      this.s.w[this.next] = mfn + step;
       return mfn;
     }
     return NO_FRAME;
   }
 
   private areFree(first: number, count: number): boolean {
-    const { own } = this;
-    if (first < own.first + own.frames && first + count > own.first) return false;
     for (let mfn = first; mfn < first + count; mfn++) if (!this.frames.isFree(mfn)) return false;
     return true;
   }

@@ -4,14 +4,15 @@
  * Source: facts of Xen 4.17, struct vcpu (xen/include/xen/sched.h), struct arch_vcpu, struct pv_vcpu (xen/arch/x86/include/asm/domain.h).
  */
 import {
-  GUEST_BLOCKED, GUEST_CPU, GUEST_CR2_HI, GUEST_CR2_LO, GUEST_DOMAIN, GUEST_FIFO_CONTROL, GUEST_FIFO_FRAME, GUEST_GDT, GUEST_GDT_ENTRIES,
+  GUEST_BLOCKED, GUEST_CPU, GUEST_CR2_HI, GUEST_CR2_LO, GUEST_DOMAIN, GUEST_FIFO_CONTROL, GUEST_FIFO_FRAME, GUEST_FIFO_TAILS, GUEST_GDT, GUEST_GDT_ENTRIES,
   GUEST_GDT_FRAMES, GUEST_HANDLE_HEAD, GUEST_HANDLE_TAIL, GUEST_INFO_FRAME, GUEST_KERNEL_MODE, GUEST_KERNEL_SP_HI, GUEST_KERNEL_SP_LO,
-  GUEST_KERNEL_SS, GUEST_LDT_BASE_HI, GUEST_LDT_BASE_LO, GUEST_LDT_ENTRIES, GUEST_NUMBER, GUEST_OLD_PARENT, GUEST_OLD_PARTIAL, GUEST_OLD_TABLE,
+  GUEST_KERNEL_SS, GUEST_LDT, GUEST_LDT_BASE_HI, GUEST_LDT_BASE_LO, GUEST_LDT_END, GUEST_LDT_ENTRIES, GUEST_NUMBER, GUEST_OLD_PARENT, GUEST_OLD_PARTIAL, GUEST_OLD_TABLE,
   GUEST_POLL_PORT, GUEST_ROOT, GUEST_SEGMENT_BASES, GUEST_USER_GS, GUEST_USER_ROOT,
 } from '../layout/guest-vcpu.ts';
 import type { Vcpu } from '../machine/vcpu.ts';
 import type { Views } from '../memory/views.ts';
 import type { Domain } from './domain.ts';
+import { LdtPages } from './ldt-pages.ts';
 import { Traps } from './traps.ts';
 
 const NONE = -1;
@@ -21,11 +22,18 @@ const SEGMENT_BASES = 6;
 export function layGuest(w: Int32Array, at: number, domid: number, number: number): void {
   w[at + (GUEST_DOMAIN >>> 2)] = domid;
   w[at + (GUEST_NUMBER >>> 2)] = number;
+  for (const none of [GUEST_HANDLE_HEAD, GUEST_HANDLE_TAIL, GUEST_INFO_FRAME, GUEST_FIFO_FRAME, GUEST_FIFO_CONTROL]) w[at + (none >>> 2)] = NONE;
+  startGuest(w, at);
+}
+
+/** What a vCPU has when it starts: what its domain knows of its events and handles stays. @param at - word index */
+export function startGuest(w: Int32Array, at: number): void {
+  w.fill(0, at + (GUEST_CPU >>> 2), at + (GUEST_HANDLE_HEAD >>> 2));
+  w.fill(0, at + (GUEST_SEGMENT_BASES >>> 2), at + (GUEST_FIFO_TAILS >>> 2));
+  w.fill(NONE, at + (GUEST_LDT >>> 2), at + (GUEST_LDT_END >>> 2));
   w[at + (GUEST_KERNEL_MODE >>> 2)] = 1;
   w[at + (GUEST_OLD_PARTIAL >>> 2)] = 1;
-  for (const none of [GUEST_ROOT, GUEST_USER_ROOT, GUEST_OLD_TABLE, GUEST_OLD_PARENT, GUEST_HANDLE_HEAD, GUEST_HANDLE_TAIL, GUEST_INFO_FRAME, GUEST_FIFO_FRAME, GUEST_FIFO_CONTROL]) {
-    w[at + (none >>> 2)] = NONE;
-  }
+  for (const none of [GUEST_ROOT, GUEST_USER_ROOT, GUEST_OLD_TABLE, GUEST_OLD_PARENT]) w[at + (none >>> 2)] = NONE;
 }
 
 /** One vCPU of a domain. Frames are machine frame numbers, NO_FRAME for none. Made by `Domain.addVcpu()`. */
@@ -39,6 +47,8 @@ export class GuestVcpu {
   readonly at: number;
   /** By vector. */
   readonly traps: Traps;
+  /** Pages of its local descriptor table that were used since it was set. */
+  readonly ldt: LdtPages;
   private readonly s: Views;
 
   constructor(s: Views, domain: Domain, at: number, cpu: Vcpu | undefined) {
@@ -48,6 +58,7 @@ export class GuestVcpu {
     this.cpu = cpu;
     this.v = cpu === undefined ? 0 : cpu.block >>> 2;
     this.traps = new Traps(s, at);
+    this.ldt = new LdtPages(s, at);
   }
 
   private word(offset: number): number { return this.s.w[this.at + (offset >>> 2)]; }

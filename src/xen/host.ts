@@ -6,20 +6,23 @@
 import { ConfigError } from '../errors.ts';
 import { HDR_BYTES_USED } from '../layout/header.ts';
 import { PGC_XEN_HEAP } from '../layout/frame.ts';
-import { HV_FREED, HV_IO, HV_XEN } from '../layout/hypervisor.ts';
+import { HV_CLAIMED, HV_FREED, HV_IO, HV_XEN } from '../layout/hypervisor.ts';
 import type { Machine } from '../machine/machine.ts';
 import { FRAME_BYTES, wordOf } from '../memory/extents.ts';
 import { WASM_PAGE_BYTES, type Views } from '../memory/views.ts';
 import { Counters } from './counters.ts';
+import type { Delivery } from './delivery.ts';
 import type { Domain, GuestVcpu } from './domain.ts';
 import { Domains } from './domains.ts';
 import { Frames } from './frames.ts';
 import type { FrameSource } from './frame-source.ts';
+import { Interrupts } from './interrupts.ts';
 import { LostReferences, type Lost } from './lost.ts';
 import { M2p } from './m2p.ts';
 import { DOMID_IO, DOMID_SELF, DOMID_XEN, INVALID_M2P_ENTRY } from './numbers.ts';
 import type { OwnFrames } from './own-frames.ts';
 import { readSettings, type Behaviour, type XenSlot } from './settings.ts';
+import { FLUSHES, IPIS, PAGES } from './work.ts';
 
 /** Tells which references something outside the page tables holds. */
 export type Holder = (hold: (mfn: number, refs: number, types: number) => void) => void;
@@ -50,6 +53,10 @@ export class Host {
   readonly lostReferences: LostReferences;
   /** Who else holds references, for the audit. */
   readonly holders: Holder[] = [];
+  /** How domains are told of events, those whose embedder wants to know. Not in the shared state either. */
+  readonly deliveries = new Map<Domain, Delivery>();
+  /** Interrupts of the machine. Not in the shared state: devices and who has them are the embedder's. */
+  readonly interrupts: Interrupts;
   /** Was a frame of another domain granted to this one? For the audit. */
   isGranted: (mfn: number, domain: Domain) => boolean = () => false;
   /** What was just copied from the guest, and what is about to be copied there. */
@@ -69,7 +76,9 @@ export class Host {
     this.xen = this.domains.at(this.s.w[own.block + (HV_XEN >>> 2)] >>> 2);
     this.lostReferences = new LostReferences(own);
     this.counters = new Counters(own);
-    ({ behaviour: this.behaviour, budget: this.wholeBudget, xenSlots: this.xenSlots, compatSlots: this.compatSlots } = readSettings(own));
+    const { gsis, ...settings } = readSettings(own);
+    this.interrupts = new Interrupts(gsis);
+    ({ behaviour: this.behaviour, budget: this.wholeBudget, xenSlots: this.xenSlots, compatSlots: this.compatSlots } = settings);
     this.frames.onFree = mfn => this.freeFrame(mfn);
     this.s.w[HDR_BYTES_USED >>> 2] = this.s.byteLength / WASM_PAGE_BYTES;
   }
@@ -77,6 +86,10 @@ export class Host {
   /** Frames were freed since all vCPUs were last flushed. */
   get freed(): boolean { return this.s.w[this.own.block + (HV_FREED >>> 2)] !== 0; }
   set freed(freed: boolean) { this.s.w[this.own.block + (HV_FREED >>> 2)] = freed ? 1 : 0; }
+
+  /** Frames that are kept free for domains, all together. */
+  get claimed(): number { return this.s.w[this.own.block + (HV_CLAIMED >>> 2)]; }
+  set claimed(pages: number) { this.s.w[this.own.block + (HV_CLAIMED >>> 2)] = pages; }
 
   /** References that the real Xen loses too. */
   get lost(): readonly Lost[] { return this.lostReferences.list(); }
@@ -139,6 +152,10 @@ export class Host {
       if (owner) owner.xenPages--;
     } else {
       if (owner) owner.totalPages--;
+      if (owner && owner.claimed > 0) {
+        owner.claimed++;
+        this.claimed++;
+      }
       this.release(mfn, owner === undefined || owner.dying);
     }
     if (owner?.dead) this.forget(owner);
@@ -157,6 +174,7 @@ export class Host {
     if (clear || this.behaviour.scrubDomheap) {
       const at = this.table(mfn);
       this.s.w.fill(0, at, at + FRAME_BYTES / 4);
+      this.counters.work.add(PAGES, 1);
     }
     this.freed = true;
     this.source.release(mfn);
@@ -173,6 +191,7 @@ export class Host {
   forget(domain: Domain): void {
     if (domain.totalPages !== 0 || domain.xenPages !== 0) return;
     this.domains.delete(domain);
+    this.deliveries.delete(domain);
     for (let mfn = 0; mfn < this.frames.count; mfn++) {
       if (this.frames.isXenHeap(mfn) && this.frames.owner(mfn) === domain.id) this.release(mfn, false);
     }
@@ -193,7 +212,14 @@ export class Host {
 
   /** Invalidate everything that the vCPUs of a domain have cached. */
   flushAll(domid: number): void {
-    for (const guest of this.domains.get(domid)?.vcpus ?? []) guest.cpu?.flush();
+    for (const guest of this.domains.get(domid)?.vcpus ?? []) this.flush(guest);
+  }
+
+  /** Invalidate everything that a vCPU has cached. */
+  flush(guest: GuestVcpu): void {
+    if (guest.cpu === undefined) return;
+    guest.cpu.flush();
+    this.counters.work.add(guest === this.current ? FLUSHES : IPIS, 1);
   }
 
   /** Ask for the call in progress to be made again, with up to four other arguments. @param at - word index of its arguments @returns its number */

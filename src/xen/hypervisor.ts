@@ -2,35 +2,44 @@
  * The hypervisor: what an embedder constructs beside a machine, and hands its guests' hypercalls and page faults to.
  *
  * All it knows is in the machine's memory (layout/hypervisor.ts, domain.ts, guest-vcpu.ts, port.ts, grant.ts, frame.ts). What is not: the
- * embedder's source of frames and other functions (`Host.holders`, `Host.isGranted`), and what lasts no longer than a call is in progress here:
+ * embedder's source of frames and other functions (`Host.holders`, `Host.isGranted`), devices with their
+ * interrupts and how domains are told of events (`Host.interrupts`, `Host.deliveries`), and what lasts no longer than a call is in progress here:
  * which vCPU makes it, the budget that is left, and the buffer. A call that was preempted has its arguments in the vCPU block.
  */
 import { CR0_PE, CR0_PG, CR0_WP, CR0_ET, CR0_NE, CR4_PAE, CR4_PGE, EFER_LME, EFER_NXE } from '../arch/registers.ts';
+import { checkHypervisorCosts, hypervisorCosts, type HypervisorCosts } from '../cost/hypervisor-costs.ts';
 import { ConfigError } from '../errors.ts';
 import { layFrameTable } from '../frames/table.ts';
+import { PGC_HELD } from '../layout/frame.ts';
 import { GUEST_DOMAIN, GUEST_NUMBER } from '../layout/guest-vcpu.ts';
 import { HV_EPOCH, HV_FRAMES, HV_IO, HV_XEN } from '../layout/hypervisor.ts';
-import { VCPU_CALL, VCPU_CALL_ARGS, VCPU_GUEST } from '../layout/vcpu.ts';
+import { VCPU_CALL, VCPU_CALL_ARGS, VCPU_GUEST, VCPU_TIMED } from '../layout/vcpu.ts';
 import { hiWord, loWord } from '../machine/address.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Vcpu } from '../machine/vcpu.ts';
 import { audit } from './audit.ts';
 import { call } from './calls.ts';
-import type { CounterValues } from './counters.ts';
+import { MODE_SWITCH, PAGE_FAULT, type CounterValues } from './counters.ts';
+import { Delivery } from './delivery.ts';
 import { NO_FRAME, type Domain, type GuestVcpu } from './domain.ts';
 import { layDomain } from './domains.ts';
+import { deliverInterrupt } from './event-bind.ts';
 import { destroyDomain } from './destroy.ts';
 import { FreeFrames, type FrameSource } from './frame-source.ts';
 import { Host } from './host.ts';
 import { M2p } from './m2p.ts';
 import { holdForDevices, isGranted } from './grant-audit.ts';
+import { disownMappings } from './grant-release.ts';
 import type { GrantLimits } from './grant-table.ts';
+import { ldtDescriptor } from './ldt.ts';
 import { DOMID_IO, DOMID_XEN, XEN_EPERM } from './numbers.ts';
 import { OwnFrames, type OwnRange } from './own-frames.ts';
 import { faultAddress, guestRead, guestWrite, pageFault } from './page-fault.ts';
 import { pageType } from './page-info.ts';
+import { holdForEoiMaps } from './physdev-op.ts';
 import { loadRoot, startRoot } from './root.ts';
 import { laySettings, type Behaviour, type XenSlot } from './settings.ts';
+import { COMPAT_TRAPS, TRAPS } from './work.ts';
 
 /** What `Hypervisor.create()` takes besides the machine. */
 export interface HypervisorOptions extends Partial<Behaviour> {
@@ -50,8 +59,12 @@ export interface HypervisorOptions extends Partial<Behaviour> {
   readonly m2pCompat?: number;
   /** Entries and requests that a call looks at before it is preempted, and continued. Default: calls run to their end. */
   readonly budget?: number;
+  /** Interrupt lines of the machine's I/O APICs. Default 24. */
+  readonly gsis?: number;
   /** Where frames for guests come from. Default: all that are free. */
   readonly source?: FrameSource;
+  /** What its work costs a machine in timed mode. Default: `hypervisorCosts`. */
+  readonly costs?: HypervisorCosts;
 }
 
 /** What `createDomain()` takes. */
@@ -71,6 +84,8 @@ export interface DomainOptions {
   readonly maxVcpus?: number;
   /** Highest event-channel port. Default: as many as the format has. */
   readonly maxEventPort?: number;
+  /** Physical interrupts it may have numbers for. Default 0. */
+  readonly pirqs?: number;
   /** 32-bit guests: where the hypervisor's part of their address space begins. */
   readonly compatStart?: number;
 }
@@ -92,7 +107,10 @@ export class Hypervisor {
     s.w[own.block + (HV_IO >>> 2)] = layDomain(own, { ...none, id: DOMID_IO }) << 2;
     s.w[own.block + (HV_XEN >>> 2)] = layDomain(own, { ...none, id: DOMID_XEN }) << 2;
     const xen = new Hypervisor(machine, own, options.source);
+    const costs = checkHypervisorCosts(options.costs ?? hypervisorCosts), { first, frames: many } = options.own;
+    if (s.w[(machine.vcpus[0].block + VCPU_TIMED) >>> 2] !== 0) xen.host.counters.work.price(costs);
     for (let mfn = 0; mfn < (options.ioFrames ?? 0x100); mfn++) xen.host.frames.assign(mfn, DOMID_IO);
+    for (let mfn = first; mfn < Math.min(first + many, frames); mfn++) xen.host.frames.setOwner(mfn, 0, PGC_HELD); // no one else's, ever
     return xen;
   }
 
@@ -111,6 +129,7 @@ export class Hypervisor {
     this.epochAt = own.block + (HV_EPOCH >>> 2);
     this.idle = this.host.current = this.host.xen.idleVcpu();
     this.host.holders.push(hold => holdForDevices(this.host, hold));
+    this.host.holders.push(hold => holdForEoiMaps(this.host, hold));
     this.host.isGranted = (mfn, domain) => isGranted(this.host, mfn, domain);
   }
 
@@ -150,14 +169,16 @@ export class Hypervisor {
       host.shareFrame(domain, options.sharedInfo);
     }
     domain.grants.add(host, domain, options.grants?.frames ?? []);
+    disownMappings(host, domain.id);
     return domain;
   }
 
   /** Let a new domain have what takes memory of the hypervisor's. @throws ConfigError - there is none */
-  private furnish(domain: Domain, { iomem = [], maxEventPort, compatStart }: DomainOptions): void {
+  private furnish(domain: Domain, { iomem = [], maxEventPort, compatStart, pirqs }: DomainOptions): void {
     for (const [first, last] of iomem) if (!domain.iomem.add(first, last)) throw new ConfigError('own.frames', 'frames for ranges of iomem', this.host.own.frames);
     domain.maxEventPort = maxEventPort ?? domain.maxEventPort;
     domain.compatStart = compatStart ?? domain.compatStart;
+    domain.pirqs = pirqs ?? 0;
   }
 
   /**
@@ -175,18 +196,34 @@ export class Hypervisor {
     if (steps.some(fault => fault !== 0)) throw new ConfigError('machine', 'a processor with 64-bit paging and NX', steps);
     cpu.setCode64(true);
     loadRoot(this.host, guest);
+    this.host.counters.forgive();
     return guest;
   }
 
   /**
    * Kill a domain: it gives up all it has. Frames that others still map live on, and its number is taken until they do not.
    *
-   * @throws ConfigError - there is no such domain, or it is dying already, or the one that made the call in progress
+   * @throws ConfigError - there is no such domain, or it is dead already
    */
   destroyDomain(id: number): void {
-    const domain = this.host.domain(id);
-    if (domain === undefined || domain.dying) throw new ConfigError('id', 'the number of a domain that lives', id);
-    destroyDomain(this.host, domain, this.idle);
+    while (!this.destroyDomainPart(id));
+  }
+
+  /**
+   * The same for embedders that serve others meanwhile: as much of it as the budget allows. None of its vCPUs runs any more.
+   *
+   * @returns whether it is done; if not, it has to be called again @throws ConfigError - as `destroyDomain()`
+   */
+  destroyDomainPart(id: number): boolean {
+    const { host } = this, domain = host.domain(id);
+    if (domain === undefined || domain.dead) throw new ConfigError('id', 'the number of a domain that is not dead', id);
+    domain.stopVcpus();
+    if (host.current.domain === domain) host.current = this.idle;
+    host.budget = host.wholeBudget;
+    const done = destroyDomain(host, domain, this.idle);
+    host.budget = Infinity;
+    host.counters.forgive();
+    return done;
   }
 
   /**
@@ -251,8 +288,9 @@ export class Hypervisor {
     host.preempted = false;
     if (!guest.kernelMode) return -XEN_EPERM;
     host.budget = host.wholeBudget;
+    host.counters.work.add(guest.domain.is32 ? COMPAT_TRAPS : TRAPS, 1);
     const nr = host.s.w[v + (VCPU_CALL >>> 2)], rc = call(host, nr, v + (VCPU_CALL_ARGS >>> 2));
-    host.counters.count(nr, !host.preempted);
+    host.counters.count(nr, !host.preempted, host.s.w, v);
     host.budget = Infinity;
     return rc;
   }
@@ -292,8 +330,49 @@ export class Hypervisor {
     if (guest.kernelMode === kernel) return true;
     if (!kernel && !guest.domain.is32 && guest.userRoot === NO_FRAME) return false;
     guest.kernelMode = kernel;
+    this.host.counters.work.add(guest.domain.is32 ? COMPAT_TRAPS : TRAPS, 1);
     if (!guest.domain.is32) loadRoot(this.host, guest);
+    this.host.counters.charge(MODE_SWITCH, this.host.s.w, guest.v);
     return true;
+  }
+
+  /**
+   * The descriptor that a selector of the guest's LDT names; its page becomes a descriptor page with the first one of it.
+   *
+   * @param out - the descriptor's two words @returns FAULT_NONE, or the exception to inject: #GP, or the #PF of reading the table
+   */
+  descriptor(cpu: Vcpu, selector: number, out: Int32Array): number {
+    const guest = this.enter(cpu), fault = ldtDescriptor(this.host, guest, selector, out);
+    this.host.counters.charge(PAGE_FAULT, this.host.s.w, guest.v);
+    return fault;
+  }
+
+  /**
+   * Have a domain's events delivered, and what that costs counted.
+   *
+   * @param via - value of HVM_PARAM_CALLBACK_IRQ; default: as a paravirtualized kernel is told
+   */
+  deliver(domain: Domain, via?: bigint): Delivery {
+    const { deliveries } = this.host, delivery = deliveries.get(domain) ?? new Delivery(this.host, domain);
+    deliveries.set(domain, delivery);
+    delivery.setWay(via);
+    return delivery;
+  }
+
+  /** Let a domain have a PCI device, of whose messages it may be told. */
+  assignDevice(domain: Domain, bus: number, devfn: number): void {
+    this.host.interrupts.assign(domain, bus, devfn);
+  }
+
+  /** A line of the machine's interrupt controllers goes up or down: domains that have it are told by their event channels. */
+  setLine(gsi: number, up: boolean): void {
+    this.host.interrupts.setLine(gsi, up);
+    if (up) deliverInterrupt(this.host, gsi);
+  }
+
+  /** A device sends one of its messages. */
+  sendMessage(bus: number, devfn: number, entry = 0): void {
+    deliverInterrupt(this.host, this.host.interrupts.messageIrq(bus, devfn, entry));
   }
 
   /** CR2 as the guest sees it. */
@@ -306,14 +385,14 @@ export class Hypervisor {
     return audit(this.host);
   }
 
-  /** What was done since the start, counted by the names of Xen's perfc, and how often each hypercall was made. */
+  /** What was done since the start, counted by the names of Xen's perfc, how often each hypercall was made, and what it cost. */
   counters(): CounterValues {
     return this.host.counters.read();
   }
 
   private enter(cpu: Vcpu): GuestVcpu {
     const { host } = this, epoch = host.s.w[this.epochAt];
-    if (host.current.cpu === cpu && this.epoch === epoch) return host.current;
+    if (host.current.cpu === cpu && host.current !== this.idle && this.epoch === epoch) return host.current;
     this.epoch = epoch;
     return host.current = this.guestOf(cpu);
   }

@@ -3,7 +3,7 @@ import { HV_LOST, HV_LOST_USED, LOST_BY, LOST_BYTES, LOST_MFN, LOST_REFS, LOST_T
 import type { OwnFrames } from './own-frames.ts';
 import { PagedTable } from './paged-table.ts';
 
-const BEHAVIOURS = ['leakPartialTables', 'shared compat table'] as const;
+const BEHAVIOURS = ['leakPartialTables', 'shared compat table', 'leakPreemptedTables'] as const;
 const MOST = 2 ** 18;
 
 export interface Lost {

@@ -22,6 +22,7 @@ export const HYPERVISOR_set_segment_base = 25;
 export const HYPERVISOR_mmuext_op = 26;
 export const HYPERVISOR_sched_op = 29;
 export const HYPERVISOR_event_channel_op = 32;
+export const HYPERVISOR_physdev_op = 33;
 
 // Errors; a hypercall returns them negated.
 export const XEN_EPERM = 1;
@@ -36,11 +37,13 @@ export const XEN_EACCES = 13;
 export const XEN_EFAULT = 14;
 export const XEN_EBUSY = 16;
 export const XEN_EEXIST = 17;
+export const XEN_ENODEV = 19;
 export const XEN_EINVAL = 22;
 export const XEN_ENOSPC = 28;
 export const XEN_EDOM = 33;
 export const XEN_ERANGE = 34;
 export const XEN_ENOSYS = 38;
+export const XEN_ENODATA = 61;
 export const XEN_EILSEQ = 84;
 export const XEN_ERESTART = 85;
 export const XEN_EOPNOTSUPP = 95;
@@ -96,13 +99,30 @@ export const XENMEM_machphys_mfn_list = 5;
 export const XENMEM_populate_physmap = 6;
 export const XENMEM_add_to_physmap = 7;
 export const XENMEM_memory_map = 9;
+export const XENMEM_machine_memory_map = 10;
 export const XENMEM_exchange = 11;
 export const XENMEM_machphys_mapping = 12;
 export const XENMEM_set_memory_map = 13;
 export const XENMEM_maximum_gpfn = 14;
 export const XENMEM_remove_from_physmap = 15;
+export const XENMEM_set_pod_target = 16;
+export const XENMEM_get_pod_target = 17;
+export const XENMEM_get_sharing_freed_pages = 18;
+export const XENMEM_get_sharing_shared_pages = 19;
+export const XENMEM_access_op = 21;
 export const XENMEM_add_to_physmap_batch = 23;
+export const XENMEM_claim_pages = 24;
 export const XENMEM_machphys_compat_mfn_list = 25;
+export const XENMEM_get_vnumainfo = 26;
+export const XENMEM_reserved_device_memory_map = 27;
+export const XENMEM_acquire_resource = 28;
+
+export const XENMEM_RDM_ALL = 1;
+export const XENMEM_resource_ioreq_server = 0;
+export const XENMEM_resource_grant_table = 1;
+export const XENMEM_resource_vmtrace_buf = 2;
+export const XENMEM_resource_grant_table_id_shared = 0;
+export const XENMEM_resource_grant_table_id_status = 1;
 
 // Flags of a reservation: address bits, NUMA node + 1, and what a node means.
 export const XENMEMF_populate_on_demand = 1 << 16;

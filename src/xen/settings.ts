@@ -1,8 +1,8 @@
 /** What an embedder decides of a hypervisor once and for all, kept in its block: whoever attaches to the machine does as decided. */
 import { ConfigError } from '../errors.ts';
 import {
-  HVB_CHECK_EACH_COPY, HVB_LEAK_PARTIAL_TABLES, HVB_LINEAR_PAGE_TABLES, HVB_PV32, HVB_SCRUB_DOMHEAP, HV_BEHAVIOUR, HV_BUDGET, HV_COMPAT_SLOTS,
-  HV_COMPAT_SLOTS_USED, HV_XEN_SLOTS, HV_XEN_SLOTS_USED, XEN_SLOT_BYTES, XEN_SLOT_HI, XEN_SLOT_INDEX, XEN_SLOT_LO,
+  HVB_CHECK_EACH_COPY, HVB_LEAK_PARTIAL_TABLES, HVB_LEAK_PREEMPTED_TABLES, HVB_LINEAR_PAGE_TABLES, HVB_PV32, HVB_SCRUB_DOMHEAP, HV_BEHAVIOUR, HV_BUDGET, HV_COMPAT_SLOTS,
+  HV_COMPAT_SLOTS_USED, HV_GSIS, HV_XEN_SLOTS, HV_XEN_SLOTS_USED, XEN_SLOT_BYTES, XEN_SLOT_HI, XEN_SLOT_INDEX, XEN_SLOT_LO,
 } from '../layout/hypervisor.ts';
 import type { OwnFrames } from './own-frames.ts';
 import { PagedTable } from './paged-table.ts';
@@ -13,6 +13,12 @@ export interface Behaviour {
   readonly linearPageTables: boolean;
   /** Release builds leave a level-2 table partial for good if its validation, and that of the tables above, fails in certain slots. */
   readonly leakPartialTables: boolean;
+  /**
+   * A table whose validation is preempted in slot 0 holds a general reference of the table there. If the latter is refused when the call is
+   * continued, and is not the one that is put later, no one puts that reference: get_page_and_type_from_mfn() leaves it to its caller
+   * (PTF_partial_set), and promote_l4_table() remembers nothing of a failure in slot 0.
+   */
+  readonly leakPreemptedTables: boolean;
   /** CONFIG_PV32: there may be 32-bit guests. */
   readonly pv32: boolean;
   /** Boot parameter scrub-domheap: frames are cleared whenever they are freed, not only those of dying domains and those exchanged. */
@@ -26,11 +32,12 @@ export interface Behaviour {
 }
 
 const BITS: Readonly<Record<keyof Behaviour, number>> = {
-  linearPageTables: HVB_LINEAR_PAGE_TABLES, leakPartialTables: HVB_LEAK_PARTIAL_TABLES, pv32: HVB_PV32, scrubDomheap: HVB_SCRUB_DOMHEAP,
+  linearPageTables: HVB_LINEAR_PAGE_TABLES, leakPartialTables: HVB_LEAK_PARTIAL_TABLES, leakPreemptedTables: HVB_LEAK_PREEMPTED_TABLES, pv32: HVB_PV32, scrubDomheap: HVB_SCRUB_DOMHEAP,
   checkEachCopy: HVB_CHECK_EACH_COPY,
 };
-const DEFAULTS: Behaviour = { linearPageTables: true, leakPartialTables: true, pv32: true, scrubDomheap: false, checkEachCopy: true };
+const DEFAULTS: Behaviour = { linearPageTables: true, leakPartialTables: true, leakPreemptedTables: true, pv32: true, scrubDomheap: false, checkEachCopy: true };
 const SLOTS_MOST = 512;
+const DEFAULT_GSIS = 24;
 
 /** Entries that the hypervisor puts into every root table: `[slot, low word, high word]`. */
 export type XenSlot = readonly [slot: number, lo: number, hi: number];
@@ -38,6 +45,7 @@ export type XenSlot = readonly [slot: number, lo: number, hi: number];
 /** What is decided; undefined as by default. */
 export interface Decisions extends Partial<Behaviour> {
   readonly budget?: number;
+  readonly gsis?: number;
   readonly xenSlots?: readonly XenSlot[];
   readonly compatSlots?: readonly XenSlot[];
 }
@@ -47,6 +55,8 @@ export interface Settings {
   readonly behaviour: Behaviour;
   /** Entries that a call looks at before it is preempted; Infinity: never preempted. */
   readonly budget: number;
+  /** Interrupt lines of the machine's I/O APICs. */
+  readonly gsis: number;
   /** The hypervisor's entries in root tables of 64-bit guests. */
   readonly xenSlots: readonly XenSlot[];
   /** ... and in the level-2 table of the fourth GiB of 32-bit guests; undefined: the window on the machine-to-physical table. */
@@ -61,6 +71,7 @@ export function laySettings(own: OwnFrames, decided: Decisions): void {
   for (const [name, bit] of Object.entries(BITS)) if (decided[name as keyof Behaviour] ?? DEFAULTS[name as keyof Behaviour]) bits |= bit;
   w[block + (HV_BEHAVIOUR >>> 2)] = bits;
   w[block + (HV_BUDGET >>> 2)] = budget === Infinity ? -1 : budget;
+  w[block + (HV_GSIS >>> 2)] = decided.gsis ?? DEFAULT_GSIS;
   laySlots(own, HV_XEN_SLOTS, HV_XEN_SLOTS_USED, decided.xenSlots ?? []);
   laySlots(own, HV_COMPAT_SLOTS, HV_COMPAT_SLOTS_USED, decided.compatSlots);
 }
@@ -70,7 +81,7 @@ export function readSettings(own: OwnFrames): Settings {
   const { s: { w }, block } = own, bits = w[block + (HV_BEHAVIOUR >>> 2)], budget = w[block + (HV_BUDGET >>> 2)];
   const behaviour = Object.fromEntries(Object.entries(BITS).map(([name, bit]) => [name, (bits & bit) !== 0])) as unknown as Behaviour;
   return {
-    behaviour, budget: budget < 0 ? Infinity : budget,
+    behaviour, gsis: w[block + (HV_GSIS >>> 2)], budget: budget < 0 ? Infinity : budget,
     xenSlots: readSlots(own, HV_XEN_SLOTS, HV_XEN_SLOTS_USED) ?? [], compatSlots: readSlots(own, HV_COMPAT_SLOTS, HV_COMPAT_SLOTS_USED),
   };
 }

@@ -28,11 +28,12 @@ export interface GuestOptions extends Partial<HypervisorOptions> {
   readonly grants?: GrantLimits;
   readonly vcpus?: number;
   readonly privileged?: boolean;
+  readonly mode?: 'timed' | 'functional';
 }
 
 /** What a guest's machine is made with. */
-export const machineOptions = (engine: EngineChoice, vcpus = 1): MachineOptions =>
-  ({ extents: [{ base: 0, bytes: (FRAMES + OWN) * 4096 }], mode: 'functional', paging: 'none', openBus: 0, engine, vcpus });
+export const machineOptions = (engine: EngineChoice, vcpus = 1, mode: 'timed' | 'functional' = 'functional'): MachineOptions =>
+  ({ extents: [{ base: 0, bytes: (FRAMES + OWN) * 4096 }], mode, paging: 'none', openBus: 0, engine, vcpus });
 
 export class Guest {
   readonly machine: Machine;
@@ -48,9 +49,9 @@ export class Guest {
   readonly level1: number[] = [];
 
   constructor(options: GuestOptions = {}) {
-    const { wide = true, engine = 'ts', iomem = [], grants = {}, vcpus = 1, privileged = true, ...rest } = options;
+    const { wide = true, engine = 'ts', iomem = [], grants = {}, vcpus = 1, privileged = true, mode = 'functional', ...rest } = options;
     this.wide = wide;
-    this.machine = Machine.create(machineOptions(engine, vcpus));
+    this.machine = Machine.create(machineOptions(engine, vcpus, mode));
     this.xen = Hypervisor.create(this.machine, { frames: FRAMES, own: { first: FRAMES, frames: OWN }, ...rest });
     this.base = wide ? 0xffffffff80000000n : 0x40000000n;
     const root = wide ? this.build64() : this.build32();

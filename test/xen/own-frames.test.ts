@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { HYPERVISOR_event_channel_op, HYPERVISOR_grant_table_op } from '../../src/xen/numbers.ts';
 import { GNTMAP_device_map, GNTST_general_error, GNTST_no_space, GNTST_okay, GTF_permit_access } from '../../src/xen/grant-numbers.ts';
-import { FIRST1, GrantWorld, struct } from './grant-world.ts';
+import { FIRST1, GrantWorld } from './grant-world.ts';
+import { struct } from './grant-struct.ts';
 import { Guest } from './guest.ts';
 
 const ENOMEM = -12, SELF = 0x7ff0n, ALLOC_UNBOUND = 6;
