@@ -90,7 +90,9 @@ export function attach(views: Views, module?: WebAssembly.Module): Accelerator |
     return (BigInt(views.busHi) << 32n) | BigInt(views.busLo >>> 0);
   };
   const busWrite = (hi: number, lo: number, value: number): void => writeBus(views, hi, lo, 4, BigInt(value >>> 0));
-  const engine = instantiate({ memory: views.memory, busRead, busWrite }, module);
+  const nestedWalk = (v: number, vaHi: number, vaLo: number, access: number, cached: number): number =>
+    views.nestedWalk!(views, v >>> 2, vaHi, vaLo, access, cached !== 0, true);
+  const engine = instantiate({ memory: views.memory, busRead, busWrite, nestedWalk }, module);
   return engine?.layoutVersion?.() === views.w[HDR_VERSION >>> 2] ? engine as Accelerator : undefined;
 }
 

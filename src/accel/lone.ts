@@ -14,7 +14,7 @@ export function lone(bytes: number): Lone | undefined {
   if (typeof SharedArrayBuffer === 'undefined') return undefined;
   const pages = Math.ceil(bytes / WASM_PAGE_BYTES), memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
   const noBus = (): never => { throw new Error('this memory has no bus'); };
-  const engine = instantiate({ memory, busRead: noBus, busWrite: noBus });
+  const engine = instantiate({ memory, busRead: noBus, busWrite: noBus, nestedWalk: noBus });
   if (engine?.layoutVersion?.() !== LAYOUT_VERSION) return undefined;
   return { engine: engine as Accelerator, buffer: memory.buffer };
 }

@@ -1,6 +1,7 @@
 /** `pagewalk conformance PATH...`: replays recorded behaviour and prints one line a file. */
 import { parseArgs } from 'node:util';
 import { ConfigError } from '../errors.ts';
+import { NESTED_FORMAT, replayNested } from '../conformance/nested.ts';
 import { PAGING_FORMAT, replayPaging } from '../conformance/paging.ts';
 import { findRecordings, readRecording, type Recording } from '../conformance/recording.ts';
 import { XEN_FORMAT, replayXen, type XenReplayOptions } from '../conformance/xen.ts';
@@ -26,12 +27,15 @@ interface Result {
   readonly shown: readonly string[];
 }
 
+const replayCases = (replay: typeof replayPaging) => (recording: Recording, { engine }: XenReplayOptions): Result => {
+  const differences = replay(recording, engine);
+  const shown = differences.slice(0, SHOWN_CASES).map(d => `  ${recording.file}: line ${d.line}\n    expected ${d.expected}\n    got      ${d.got}`);
+  return { unit: 'cases', lines: new Set(differences.map(d => d.line)), shown };
+};
+
 const REPLAYS: Readonly<Record<string, (recording: Recording, options: XenReplayOptions) => Result>> = {
-  [PAGING_FORMAT]: (recording, { engine }) => {
-    const differences = replayPaging(recording, engine);
-    const shown = differences.slice(0, SHOWN_CASES).map(d => `  ${recording.file}: line ${d.line}\n    expected ${d.expected}\n    got      ${d.got}`);
-    return { unit: 'cases', lines: new Set(differences.map(d => d.line)), shown };
-  },
+  [PAGING_FORMAT]: replayCases(replayPaging),
+  [NESTED_FORMAT]: replayCases(replayNested),
   [XEN_FORMAT]: (recording, options) => {
     const differences = replayXen(recording, options);
     const shown = differences.map(d => `  ${recording.file}: line ${d.line}: ${d.operation}\n    expected ${d.expected}\n    got      ${d.got}`);

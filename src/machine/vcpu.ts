@@ -1,6 +1,6 @@
 /** One virtual CPU: its registers, its translations, its cached translations. The friendly door, and the fast one. */
 import type { Accelerator } from '../accel/engine.ts';
-import { ACCESS_ALL, ACCESS_FETCH, ACCESS_WRITE, FAULT_NONE, FAULT_PF, faultCode, faultVector } from '../arch/fault.ts';
+import { ACCESS_ALL, ACCESS_FETCH, ACCESS_WRITE, EXIT_NPF, FAULT_NONE, FAULT_PF, faultCode, faultVector } from '../arch/fault.ts';
 import { CR0_CD, CR0_ET, CR0_NW } from '../arch/registers.ts';
 import { ConfigError } from '../errors.ts';
 import {
@@ -24,6 +24,8 @@ import { check64, checkPhysical, hiWord, joinWords, loWord } from './address.ts'
 import { runBatch } from './batch.ts';
 import { checkColumns, makeColumns, type AccessColumns } from './columns.ts';
 import { explain, probe, type Explanation, type Probe, type Root } from './explain.ts';
+import { exitOf, type GuestExit } from './guest-exit.ts';
+import { GuestMode } from './guest-mode.ts';
 import { AccessQueue } from './queue.ts';
 import { accessSpan } from './span.ts';
 import { SwiftAccess } from './swift-access.ts';
@@ -31,7 +33,11 @@ import { SwiftAccess } from './swift-access.ts';
 /** Outcome of one access. A fault is a result, not an exception of this library. */
 export type Translation =
   | { readonly ok: true; readonly paddr: bigint; readonly pageBytes: number; readonly cycles: number; readonly path: string }
-  | { readonly ok: false; readonly vector: number; readonly errorCode: number; readonly cr2: bigint | undefined; readonly cycles: number };
+  | {
+    readonly ok: false; readonly vector: number; readonly errorCode: number; readonly cr2: bigint | undefined; readonly cycles: number;
+    /** The second stage stopped the guest: then `vector` is above 255 and its hypervisor is told this. */
+    readonly exit?: GuestExit;
+  };
 
 /** Control registers and their like; see the manual for the bits. */
 export interface Registers {
@@ -78,6 +84,8 @@ export interface Counters {
 export class Vcpu {
   /** Byte offset of the vCPU block in machine memory, for callers that read its words (`vcpuBlock`) themselves. */
   readonly block: number;
+  /** Running guests, where the machine has the option `nested`. */
+  readonly guest: GuestMode;
   private readonly s: Views;
   private readonly v: number;
   private readonly scratch: number;
@@ -97,6 +105,7 @@ export class Vcpu {
   constructor(s: Views, block: number, scratch: number, cacheNames: readonly string[], wasm: Accelerator | undefined, first = true) {
     this.s = s;
     this.block = block;
+    this.guest = new GuestMode(s, block);
     this.v = block >>> 2;
     this.scratch = scratch >>> 2;
     this.cacheNames = cacheNames;
@@ -352,7 +361,8 @@ export class Vcpu {
 
   private refusal(fault: number, cycles: number): Translation {
     const cr2 = fault >>> 16 === FAULT_PF >>> 16 ? joinWords(this.word(VCPU_CR2_HI), this.word(VCPU_CR2_LO)) : undefined;
-    return { ok: false, vector: faultVector(fault), errorCode: faultCode(fault), cr2, cycles };
+    const refused = { ok: false, vector: faultVector(fault), errorCode: faultCode(fault), cr2, cycles } as const;
+    return fault >>> 16 < EXIT_NPF >>> 16 ? refused : { ...refused, exit: exitOf(this.s.w, this.v, fault) };
   }
 }
 

@@ -12,7 +12,7 @@ import { FAST_PA, FAST_READ, FAST_WRITE } from '../layout/fast-table.ts';
 import { HDR_HOST_LEVEL } from '../layout/header.ts';
 import { TLBD_HI_ADDR } from '../layout/tlb.ts';
 import {
-  MEMO_ENTRY, MEMO_SIZE_SHIFT, MODE_4LEVEL, MODE_LEGACY, MODE_NONE, VCPU_CR2_HI, VCPU_CR2_LO, VCPU_MODE, VCPU_OUT_DATA_HI, VCPU_OUT_DATA_LO, VCPU_OUT_HI,
+  MEMO_ENTRY, MEMO_SIZE_SHIFT, MODE_4LEVEL, MODE_LEGACY, MODE_NONE, VCPU_CR2_HI, VCPU_CR2_LO, VCPU_MODE, VCPU_NESTED, VCPU_OUT_DATA_HI, VCPU_OUT_DATA_LO, VCPU_OUT_HI,
   VCPU_OUT_HIT, VCPU_OUT_LEVEL, VCPU_OUT_LO, VCPU_OUT_REFS, VCPU_OUT_SIZE, VCPU_OUT_START, VCPU_TIMED, VCPU_TLB_LEVELS,
 } from '../layout/vcpu.ts';
 import { count } from '../memory/counters.ts';
@@ -150,6 +150,10 @@ function functional(s: Views, v: number, vaHi: number, vaLo: number, access: num
 function walk(s: Views, v: number, vaHi: number, vaLo: number, access: number, cached: boolean): number {
   const w = s.w;
   w[v + (VCPU_OUT_REFS >>> 2)] = 0;
+  if (w[v + (VCPU_NESTED >>> 2)]) {
+    const ended = s.nestedWalk!(s, v, vaHi, vaLo, access, cached, true);
+    return ended === FAULT_NONE ? ended : faulted(w, v, vaHi, vaLo, ended);
+  }
   let fault: number, changed = 0;
   do {
     if (!walkRoot(w, v, vaLo, from)) fault = pageFault(w, v, access, 0);
@@ -178,9 +182,10 @@ function faulted(w: Int32Array, v: number, vaHi: number, vaLo: number, fault: nu
 
 /**
  * Size code the translation may be cached at: the smaller of the guest's page and what the host backs it with. VCPU_OUT_DATA_LO is narrowed
- * to that piece. A 4-MByte page is cached as its 2-MByte halves.
+ * to that piece. A 4-MByte page is cached as its 2-MByte halves. A walk through a second stage has done all this already.
  */
 export function usableSize(w: Int32Array, v: number, vaLo: number): number {
+  if (w[v + (VCPU_NESTED >>> 2)]) return w[v + (VCPU_OUT_SIZE >>> 2)];
   const level = w[v + (VCPU_OUT_LEVEL >>> 2)];
   const size = Math.min(level, w[HDR_HOST_LEVEL >>> 2]) - 1;
   const data = w[v + (VCPU_OUT_DATA_LO >>> 2)];

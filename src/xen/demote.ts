@@ -39,6 +39,7 @@ export function demoteTable(h: Host, mfn: number, level: number): number {
     if (i > 0 && level !== 4 && h.preemptCheck()) return interrupted(h, mfn, i - 1, held);
   }
   if (level === 2) frames.setType(mfn, frames.type(mfn) & ~PGT_PAE_XEN_L2);
+  frames.setValidated(mfn, 0, false); // the same state, preempted on the way or not
   return 0;
 }
 
