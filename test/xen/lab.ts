@@ -158,7 +158,7 @@ export class Lab extends GrantWorld {
     const { host } = this.xen, first = 0xb00, id = 3;
     if (host.domain(id) === undefined) return this.xen.createDomain({ id, is32: r(2) === 0, p2m: [[0, first, 8]], maxVcpus: 1 + r(20) }).serial;
     if (r(3) !== 0) return [host.domain(id)!.addVcpu().number, this.xen.host.domain(id)!.vcpus.length];
-    this.xen.destroyDomain(id);
+    while (!this.xen.destroyDomainPart(id)); // part by part, each by another
     return host.domains.size;
   }
 }
