@@ -31,6 +31,21 @@ export interface DuelOptions extends MachineOptions {
   readonly unrest: number;
   /** Pages of 4K only: a TLB that holds no larger one takes shorter ways. Default false. */
   readonly small?: boolean;
+  /** The device throws at one in 20 of what it is asked. Default false. */
+  readonly broken?: boolean;
+}
+
+/** What a broken device throws, and what an access is then said to have returned. */
+const NO_ANSWER = new Error('no answer'), THROWN = -1;
+
+/** The result of an access, or THROWN. */
+function outcome(access: () => number): number {
+  try {
+    return access();
+  } catch (error) {
+    if (error !== NO_ANSWER) throw error;
+    return THROWN;
+  }
 }
 
 /** Random numbers, the same for the same seed. */
@@ -106,15 +121,18 @@ export class Duel {
   }
 
   private side(engine: 'ts' | 'wasm'): Side {
-    const { pages: _, unrest: __, small: ___, ...options } = this.options;
+    const { pages: _, unrest: __, small: ___, broken, ...options } = this.options;
     const heard: string[] = [];
+    const heardIs = (what: string) => {
+      if (heard.push(what) % 20 === 0 && broken) throw NO_ANSWER;
+    };
     const handler = {
       // A device whose reads are entries that point at RAM now and then.
       read: (offset: number, bytes: number) => {
-        heard.push(`read ${offset} ${bytes}`);
+        heardIs(`read ${offset} ${bytes}`);
         return offset % 24 === 0 ? 0n : 0x40067n + BigInt((offset % 19) * 0x1000);
       },
-      write: (offset: number, bytes: number, value: bigint) => void heard.push(`write ${offset} ${bytes} ${value}`),
+      write: (offset: number, bytes: number, value: bigint) => heardIs(`write ${offset} ${bytes} ${value}`),
     };
     const last = this.nodes - 1;
     const machine = Machine.create({
@@ -135,14 +153,14 @@ export class Duel {
   /** A new entry in both machines at `pa`, 8 bytes: often a table, often a page, sometimes nonsense. */
   private putEntry(pa: number): void {
     const r = this.random;
-    const large = r.chance(0.08) && !this.options.small;
+    const { small, broken } = this.options, large = r.chance(0.08) && !small;
     const page = r.below(2 ** 6) * 2 ** 30 + (large && r.chance(0.9) ? 0 : r.below(2 ** 18) * 4096);
-    const at = !large && r.chance(0.95) ? r.of(r.chance(0.98) ? this.tables.slice(0, 28) : this.tables) : page;
+    const at = broken && r.chance(0.1) ? HOLE : !large && r.chance(0.95) ? r.of(r.chance(0.98) ? this.tables.slice(0, 28) : this.tables) : page;
     let flags = (r.word() & 0x160) | (large ? PTE_PS : 0); // A, D, G
     if (r.chance(0.98)) flags |= 1;
     if (r.chance(0.92)) flags |= 2;
     if (r.chance(0.92)) flags |= 4;
-    if (r.chance(0.01)) flags |= r.word() & (this.options.small ? 0xf7f : 0xfff);
+    if (r.chance(0.01)) flags |= r.word() & (small ? 0xf7f : 0xfff);
     let hi = Math.floor(at / 2 ** 32);
     if (r.chance(0.04)) hi |= PTE_HI_XD;
     if (r.chance(0.15)) hi |= r.below(16) << 27;
@@ -209,9 +227,9 @@ export class Duel {
     const [hi, lo] = this.address(), kind = this.kind(), block = this.ts.machine.vcpus[k]!.block;
     const whole = this.random.chance(0.8);
     const views = this.ts.machine.views, door = this.ts.machine.vcpus[k]!; // the vCPU's own door answers repeated accesses itself (mmu/repeat.ts)
-    const a = !whole ? translate(views, block >>> 2, hi, lo, kind) : this.random.chance(0.5) ? door.access(hi, lo, kind) : access(views, block >>> 2, hi, lo, kind);
+    const a = outcome(() => !whole ? translate(views, block >>> 2, hi, lo, kind) : this.random.chance(0.5) ? door.access(hi, lo, kind) : access(views, block >>> 2, hi, lo, kind));
     const make = !whole ? this.engine.translate : this.random.chance(0.5) ? this.engine.access : this.engine.accessAnew;
-    const b = make(block, hi, lo, kind);
+    const b = outcome(() => make(block, hi, lo, kind));
     if (a !== b) throw new Error(`access ${hi}:${lo} kind ${kind}: TypeScript ${a.toString(16)}, wasm ${b.toString(16)}`);
     this.outcomes.set(a, (this.outcomes.get(a) ?? 0) + 1);
     if (a === 0) this.sameResults(block, whole);
@@ -240,11 +258,16 @@ export class Duel {
     }
     const block = this.ts.machine.vcpus[k]!.block, { offsets } = this.wasm.columns;
     const columns = wanted ? this.ts.columns : { ...this.ts.columns, pa: undefined };
+    this.both(m => m === this.ts.machine ? columns.kind.subarray(0, n).reduce((bits, kind) => bits | kind, 0) : this.engine.kindBits(offsets.kind, 0, n));
     // A batch goes on after each fault, as a caller that handles faults would.
     for (let from = 0; from < n; from++) {
-      const a = runBatch(this.ts.machine.views, block >>> 2, columns, from, n, extra);
-      const b = this.engine.runBatch(block, offsets.va, offsets.kind, offsets.size, wanted ? offsets.pa : 0, from, n, extra);
+      const a = outcome(() => runBatch(this.ts.machine.views, block >>> 2, columns, from, n, extra));
+      const b = outcome(() => this.engine.runBatch(block, offsets.va, offsets.kind, offsets.size, wanted ? offsets.pa : 0, from, n, extra));
       if (a !== b) throw new Error(`batch: TypeScript stops at ${a}, wasm at ${b}`);
+      if (a === THROWN) { // what was noted before must be counted by now
+        if (this.differences().length > 0) throw new Error(`batch in which a device threw: ${this.differences().join(' ')}`);
+        break;
+      }
       if (a < n) this.both(({ views }) => views.w[(block + VCPU_OUT_FAULT) >>> 2]!);
       from = a;
     }
