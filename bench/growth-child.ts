@@ -5,9 +5,10 @@
  * that every access walks.
  */
 import { ACCESS_USER, Machine, type AccessColumns, type Vcpu } from '../dist/index.js';
-import { LIMIT_MODEL, Xorshift } from './limit-work.ts';
+import { LIMIT_MODEL } from './limit-work.ts';
 import { median } from './median.ts';
 import type { Engine } from './rig.ts';
+import { Xorshift } from './xorshift.ts';
 
 /** Nanoseconds of CPU time an access, by what grows. */
 export interface GrowthRow {

@@ -8,6 +8,7 @@ import { checkPlan, type SweepPlan } from '../sweep/plan.ts';
 import type { Shard } from '../sweep/shard.ts';
 import { shardCells, sweep, type SweepOutcome } from '../sweep/sweep.ts';
 import { WorkerError } from '../trace/worker-pool.ts';
+import { cellCount } from './cell-count.ts';
 import { grouped } from './grouped.ts';
 import { readJson } from './json-file.ts';
 import { engineOf, readModel, threadsOf } from './options.ts';
@@ -82,7 +83,7 @@ function cellTable(cells: readonly Cell[]): string {
 
 function summary(out: string, plan: SweepPlan, { cells, before, now }: SweepOutcome, shard: Shard | undefined, seconds: number): string {
   const whole = shardCells(plan).length;
-  const what = shard ? `part ${shard.part} of ${shard.parts}, ${cells.length} of ${whole} cells` : `${whole} cells`;
+  const what = shard ? `part ${shard.part} of ${shard.parts}, ${cells.length} of ${cellCount(whole)}` : cellCount(whole);
   return `${out}: ${what}: ${before} done before, ${now} now in ${seconds.toFixed(1)} s${before + now < cells.length ? `, ${cells.length - before - now} missing` : ''}`;
 }
 

@@ -1,4 +1,5 @@
 /** Two equal machines under the same random operations: one by the TypeScript engine, one by the wasm engine. */
+import { Xorshift } from '../../bench/xorshift.ts';
 import { layColumns, type Accelerator, type BatchColumns } from '../../src/accel/engine.ts';
 import { ACCESS_FETCH, ACCESS_IMPLICIT, ACCESS_READ, ACCESS_SHADOW_STACK, ACCESS_STACK, ACCESS_USER, ACCESS_WRITE } from '../../src/arch/fault.ts';
 import { PTE_HI_XD, PTE_PS } from '../../src/arch/pte.ts';
@@ -49,23 +50,13 @@ function outcome(access: () => number): number {
 }
 
 /** Random numbers, the same for the same seed. */
-export class Random {
-  private state: number;
-
+export class Random extends Xorshift {
   constructor(seed: number) {
-    this.state = seed | 1;
-  }
-
-  word(): number {
-    let x = this.state;
-    x ^= x << 13;
-    x ^= x >>> 17;
-    x ^= x << 5;
-    return (this.state = x);
+    super(seed | 1);
   }
 
   below(n: number): number {
-    return (this.word() >>> 0) % n;
+    return (this.next() >>> 0) % n;
   }
 
   chance(p: number): boolean {
@@ -156,15 +147,15 @@ export class Duel {
     const { small, broken } = this.options, large = r.chance(0.08) && !small;
     const page = r.below(2 ** 6) * 2 ** 30 + (large && r.chance(0.9) ? 0 : r.below(2 ** 18) * 4096);
     const at = broken && r.chance(0.1) ? HOLE : !large && r.chance(0.95) ? r.of(r.chance(0.98) ? this.tables.slice(0, 28) : this.tables) : page;
-    let flags = (r.word() & 0x160) | (large ? PTE_PS : 0); // A, D, G
+    let flags = (r.next() & 0x160) | (large ? PTE_PS : 0); // A, D, G
     if (r.chance(0.98)) flags |= 1;
     if (r.chance(0.92)) flags |= 2;
     if (r.chance(0.92)) flags |= 4;
-    if (r.chance(0.01)) flags |= r.word() & (small ? 0xf7f : 0xfff);
+    if (r.chance(0.01)) flags |= r.next() & (small ? 0xf7f : 0xfff);
     let hi = Math.floor(at / 2 ** 32);
     if (r.chance(0.04)) hi |= PTE_HI_XD;
     if (r.chance(0.15)) hi |= r.below(16) << 27;
-    if (r.chance(0.01)) hi |= r.word();
+    if (r.chance(0.01)) hi |= r.next();
     for (const { machine } of [this.ts, this.wasm]) {
       const word = wordOf(machine.views, Math.floor(pa / 2 ** 32), pa | 0);
       machine.views.w[word] = at | flags;
@@ -189,7 +180,7 @@ export class Duel {
   /** Bring a vCPU of both machines to the paging mode of the options, with one of the tables as its root. */
   private enter(k: number): void {
     const paging = this.options.paging ?? '4-level', long = paging === '4-level' || paging === '5-level';
-    const extra = this.random.word() & this.random.word() & (CR4_PGE | CR4_SMEP | CR4_SMAP | CR4_PKE | CR4_PKS);
+    const extra = this.random.next() & this.random.next() & (CR4_PGE | CR4_SMEP | CR4_SMAP | CR4_PKE | CR4_PKS);
     const base = paging === 'legacy' ? CR4_PSE : CR4_PAE | (paging === '5-level' ? CR4_LA57 : 0);
     const root = this.random.of(this.tables.slice(0, 4));
     for (const cpu of this.cpus(k)) {
@@ -294,7 +285,7 @@ export class Duel {
   private control(k: number): void {
     const r = this.random, toggle = (value: bigint, bits: number): bigint => value ^ BigInt(bits >>> 0);
     const what = r.below(12), bits4 = r.of([CR4_PGE, CR4_SMEP, CR4_SMAP, CR4_PKE, CR4_PKS, CR4_PCIDE, CR4_PCIDE, CR4_PSE]);
-    const bits0 = r.of([CR0_WP, CR0_WP, CR0_WP, CR0_CD, CR0_PG]), root = r.of(this.tables.slice(0, 4)), word = r.word();
+    const bits0 = r.of([CR0_WP, CR0_WP, CR0_WP, CR0_CD, CR0_PG]), root = r.of(this.tables.slice(0, 4)), word = r.next();
     const pcid = r.below(4), keep = r.chance(0.5) ? BigInt(CR3_HI_NOFLUSH >>> 0) << 32n : 0n;
     if (what === 0) return this.enter(k);
     const results = this.cpus(k).map((cpu): number => {

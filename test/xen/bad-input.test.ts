@@ -3,6 +3,7 @@ import { VCPU_CALL_ARGS } from '../../src/layout/vcpu.ts';
 import { HYPERVISOR_mmu_update, HYPERVISOR_mmuext_op, HYPERVISOR_multicall, MMUEXT_TLB_FLUSH_LOCAL } from '../../src/xen/numbers.ts';
 import { holds, refused, state } from '../xsa/world.ts';
 import { Guest, entryOf, DATA, P, READ, TABLE, US } from './guest.ts';
+import { lcg } from './lcg.ts';
 
 const EFAULT = -14, SELF = 0x7ff0n;
 const widths = [['64-bit', true], ['32-bit', false]] as const;
@@ -134,15 +135,6 @@ describe.each(widths)('arguments of a %s guest', (_, wide) => {
     holds(g);
   });
 });
-
-/** A generator of numbers, the same for the same seed. */
-function lcg(seed: number): (below: number) => number {
-  let x = seed;
-  return below => {
-    x = (Math.imul(x, 1664525) + 1013904223) >>> 0;
-    return Math.floor((x / 2 ** 32) * below);
-  };
-}
 
 /** One random operation on few frames. */
 function step(g: Guest, r: (below: number) => number): number {
