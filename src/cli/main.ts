@@ -10,7 +10,7 @@ import { chase, CHASE_HELP } from './chase.ts';
 import { conformance, CONFORMANCE_HELP } from './conformance.ts';
 import { CONVERT_HELP, convertCommand } from './convert.ts';
 import { MERGE_HELP, mergeCommand } from './merge.ts';
-import { presetsCommand } from './presets.ts';
+import { PRESETS_HELP, presetsCommand } from './presets.ts';
 import { discardTargets } from '../trace/target-file.ts';
 import { WorkerError } from '../trace/worker-pool.ts';
 import { REPLAY_HELP, replayCommand } from './replay.ts';
@@ -44,7 +44,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   merge: { help: MERGE_HELP, run: argv => mergeCommand(argv, print, tell) },
   convert: { help: CONVERT_HELP, run: argv => convertCommand(argv, process.stdin, print, tell) },
   chase: { help: CHASE_HELP, run: argv => chase(argv, print) },
-  presets: { help: 'pagewalk presets [NAME...] [--json]', run: argv => presetsCommand(argv, print) },
+  presets: { help: PRESETS_HELP, run: argv => presetsCommand(argv, print) },
   conformance: { help: CONFORMANCE_HELP, run: argv => conformance(argv, print) },
 };
 

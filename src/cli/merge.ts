@@ -13,8 +13,9 @@ import { writeWhole } from './whole-file.ts';
 
 export const MERGE_HELP = `pagewalk merge FILE... [options]     FILE: results of a sweep or a part of it
 
+One of these:
   --out FILE       write all lines, in the order of the plan; - for standard output
-  --table          print tables, one for each trace
+  --table          print tables, one for each trace and its options
   --csv            print a row for each cell as CSV
 
 Exit status 1 if cells of the plan are missing; they are named.`;

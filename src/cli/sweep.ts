@@ -27,11 +27,11 @@ export const SWEEP_HELP = `pagewalk sweep PLAN [options]        PLAN: a JSON fil
 Fields of a plan:
   traces           files, relative to the plan, or objects { "file", "name", "format" }; needed
   cpus             presets or files like my.json; needed
-  pages            4k, 2m, 1g, thp                                                    ["4k"]
+  pages            4k, 2m, 1g, thp (4k, promoted to 2m when an eighth is touched)     ["4k"]
   data             true, false: price the accesses themselves too                     [false]
   nodes, numa      NUMA nodes 1 to 8; first-touch, interleave                         [1] ["first-touch"]
-  limit            stop each replay after so many accesses
-  skipBad          true: pass over malformed records
+  limit            stop each replay after so many accesses                            [at its end]
+  skipBad          true: pass over malformed records                                  [false]
 
 pagewalk merge joins the results of parts.`;
 
