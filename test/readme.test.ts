@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import * as pagewalk from '../src/index.ts';
-import { Hypervisor } from '../src/xen/index.ts';
+import { BackRing, FrontRing, Hypervisor } from '../src/xen/index.ts';
 
 const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
 
@@ -26,6 +26,20 @@ function show(result: object): string {
   return `{ ${Object.entries(result).map(([name, v]) => `${name}: ${value(v)}`).join(', ')} }`;
 }
 
+it('the example of a ring runs and gives what it says', () => {
+  const code = /```ts\n(import \{ BackRing[^]*?)```/.exec(readme)![1], said: string[] = [];
+  const statements = code.split('\n').filter(line => !line.startsWith('import')).map(line => {
+    const [, expression, value] = /^((?:front|back)\..*); \/\/ (true|-?\d+)$/.exec(line) ?? [];
+    if (value === undefined) return line;
+    said.push(value);
+    return `results.push(String(${expression}));`;
+  });
+  const results: string[] = [];
+  new Function('results', 'BackRing', 'FrontRing', statements.join('\n'))(results, BackRing, FrontRing);
+  expect(said).toHaveLength(6);
+  expect(results).toEqual(said);
+});
+
 it('every file and command it names is there', () => {
   const scripts = Object.keys(JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).scripts);
   for (const [, name] of readme.matchAll(/npm run ([a-z]+)/g)) expect(scripts).toContain(name);
@@ -43,7 +57,7 @@ describe('the other examples run', () => {
     return { ...pagewalk, machine, cpu, va, vaHi: 0x7f00, vaLo: 0x123, kind: pagewalk.ACCESS_USER };
   };
 
-  it('are four', () => expect(blocks).toHaveLength(4));
+  it('are four, and one of rings', () => expect(blocks).toHaveLength(5));
 
   it('doors of a vCPU', () => {
     const names = { ...embedded('timed'), bytes: new Uint8Array(5000), pa: 0x2000n, pages: 2 };

@@ -77,6 +77,8 @@ export const MEMO_SIZE_SHIFT = 28;
 
 // An entry that no table holds any more, 0 = none: a run over the frame table leaves it where putting its references is not the common case.
 export const VCPU_OWED = 408;
+// 1 = the guest that it runs waits for an event: a thread that plays this vCPU sleeps on this word (Atomics.wait) until it is 0.
+export const VCPU_WAITS = 412;
 
 // Counters: 64-bit, low word first. See counter.ts.
 export const VCPU_COUNTERS = 512;

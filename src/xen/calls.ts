@@ -10,10 +10,12 @@ import { mmuextOp } from './mmuext-op.ts';
 import { multicall } from './multicall.ts';
 import {
   HYPERVISOR_event_channel_op, HYPERVISOR_grant_table_op, HYPERVISOR_memory_op, HYPERVISOR_mmuext_op, HYPERVISOR_mmu_update, HYPERVISOR_multicall,
+  HYPERVISOR_physdev_op,
   HYPERVISOR_sched_op, HYPERVISOR_set_gdt, HYPERVISOR_set_segment_base, HYPERVISOR_set_trap_table, HYPERVISOR_stack_switch,
   HYPERVISOR_update_descriptor, HYPERVISOR_update_va_mapping, HYPERVISOR_update_va_mapping_otherdomain, HYPERVISOR_vcpu_op, HYPERVISOR_vm_assist,
   HYPERVISOR_xen_version, XEN_ENOSYS,
 } from './numbers.ts';
+import { physdevOp } from './physdev-op.ts';
 import { schedOp } from './sched-op.ts';
 import { updateVaMapping } from './va-mapping.ts';
 import { vcpuOp } from './vcpu-op.ts';
@@ -44,6 +46,7 @@ export function call(h: Host, nr: number, at: number): number {
     case HYPERVISOR_set_segment_base: return setSegmentBase(h, at);
     case HYPERVISOR_xen_version: return xenVersion(h, at);
     case HYPERVISOR_sched_op: return schedOp(h, at);
+    case HYPERVISOR_physdev_op: return physdevOp(h, at);
     case HYPERVISOR_vcpu_op: return vcpuOp(h, at);
     default: return -XEN_ENOSYS;
   }

@@ -16,7 +16,9 @@ import { destroyEvents } from './event-bind.ts';
 import { releaseMappings } from './grant-release.ts';
 import type { Host } from './host.ts';
 import { putOldTable, putPageAndType, tableType } from './page-type.ts';
+import { putInterrupts } from './physdev-op.ts';
 import { putVcpuInfos } from './vcpu-op.ts';
+import { wake } from './wake.ts';
 
 const ENTRIES = 512;
 const LEVELS = [4, 3, 2];
@@ -28,6 +30,7 @@ export function destroyDomain(h: Host, domain: Domain, idle: GuestVcpu): void {
   releaseMappings(h, domain);
   destroyEvents(h, domain);
   putVcpuInfos(h, domain);
+  putInterrupts(h, domain);
   h.unpreempted(() => {
     for (const guest of domain.vcpus) putRoots(h, guest);
     h.current = idle;
@@ -36,6 +39,7 @@ export function destroyDomain(h: Host, domain: Domain, idle: GuestVcpu): void {
   });
   h.current = current;
   h.flushAll(domain.id);
+  for (const guest of domain.vcpus) wake(h, guest); // a thread that plays it is not to sleep for ever
   domain.vcpus.length = 0;
   domain.dead = true;
   h.forget(domain);

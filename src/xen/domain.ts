@@ -4,6 +4,7 @@
  * Source: facts of Xen 4.17, struct domain (xen/include/xen/sched.h), struct arch_domain and struct pv_vcpu (xen/arch/x86/include/asm/domain.h).
  */
 import type { Vcpu } from '../machine/vcpu.ts';
+import type { EventPorts } from './event-port.ts';
 import { GrantTable, type GrantLimits } from './grant-table.ts';
 
 export const NO_FRAME = -1;
@@ -30,6 +31,8 @@ export class Domain {
   /** Why the hypervisor has stopped it, if it has: it is to run no more. */
   crashed: string | undefined;
   readonly grants: GrantTable;
+  /** Its event channels, once something asked for them: eventsOf(). */
+  events: EventPorts | undefined;
   /** Bits VMASST_TYPE_*, below 32, and VMASST_TYPE_m2p_strict. */
   assists = 0;
   m2pStrict = false;

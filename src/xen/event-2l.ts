@@ -17,19 +17,39 @@ const MASK_32 = 0x880 >>> 2;
 const MASK_64 = 0xa00 >>> 2;
 const UPCALL_PENDING = 0; //      a byte of vcpu_info, and the next: events are masked
 const UPCALL_MASK = 0xff00;
+const UPCALL_MASK_BIT = 8;
 const SELECTOR_32 = 4 >>> 2;
 const SELECTOR_64 = 8 >>> 2;
 
 /** Word index of a vCPU's vcpu_info. */
 export function vcpuInfo(h: Host, d: Domain, vcpu: number): number {
-  const elsewhere = eventsOf(d).vcpuInfos.get(vcpu);
+  const { vcpuInfos } = eventsOf(d), elsewhere = vcpuInfos.size === 0 ? undefined : vcpuInfos.get(vcpu);
   return elsewhere === undefined ? h.table(d.sharedInfo) + vcpu * (VCPU_INFO_BYTES / 4) : elsewhere.at >>> 2;
 }
 
 /** Tell a vCPU that there is something to look at. Source: vcpu_mark_events_pending() (xen/arch/x86/domain.c). */
 export function markPending(h: Host, d: Domain, vcpu: number): void {
+  mark(h, d, vcpu, vcpuInfo(h, d, vcpu));
+}
+
+/** @param info - word index of its vcpu_info */
+function mark(h: Host, d: Domain, vcpu: number, info: number): void {
   const guest = d.vcpus[vcpu];
-  if (!testAndSetBit(h, vcpuInfo(h, d, vcpu), UPCALL_PENDING) && guest !== undefined) wake(guest);
+  if (testAndSetBit(h, info, UPCALL_PENDING) || guest === undefined) return;
+  wake(h, guest);
+  if (h.deliveries.size > 0) h.deliveries.get(d)?.told(vcpu);
+}
+
+/** Has a vCPU something to look at, whether its kernel lets events through or not? */
+export function isUpcallPending(h: Host, d: Domain, vcpu: number): boolean {
+  return d.vcpus[vcpu] !== undefined && testBit(h, vcpuInfo(h, d, vcpu), UPCALL_PENDING);
+}
+
+/** Call a kernel's event handler, if it has something to look at and lets it through: events are masked then. @returns whether it is called */
+export function takeUpcall(h: Host, d: Domain, vcpu: number): boolean {
+  if (d.vcpus[vcpu] === undefined || !eventsAwaited(h, d, vcpu)) return false;
+  testAndSetBit(h, vcpuInfo(h, d, vcpu), UPCALL_MASK_BIT);
+  return true;
 }
 
 /** Let events through to a vCPU. */
@@ -58,16 +78,17 @@ export function selectAll(h: Host, d: Domain, vcpu: number): void {
 const pendingWord = (h: Host, d: Domain, port: number): number => h.table(d.sharedInfo) + PENDING + (port >>> 5);
 const maskWord = (h: Host, d: Domain, port: number): number => h.table(d.sharedInfo) + (d.is32 ? MASK_32 : MASK_64) + (port >>> 5);
 
-/** Set the selector's bit for a port. @returns whether it was set */
-function select(h: Host, d: Domain, vcpu: number, port: number): boolean {
-  const n = port >>> (d.is32 ? 5 : 6);
-  return testAndSetBit(h, vcpuInfo(h, d, vcpu) + (d.is32 ? SELECTOR_32 : SELECTOR_64) + (n >>> 5), n & 31);
+/** Set the selector's bit for a port, and tell the vCPU if it was not set. */
+function select(h: Host, d: Domain, vcpu: number, port: number): void {
+  const n = port >>> (d.is32 ? 5 : 6), info = vcpuInfo(h, d, vcpu);
+  if (!testAndSetBit(h, info + (d.is32 ? SELECTOR_32 : SELECTOR_64) + (n >>> 5), n & 31)) mark(h, d, vcpu, info);
 }
 
 export function setPending2l(h: Host, d: Domain, vcpu: number, { number }: Port): void {
-  if (testAndSetBit(h, pendingWord(h, d, number), number & 31)) return;
-  if (!testBit(h, maskWord(h, d, number), number & 31) && !select(h, d, vcpu, number)) markPending(h, d, vcpu);
-  wakePollers(d, number);
+  const pending = pendingWord(h, d, number);
+  if (testAndSetBit(h, pending, number & 31)) return;
+  if (!testBit(h, pending + (d.is32 ? MASK_32 : MASK_64) - PENDING, number & 31)) select(h, d, vcpu, number);
+  wakePollers(h, d, number);
 }
 
 export function clearPending2l(h: Host, d: Domain, { number }: Port): void {
@@ -79,7 +100,5 @@ export function isPending2l(h: Host, d: Domain, { number }: Port): boolean {
 }
 
 export function unmask2l(h: Host, d: Domain, { number, vcpu }: Port): void {
-  if (testAndClearBit(h, maskWord(h, d, number), number & 31) && testBit(h, pendingWord(h, d, number), number & 31) && !select(h, d, vcpu, number)) {
-    markPending(h, d, vcpu);
-  }
+  if (testAndClearBit(h, maskWord(h, d, number), number & 31) && testBit(h, pendingWord(h, d, number), number & 31)) select(h, d, vcpu, number);
 }

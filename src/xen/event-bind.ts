@@ -4,6 +4,7 @@
  * Source: facts of Xen 4.17, xen/common/event_channel.c, the functions named at each.
  */
 import type { Domain } from './domain.ts';
+import { testAndClearBit, testAndSetBit } from './event-bits.ts';
 import { clearPending2l, setPending2l, unmask2l } from './event-2l.ts';
 import { clearPendingFifo, destroyFifo, isBusyFifo, setPendingFifo, unmaskFifo } from './event-fifo.ts';
 import { ECS_FREE, ECS_INTERDOMAIN, ECS_IPI, ECS_PIRQ, ECS_RESERVED, ECS_UNBOUND, ECS_VIRQ, type EventPorts, type Port } from './event-port.ts';
@@ -20,7 +21,7 @@ export const isPerVcpu = (virq: number): boolean => PER_VCPU.includes(virq);
 /** Raise a port, if it is given out. Source: evtchn_port_set_pending() (xen/include/xen/event.h). */
 export function raise(h: Host, d: Domain, vcpu: number, port: Port): void {
   if (!port.usable) return;
-  if (eventsOf(d).fifo) setPendingFifo(h, d, vcpu, port);
+  if (eventsOf(d).fifo !== undefined) setPendingFifo(h, d, vcpu, port);
   else setPending2l(h, d, vcpu, port);
 }
 
@@ -87,17 +88,53 @@ export function bindIpi(h: Host, d: Domain, vcpu: number): number {
   return number;
 }
 
-/** evtchn_bind_pirq(). @returns the port, or -XEN_E* */
-export function bindPirq(h: Host, d: Domain, pirq: number): number {
-  const events = eventsOf(d);
+/**
+ * evtchn_bind_pirq(). What is an interrupt of an emulated device, as it is in a domain whose events are delivered like a device's, need not be mapped.
+ *
+ * @returns the port, or -XEN_E*
+ */
+export function bindPirq(h: Host, d: Domain, pirq: number, share: boolean): number {
+  const events = eventsOf(d), isEmulated = isHvm(h, d) && !h.interrupts.isMapped(d, pirq);
   if (pirq >= d.pirqs) return -XEN_EINVAL;
-  if (!d.privileged) return -XEN_EPERM;
+  if (!isEmulated && !d.privileged && !h.interrupts.isMapped(d, pirq)) return -XEN_EPERM;
   if (events.pirqs.has(pirq)) return -XEN_EEXIST;
   const number = freePort(h, events);
   if (number < 0) return number;
+  const rc = isEmulated ? 0 : h.interrupts.bind(d, pirq, share);
+  if (rc !== 0) return rc;
   bound(events.port(number), ECS_PIRQ).pirq = pirq;
   events.pirqs.set(pirq, number);
+  markEoi(h, d, pirq);
   return number;
+}
+
+/** Has a domain virtual hardware, as far as this knows? */
+function isHvm(h: Host, d: Domain): boolean {
+  const way = h.deliveries.get(d)?.way.type;
+  return way !== undefined && way !== 'upcall';
+}
+
+/** Let the guest see whether a PIRQ has to be ended, if it wants to. */
+function markEoi(h: Host, d: Domain, pirq: number): void {
+  const map = h.eoiMaps.get(d);
+  if (map === undefined) return;
+  const word = h.table(map.mfn) + (pirq >>> 5);
+  if (h.interrupts.needsEoi(d, pirq)) testAndSetBit(h, word, pirq & 31);
+  else testAndClearBit(h, word, pirq & 31);
+}
+
+/** Tell domains of an interrupt that is due. Source: do_IRQ_guest() (xen/arch/x86/irq.c), send_guest_pirq() (xen/common/event_channel.c). */
+export function deliverInterrupt(h: Host, irq: number): void {
+  for (const { domain, pirq } of h.interrupts.due(irq)) raisePirq(h, domain, pirq);
+}
+
+/** Raise the port of a PIRQ. @returns whether there is one */
+export function raisePirq(h: Host, d: Domain, pirq: number): boolean {
+  const number = eventsOf(d).pirqs.get(pirq);
+  if (number === undefined) return false;
+  const port = eventsOf(d).port(number);
+  raise(h, d, port.vcpu, port);
+  return true;
 }
 
 /** evtchn_close(): the peer of an interdomain port can be bound again by the domain that closed. @returns 0 or -XEN_EINVAL */
@@ -105,10 +142,15 @@ export function closePort(h: Host, d: Domain, number: number): number {
   const events = eventsOf(d), port = events.find(number);
   if (!port || port.state === ECS_FREE || port.state === ECS_RESERVED) return -XEN_EINVAL;
   if (port.state === ECS_VIRQ) events.setVirqPort(isPerVcpu(port.virq) ? port.vcpu : 0, port.virq, 0);
-  if (port.state === ECS_PIRQ) events.pirqs.delete(port.pirq);
+  const irq = port.state === ECS_PIRQ ? h.interrupts.irqOf(d, port.pirq) : 0;
+  if (port.state === ECS_PIRQ) {
+    h.interrupts.unbind(d, port.pirq);
+    events.pirqs.delete(port.pirq);
+  }
   const remote = port.state === ECS_INTERDOMAIN ? h.domain(port.remoteDomid) : undefined;
   clear(h, d, port);
   port.free();
+  if (irq > 0) deliverInterrupt(h, irq); // to others, who may have waited for this one
   if (!remote) return 0;
   const peer = eventsOf(remote).port(port.remotePort);
   peer.state = ECS_UNBOUND;
@@ -119,7 +161,7 @@ export function closePort(h: Host, d: Domain, number: number): number {
 /** evtchn_send(): an unbound port is silent. @returns 0 or -XEN_EINVAL */
 export function send(h: Host, d: Domain, number: number): number {
   const port = eventsOf(d).find(number);
-  if (!port) return -XEN_EINVAL;
+  if (port === undefined) return -XEN_EINVAL;
   if (port.state === ECS_INTERDOMAIN) {
     const remote = h.domain(port.remoteDomid)!, peer = eventsOf(remote).port(port.remotePort);
     raise(h, remote, peer.vcpu, peer);

@@ -6,7 +6,8 @@
 import type { Host } from './host.ts';
 
 export function testBit(h: Host, at: number, bit: number): boolean {
-  return ((Atomics.load(h.s.w, at) >>> bit) & 1) !== 0;
+  const { w } = h.s;
+  return (((h.s.atomic ? Atomics.load(w, at) : w[at]) >>> bit) & 1) !== 0;
 }
 
 /** @returns whether the bit was set before */

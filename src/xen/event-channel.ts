@@ -27,6 +27,7 @@ const EVTCHNOP_reset = 10;
 const EVTCHNOP_init_control = 11;
 const EVTCHNOP_expand_array = 12;
 const EVTCHNOP_set_priority = 13;
+const BIND_PIRQ__WILL_SHARE = 1;
 
 /** Bytes of each command's structure. */
 const BYTES = [12, 12, 12, 4, 4, 24, 8, 8, 8, 4, 2, 24, 8, 8];
@@ -39,6 +40,7 @@ export function eventChannelOp(h: Host, at: number): number {
   const { w } = h.s, command = w[at], lo = w[at + 2], hi = w[at + 3];
   if (command < 0 || command >= BYTES.length) return -XEN_ENOSYS;
   if (!copyFromGuest(h, hi, lo, BYTES[command])) return -XEN_EFAULT;
+  if (command === EVTCHNOP_send) return send(h, h.current.domain, h.buffer[0] >>> 0);
   const rc = perform(h, h.current.domain, command, h.buffer);
   if (rc !== 0 || !((ANSWERED >>> command) & 1)) return rc;
   return copyToGuest(h, hi, lo, BYTES[command]) ? 0 : -XEN_EFAULT;
@@ -49,7 +51,7 @@ function perform(h: Host, d: Domain, command: number, b: Int32Array): number {
   switch (command) {
     case EVTCHNOP_bind_interdomain: return interdomain(h, d, b);
     case EVTCHNOP_bind_virq: return answer(b, 2, bindVirq(h, d, b[0] >>> 0, b[1] >>> 0));
-    case EVTCHNOP_bind_pirq: return answer(b, 2, bindPirq(h, d, b[0] >>> 0));
+    case EVTCHNOP_bind_pirq: return answer(b, 2, bindPirq(h, d, b[0] >>> 0, (b[1] & BIND_PIRQ__WILL_SHARE) !== 0));
     case EVTCHNOP_close: return closePort(h, d, b[0] >>> 0);
     case EVTCHNOP_send: return send(h, d, b[0] >>> 0);
     case EVTCHNOP_status: return status(h, d, b);

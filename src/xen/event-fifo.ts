@@ -58,7 +58,7 @@ export function setPendingFifo(h: Host, d: Domain, vcpu: number, port: Port): vo
   if (fifo.control < 0) return;
   const was = testAndSetBit(h, word, PENDING);
   if (!testBit(h, word, MASKED) && !testAndSetBit(h, word, LINKED)) enqueue(h, d, events, vcpu, fifo, port);
-  if (!was) wakePollers(d, port.number);
+  if (!was) wakePollers(h, d, port.number);
 }
 
 /** Put a port, just marked as linked, at the end of its queue. */

@@ -2,11 +2,7 @@
 import type { Domain } from './domain.ts';
 import { EventPorts } from './event-port.ts';
 
-const states = new WeakMap<Domain, EventPorts>();
-
 /** A domain's ports; they come into being with port 0 reserved. */
 export function eventsOf(d: Domain): EventPorts {
-  let events = states.get(d);
-  if (!events) states.set(d, events = new EventPorts(d, d.maxEventPort));
-  return events;
+  return d.events ??= new EventPorts(d, d.maxEventPort);
 }

@@ -37,58 +37,75 @@ export function ownArrayOk(h: Host, hi: number, lo: number, count: number, size:
 /** Copy `bytes` (at most 4096) at linear address `hi:lo` into `h.bytes`. @returns false if they cannot be read */
 export function copyFromGuest(h: Host, hi: number, lo: number, bytes: number): boolean {
   if (!addressOk(hi)) return false;
-  const first = Math.min(bytes, 0x1000 - (lo & 0xfff));
-  if (!copyPiece(h, hi, lo, first, 0, ACCESS_READ)) return false;
-  if (first === bytes) return true;
-  const next = (lo + first) | 0;
-  return copyPiece(h, next === 0 ? (hi + 1) | 0 : hi, next, bytes - first, first, ACCESS_READ);
+  const room = 0x1000 - (lo & 0xfff);
+  if (bytes <= room) return readPiece(h, hi, lo, bytes, 0);
+  if (!readPiece(h, hi, lo, room, 0)) return false;
+  const next = (lo + room) | 0;
+  return readPiece(h, next === 0 ? (hi + 1) | 0 : hi, next, bytes - room, room);
 }
 
 /** Copy the first `bytes` (at most 4096) of `h.bytes` to the guest. @returns false if not all could be written; those of a first page may be */
 export function copyToGuest(h: Host, hi: number, lo: number, bytes: number): boolean {
   if (!addressOk(hi)) return false;
-  const first = Math.min(bytes, 0x1000 - (lo & 0xfff));
-  if (!copyPiece(h, hi, lo, first, 0, ACCESS_WRITE)) return false;
-  if (first === bytes) return true;
-  const next = (lo + first) | 0;
-  return copyPiece(h, next === 0 ? (hi + 1) | 0 : hi, next, bytes - first, first, ACCESS_WRITE);
+  const room = 0x1000 - (lo & 0xfff);
+  if (bytes <= room) return writePiece(h, hi, lo, bytes, 0);
+  if (!writePiece(h, hi, lo, room, 0)) return false;
+  const next = (lo + room) | 0;
+  return writePiece(h, next === 0 ? (hi + 1) | 0 : hi, next, bytes - room, room);
 }
 
-function copyPiece(h: Host, hi: number, lo: number, bytes: number, from: number, kind: number): boolean {
-  const s = h.s, v = h.current.v;
-  const fault = h.current.cpu!.access(hi, lo, kind);
-  if (fault !== FAULT_NONE) {
-    if (faultVector(fault) === faultVector(FAULT_PF)) {
-      h.counters.add(PAGE_FAULTS, 1);
-      h.counters.add(COPY_USER_FAULTS, 1);
-    }
-    return false;
+const FAULT = -2;
+const NO_BYTES = -1;
+
+/** Word index of what the vCPU reaches at `hi:lo`; NO_BYTES if no memory has it, and FAULT. */
+function reach(h: Host, hi: number, lo: number, kind: number): number {
+  const { s, current } = h, { v } = current, fault = current.cpu!.access(hi, lo, kind);
+  if (fault === FAULT_NONE) return wordOf(s, s.w[v + (VCPU_OUT_HI >>> 2)], s.w[v + (VCPU_OUT_LO >>> 2)]);
+  if (faultVector(fault) === faultVector(FAULT_PF)) {
+    h.counters.add(PAGE_FAULTS, 1);
+    h.counters.add(COPY_USER_FAULTS, 1);
   }
-  const paLo = s.w[v + (VCPU_OUT_LO >>> 2)], paHi = s.w[v + (VCPU_OUT_HI >>> 2)], at = wordOf(s, paHi, paLo);
-  if (at < 0) {
-    copyBus(h, paHi, paLo, bytes, from, kind);
-  } else if (((paLo | bytes | from) & 3) === 0) {
-    for (let w = 0; w < bytes >>> 2; w++) {
-      if (kind === ACCESS_READ) h.buffer[(from >>> 2) + w] = s.w[at + w];
-      else s.w[at + w] = h.buffer[(from >>> 2) + w];
-    }
+  return FAULT;
+}
+
+/** Bytes within a page, to `h.bytes` from `to` on. */
+function readPiece(h: Host, hi: number, lo: number, bytes: number, to: number): boolean {
+  const at = reach(h, hi, lo, ACCESS_READ);
+  if (at < 0) return at === NO_BYTES && copyBus(h, bytes, to, false);
+  if (((lo | bytes | to) & 3) === 0) {
+    const { buffer } = h, { w } = h.s, first = to >>> 2, words = bytes >>> 2;
+    for (let k = 0; k < words; k++) buffer[first + k] = w[at + k];
   } else {
-    const byte = at * 4 + (paLo & 3);
-    for (let b = 0; b < bytes; b++) {
-      if (kind === ACCESS_READ) h.bytes[from + b] = s.u8[byte + b];
-      else s.u8[byte + b] = h.bytes[from + b];
-    }
+    const byte = at * 4 + (lo & 3), { u8 } = h.s;
+    for (let b = 0; b < bytes; b++) h.bytes[to + b] = u8[byte + b];
   }
   return true;
 }
 
-function copyBus(h: Host, paHi: number, paLo: number, bytes: number, from: number, kind: number): void {
+/** Bytes within a page, of `h.bytes` from `from` on. */
+function writePiece(h: Host, hi: number, lo: number, bytes: number, from: number): boolean {
+  const at = reach(h, hi, lo, ACCESS_WRITE);
+  if (at < 0) return at === NO_BYTES && copyBus(h, bytes, from, true);
+  if (((lo | bytes | from) & 3) === 0) {
+    const { buffer } = h, { w } = h.s, first = from >>> 2, words = bytes >>> 2;
+    for (let k = 0; k < words; k++) w[at + k] = buffer[first + k];
+  } else {
+    const byte = at * 4 + (lo & 3), { u8 } = h.s;
+    for (let b = 0; b < bytes; b++) u8[byte + b] = h.bytes[from + b];
+  }
+  return true;
+}
+
+/** The same where no memory is: a device, or the open bus. */
+function copyBus(h: Host, bytes: number, from: number, write: boolean): true {
+  const { s } = h, { v } = h.current, paLo = s.w[v + (VCPU_OUT_LO >>> 2)], paHi = s.w[v + (VCPU_OUT_HI >>> 2)];
   for (let b = 0; b < bytes; b++) {
-    if (kind === ACCESS_WRITE) {
-      writeBus(h.s, paHi, paLo + b, 1, BigInt(h.bytes[from + b]));
+    if (write) {
+      writeBus(s, paHi, paLo + b, 1, BigInt(h.bytes[from + b]));
       continue;
     }
-    readBus(h.s, paHi, paLo + b, 1);
-    h.bytes[from + b] = h.s.busLo;
+    readBus(s, paHi, paLo + b, 1);
+    h.bytes[from + b] = s.busLo;
   }
+  return true;
 }

@@ -10,9 +10,11 @@ import type { Machine } from '../machine/machine.ts';
 import { FRAME_BYTES, wordOf } from '../memory/extents.ts';
 import { WASM_PAGE_BYTES, type Views } from '../memory/views.ts';
 import { Counters } from './counters.ts';
+import type { Delivery } from './delivery.ts';
 import { Domain, type GuestVcpu } from './domain.ts';
 import { Frames } from './frames.ts';
 import type { FrameSource } from './frame-source.ts';
+import { Interrupts } from './interrupts.ts';
 import type { M2p } from './m2p.ts';
 import { DOMID_IO, DOMID_SELF, DOMID_XEN, INVALID_M2P_ENTRY } from './numbers.ts';
 
@@ -50,6 +52,7 @@ export interface Lost {
 export type Holder = (hold: (mfn: number, refs: number, types: number) => void) => void;
 
 export class Host {
+  private found: Domain | undefined; // whom domain() gave last: calls name the same one again and again
   readonly machine: Machine;
   readonly s: Views;
   readonly frames: Frames;
@@ -75,13 +78,19 @@ export class Host {
   readonly lost: Lost[] = [];
   /** Who else holds references, for the audit. */
   readonly holders: Holder[] = [];
+  /** How domains are told of events, those whose embedder wants to know. */
+  readonly deliveries = new Map<Domain, Delivery>();
+  /** Interrupts of the machine, and frames in which guests see which of theirs have to be ended. */
+  readonly interrupts: Interrupts;
+  readonly eoiMaps = new Map<Domain, { readonly mfn: number; readonly unmasks: boolean }>();
   /** Was a frame of another domain granted to this one? For the audit. */
   isGranted: (mfn: number, domain: Domain) => boolean = () => false;
   /** What was just copied from the guest, and what is about to be copied there. */
   readonly buffer = new Int32Array(1024);
   readonly bytes = new Uint8Array(this.buffer.buffer);
 
-  constructor(machine: Machine, frames: Frames, m2p: M2p, source: FrameSource, behaviour: Behaviour) {
+  constructor(machine: Machine, frames: Frames, m2p: M2p, source: FrameSource, behaviour: Behaviour, gsis: number) {
+    this.interrupts = new Interrupts(gsis);
     this.machine = machine;
     this.s = machine.views;
     this.frames = frames;
@@ -107,7 +116,7 @@ export class Host {
 
   /** A domain by its number. */
   domain(domid: number): Domain | undefined {
-    return this.domains.get(domid);
+    return this.found?.id === domid ? this.found : this.found = this.domains.get(domid);
   }
 
   /** The domain that owns a frame, which must have one. */
@@ -184,6 +193,8 @@ export class Host {
   forget(domain: Domain): void {
     if (domain.totalPages !== 0 || domain.xenPages !== 0) return;
     this.domains.delete(domain.id);
+    this.found = undefined;
+    this.deliveries.delete(domain);
     for (let mfn = 0; mfn < this.frames.count; mfn++) {
       if (this.frames.isXenHeap(mfn) && this.frames.owner(mfn) === domain.id) this.release(mfn, false);
     }

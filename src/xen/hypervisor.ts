@@ -8,7 +8,9 @@ import type { Vcpu } from '../machine/vcpu.ts';
 import { audit } from './audit.ts';
 import { call } from './calls.ts';
 import type { CounterValues } from './counters.ts';
+import { Delivery } from './delivery.ts';
 import { Domain, GuestVcpu, NO_FRAME } from './domain.ts';
+import { deliverInterrupt } from './event-bind.ts';
 import { Frames } from './frames.ts';
 import { destroyDomain } from './destroy.ts';
 import { FreeFrames, type FrameSource } from './frame-source.ts';
@@ -19,6 +21,7 @@ import type { GrantLimits } from './grant-table.ts';
 import { DOMID_IO, XEN_EPERM } from './numbers.ts';
 import { faultAddress, guestRead, guestWrite, pageFault } from './page-fault.ts';
 import { pageType } from './page-info.ts';
+import { holdForEoiMaps } from './physdev-op.ts';
 import { loadRoot, startRoot } from './root.ts';
 
 /** What `Hypervisor.create()` takes besides the machine. */
@@ -39,6 +42,8 @@ export interface HypervisorOptions extends Partial<Behaviour> {
   readonly m2pCompat?: number;
   /** Entries and requests that a call looks at before it is preempted, and continued. Default: calls run to their end. */
   readonly budget?: number;
+  /** Interrupt lines of the machine's I/O APICs. Default 24. */
+  readonly gsis?: number;
   /** Where frames for guests come from. Default: all that are free. */
   readonly source?: FrameSource;
 }
@@ -60,9 +65,13 @@ export interface DomainOptions {
   readonly maxVcpus?: number;
   /** Highest event-channel port. Default: as many as the format has. */
   readonly maxEventPort?: number;
+  /** Physical interrupts it may have numbers for. Default 0. */
+  readonly pirqs?: number;
   /** 32-bit guests: where the hypervisor's part of their address space begins. */
   readonly compatStart?: number;
 }
+
+const DEFAULT_GSIS = 24;
 
 export class Hypervisor {
   readonly host: Host;
@@ -88,11 +97,12 @@ export class Hypervisor {
       pv32: options.pv32 ?? true,
       scrubDomheap: options.scrubDomheap ?? false,
       checkEachCopy: options.checkEachCopy ?? true,
-    });
+    }, options.gsis ?? DEFAULT_GSIS);
     this.idle = this.host.current = new GuestVcpu(this.host.xen, machine.vcpus[0]);
     this.host.xenSlots = options.xenSlots ?? [];
     this.host.compatSlots = options.compatSlots;
     this.host.holders.push(hold => holdForDevices(this.host, hold));
+    this.host.holders.push(hold => holdForEoiMaps(this.host, hold));
     this.host.isGranted = (mfn, domain) => isGranted(this.host, mfn, domain);
     for (let mfn = 0; mfn < (options.ioFrames ?? 0x100); mfn++) frames.assign(mfn, DOMID_IO);
   }
@@ -116,6 +126,7 @@ export class Hypervisor {
     domain.iomem.push(...(options.iomem ?? []));
     domain.maxVcpus = options.maxVcpus ?? 1;
     domain.maxEventPort = options.maxEventPort ?? domain.maxEventPort;
+    domain.pirqs = options.pirqs ?? 0;
     domain.compatStart = options.compatStart ?? 0xf5800000;
     for (const [pfn, mfn, count] of runs) {
       for (let k = 0; k < count; k++) {
@@ -270,6 +281,34 @@ export class Hypervisor {
     guest.kernelMode = kernel;
     if (!guest.domain.is32) loadRoot(this.host, guest);
     return true;
+  }
+
+  /**
+   * Have a domain's events delivered, and what that costs counted.
+   *
+   * @param via - value of HVM_PARAM_CALLBACK_IRQ; default: as a paravirtualized kernel is told
+   */
+  deliver(domain: Domain, via?: bigint): Delivery {
+    const { deliveries } = this.host, delivery = deliveries.get(domain) ?? new Delivery(this.host, domain);
+    deliveries.set(domain, delivery);
+    delivery.setWay(via);
+    return delivery;
+  }
+
+  /** Let a domain have a PCI device, of whose messages it may be told. */
+  assignDevice(domain: Domain, bus: number, devfn: number): void {
+    this.host.interrupts.assign(domain, bus, devfn);
+  }
+
+  /** A line of the machine's interrupt controllers goes up or down: domains that have it are told by their event channels. */
+  setLine(gsi: number, up: boolean): void {
+    this.host.interrupts.setLine(gsi, up);
+    if (up) deliverInterrupt(this.host, gsi);
+  }
+
+  /** A device sends one of its messages. */
+  sendMessage(bus: number, devfn: number, entry = 0): void {
+    deliverInterrupt(this.host, this.host.interrupts.messageIrq(bus, devfn, entry));
   }
 
   /** CR2 as the guest sees it. */

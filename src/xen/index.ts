@@ -1,7 +1,14 @@
 /** pagewalk/xen: the memory management of the Xen hypervisor, for paravirtualized guests. */
+export { APIC_EOI, APIC_ID, APIC_IRR, APIC_ISR, APIC_TPR, IOAPIC_LEVEL, IOAPIC_MASKED, IOREGSEL, IOWIN } from './apic.ts';
+export { balloonFloor } from './balloon.ts';
 export type { CallCount, CounterName, CounterValues } from './counters.ts';
+export { DeferredRelease } from './deferred-release.ts';
+export { Delivery, NOTHING, UPCALL, type Exits, type Way } from './delivery.ts';
 export { Domain, GuestVcpu } from './domain.ts';
 export { FreeFrames, type FrameSource } from './frame-source.ts';
+export { GuestGrants, type GrantFrames } from './guest-grants.ts';
 export type { Behaviour, XenSlot } from './host.ts';
 export { Hypervisor, type DomainOptions, type HypervisorOptions } from './hypervisor.ts';
 export * from './numbers.ts';
+export { BackRing, FrontRing, type RingPage } from './ring.ts';
+export { waitForEvent } from './wake.ts';

@@ -22,6 +22,7 @@ export const HYPERVISOR_set_segment_base = 25;
 export const HYPERVISOR_mmuext_op = 26;
 export const HYPERVISOR_sched_op = 29;
 export const HYPERVISOR_event_channel_op = 32;
+export const HYPERVISOR_physdev_op = 33;
 
 // Errors; a hypercall returns them negated.
 export const XEN_EPERM = 1;
@@ -36,6 +37,7 @@ export const XEN_EACCES = 13;
 export const XEN_EFAULT = 14;
 export const XEN_EBUSY = 16;
 export const XEN_EEXIST = 17;
+export const XEN_ENODEV = 19;
 export const XEN_EINVAL = 22;
 export const XEN_ENOSPC = 28;
 export const XEN_EDOM = 33;

@@ -1,6 +1,6 @@
 /**
  * The hypercall sched_op: a vCPU yields, or waits for events; a domain shuts down. When a waiting vCPU runs again is the embedder's business:
- * `GuestVcpu.blocked` says that it waits, and timeouts are not kept.
+ * `GuestVcpu.blocked` says that it waits, `waitForEvent()` lets the thread that plays it sleep, and timeouts are not kept.
  *
  * Source: facts of Xen 4.17, do_sched_op(), do_poll(), vcpu_block_enable_events(), vcpu_block() (xen/common/sched/core.c), domain_shutdown()
  *         (xen/common/domain.c), evtchn_port_poll() (xen/include/xen/event.h); xen/include/public/sched.h.
@@ -12,7 +12,7 @@ import { eventsOf } from './event-state.ts';
 import { copyFromGuest, ownArrayOk } from './guest-memory.ts';
 import type { Host } from './host.ts';
 import { XEN_EFAULT, XEN_EINVAL, XEN_ENOSYS, XEN_EPERM, XEN_ESRCH } from './numbers.ts';
-import { wake } from './wake.ts';
+import { sleep, wake } from './wake.ts';
 
 export const SCHEDOP_yield = 0;
 export const SCHEDOP_block = 1;
@@ -53,11 +53,12 @@ function shutDown(domain: Domain, reason: number): void {
   domain.isShutDown = true;
 }
 
-/** Events are let through before they are looked for: none can come between unseen. */
+/** Events are let through, and the vCPU waits, before they are looked for: none can come between unseen. */
 function block(h: Host): number {
   const guest = h.current, vcpu = guest.domain.vcpus.indexOf(guest);
   enableEvents(h, guest.domain, vcpu);
-  guest.blocked = !eventsAwaited(h, guest.domain, vcpu);
+  sleep(h, guest, 0);
+  if (eventsAwaited(h, guest.domain, vcpu)) wake(h, guest);
   return 0;
 }
 
@@ -67,7 +68,7 @@ function poll(h: Host, lo: number, hi: number): number {
   const count = h.buffer[wide ? 2 : 1] >>> 0, portsLo = h.buffer[0], portsHi = wide ? h.buffer[1] : 0;
   if (count > POLLED_MOST) return -XEN_EINVAL;
   if (!ownArrayOk(h, portsHi, portsLo, count, PORT_BYTES)) return -XEN_EFAULT;
-  wake(guest);
+  wake(h, guest);
   if (eventsAwaited(h, domain, domain.vcpus.indexOf(guest))) return 0;
   let number = 0;
   for (let k = 0; k < count; k++) {
@@ -78,7 +79,6 @@ function poll(h: Host, lo: number, hi: number): number {
     if (!port?.usable) return -XEN_EINVAL;
     if (eventsOf(domain).fifo ? isPendingFifo(h, domain, port) : isPending2l(h, domain, port)) return 0;
   }
-  guest.blocked = true;
-  guest.pollPort = count === 1 ? number : -1;
+  sleep(h, guest, count === 1 ? number : -1);
   return 0;
 }

@@ -1,17 +1,40 @@
 /**
- * vCPUs that wait for events, and what ends their waiting.
+ * vCPUs that wait for events, and what ends their waiting. A thread that plays a vCPU of the machine sleeps meanwhile.
  *
- * Source: facts of Xen 4.17, vcpu_unblock() (xen/common/sched/core.c), evtchn_check_pollers() (xen/common/event_channel.c).
+ * Source: facts of Xen 4.17, vcpu_block(), vcpu_unblock() (xen/common/sched/core.c), evtchn_check_pollers() (xen/common/event_channel.c).
  */
+import { VCPU_WAITS } from '../layout/vcpu.ts';
 import type { Domain, GuestVcpu } from './domain.ts';
+import type { Host } from './host.ts';
+
+/** A vCPU waits for an event. @param port - and for this port besides: 0 none, -1 any */
+export function sleep(h: Host, guest: GuestVcpu, port: number): void {
+  guest.blocked = true;
+  guest.pollPort = port;
+  if (guest.cpu !== undefined) Atomics.store(h.s.w, guest.v + (VCPU_WAITS >>> 2), 1);
+}
 
 /** A vCPU waits for nothing any more. */
-export function wake(guest: GuestVcpu): void {
+export function wake(h: Host, guest: GuestVcpu): void {
   guest.blocked = false;
   guest.pollPort = 0;
+  const { w } = h.s, at = guest.v + (VCPU_WAITS >>> 2);
+  if (guest.cpu === undefined || w[at] === 0) return;
+  Atomics.store(w, at, 0);
+  Atomics.notify(w, at);
 }
 
 /** A port has become pending: vCPUs that poll it, or several, go on. */
-export function wakePollers(d: Domain, port: number): void {
-  for (const guest of d.vcpus) if (guest.pollPort === port || guest.pollPort < 0) wake(guest);
+export function wakePollers(h: Host, d: Domain, port: number): void {
+  for (const guest of d.vcpus) if (guest.pollPort === port || guest.pollPort < 0) wake(h, guest);
+}
+
+/**
+ * Let the thread that plays a vCPU sleep until its guest is woken, if the guest waits. For workers; the main thread of a browser may not.
+ *
+ * @param memory - the machine's, shared: `machine.views.memory` @param block - `Vcpu.block` @param timeout - milliseconds; default: for ever
+ * @returns false: the time is over, and the guest still waits
+ */
+export function waitForEvent(memory: WebAssembly.Memory, block: number, timeout = Infinity): boolean {
+  return Atomics.wait(new Int32Array(memory.buffer), (block + VCPU_WAITS) >>> 2, 1, timeout) !== 'timed-out';
 }
