@@ -9,6 +9,8 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
+import { basename } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { REAL_XEN, type GrantRow } from './grant-row.ts';
 import type { GrowthRow } from './growth-child.ts';
@@ -27,6 +29,8 @@ import type { XenRow } from './xen-child.ts';
 const ENGINES = ['wasm', 'ts'] as const satisfies readonly Engine[], CALLERS = ['batch', 'call', 'fast', 'queue'] as const satisfies readonly Caller[];
 const SECTIONS = ['rows', 'alive', 'replay', 'start', 'growth', 'workers', 'xen'] as const;
 const WORKS = [...STREAMS, ...VALIDATIONS];
+/** Replayed if they are there: the one that is bundled is short, so that the start of a replay shows. */
+const TRACES = ['../test/fixtures/gcc.pwt.gz', '../../shared/traces/compile/as.lackey.gz', '../../shared/traces/compile/cc1.lackey.gz'].map(path => new URL(path, import.meta.url));
 const STARTS = 9; // processes, of which the median counts
 
 /** Ends with one line that says why. */
@@ -70,11 +74,12 @@ const MEASURE: Record<(typeof SECTIONS)[number], (plan: Plan) => unknown> = {
     return rows;
   },
   replay(plan) {
-    const rows = plan.engines.map(engine => ({ engine, ...printed<ReplayCost>('replay-child', engine, String(plan.runs)) }));
-    heading(`Replay of test/fixtures/gcc.pwt.gz (${rows[0]!.accesses} accesses) on zen3, 4K pages: millions a second of CPU time`);
+    const traces = TRACES.filter(trace => existsSync(trace)).map(trace => fileURLToPath(trace));
+    const rows = plan.engines.flatMap(engine => traces.map(trace => ({ engine, trace: basename(trace), ...printed<ReplayCost>('replay-child', engine, String(plan.runs), trace) })));
+    heading('Replay on zen3, 4K pages: millions of accesses a second of CPU time; "of batch": of the rate of the same accesses in columns, every page mapped');
     const rate = (cost: number) => (1000 / cost).toFixed(1);
-    console.log(table(['engine', 'batch alone', 'replay pwt', 'of batch', 'replay pwt.gz', 'replay lackey', 'read pwt', 'read lackey'], rows.map(r =>
-      [r.engine, rate(r.batch), rate(r.replayPwt), `${Math.round((100 * r.batch) / r.replayPwt)} %`, rate(r.replayGz), rate(r.replayLackey), rate(r.readPwt), rate(r.readLackey)])));
+    console.log(table(['engine', 'trace', 'accesses', 'batch alone', 'replay pwt', 'of batch', 'replay pwt.gz', 'replay lackey', 'read pwt', 'read lackey'], rows.map(r =>
+      [r.engine, r.trace, String(r.accesses), rate(r.batch), rate(r.replayPwt), `${Math.round((100 * r.batch) / r.replayPwt)} %`, rate(r.replayGz), rate(r.replayLackey), rate(r.readPwt), rate(r.readLackey)])));
     return rows;
   },
   start(plan) {
@@ -106,18 +111,20 @@ const MEASURE: Record<(typeof SECTIONS)[number], (plan: Plan) => unknown> = {
   },
   xen(plan) {
     const rows = plan.engines.flatMap(engine => printed<XenRow[]>('xen-child', engine, String(plan.runs)).map(row => ({ engine, ...row })));
-    heading('The hypercall mmu_update, dispatched: CPU nanoseconds an entry of a level-1 table, 512 to a call and alone');
-    console.log(table(['engine', 'domains', 'of 512', 'alone'], rows.map(r => [r.engine, String(r.domains), r.batch.toFixed(1), r.alone.toFixed(1)])));
+    const limit = plan.native && median(Array.from({ length: plan.runs }, () => plan.native!.run(plan.accesses).get('Call')!));
+    heading('Hypercalls, dispatched: CPU nanoseconds an entry of a level-1 table, updated 512 to a call and alone, validated by a pin of its table');
+    console.log(table(['engine', 'domains', 'of 512', 'alone', 'pinned', 'limit'], rows.map(r =>
+      [r.engine, String(r.domains), r.batch.toFixed(1), r.alone.toFixed(1), r.validate.toFixed(1), limit?.toFixed(1) ?? ''])));
     const grants = plan.engines.map(engine => ({ engine, ...printed<GrantRow>('grant-child', engine, String(plan.runs)) }));
     heading('Grants and events, dispatched: CPU nanoseconds; beside them what the real Xen 4.17 took in an emulator on a machine like this');
     console.log(table(['engine', 'map + unmap, of 32', 'copy of a page, of 32', 'send'], [
       ...grants.map(r => [r.engine, ...[r.pair, r.copy, r.send].map(x => x.toFixed(0))]), ['real Xen, emulated', REAL_XEN.pair, '', REAL_XEN.send],
     ]));
-    return { updates: rows, grants };
+    return { updates: rows.map(row => ({ ...row, limit_ns: limit ?? null })), grants };
   },
 };
 
-const sections = chosen(SECTIONS), native = sections.includes('rows') ? Native.find(values.limit) : undefined;
+const sections = chosen(SECTIONS), native = sections.includes('rows') || sections.includes('xen') ? Native.find(values.limit) : undefined;
 try {
   const commit = existsSync('.git') ? execFileSync('git', ['describe', '--always', '--dirty'], { encoding: 'utf8' }).trim() : 'none';
   console.log(`${cpus().length} x ${cpus()[0]!.model}, Node ${process.version}, commit ${commit}`);

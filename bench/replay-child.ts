@@ -1,10 +1,9 @@
-/** A process that measures what a replay of the bundled trace costs, by parts, on the engine of its argument; prints JSON. */
-import { readFileSync } from 'node:fs';
+/** A process that measures what a replay of a trace costs, by parts, on an engine: `replay-child ENGINE RUNS FILE`; prints JSON. */
 import { Readable } from 'node:stream';
-import { gunzipSync } from 'node:zlib';
+import { gzipSync } from 'node:zlib';
 import { ACCESS_USER, presets } from '../dist/index.js';
-import { AccessBatch, LackeyWriter, openTrace, replay, type TraceReader } from '../dist/trace/index.js';
-import { Census, type NewPage } from '../dist/trace/census.js';
+import { AccessBatch, LackeyWriter, openTrace, PwtWriter, replay, type ByteSink, type TraceReader, type TraceWriter } from '../dist/trace/index.js';
+import { Census } from '../dist/trace/census.js';
 import { Run } from '../dist/trace/replay-run.js';
 import { median } from './median.ts';
 import type { Engine } from './rig.ts';
@@ -20,18 +19,17 @@ export interface ReplayCost {
   readonly readLackey: number;
 }
 
-const FIXTURE = new URL('../test/fixtures/gcc.pwt.gz', import.meta.url);
 const CPU = presets.zen3, PIECE = 65536;
 
 /** As a file is read. */
 const opened = (bytes: Uint8Array): Promise<TraceReader> => {
   const pieces = Array.from({ length: Math.ceil(bytes.length / PIECE) }, (_, k) => bytes.subarray(k * PIECE, (k + 1) * PIECE));
-  return openTrace(Readable.from(pieces));
+  return openTrace(Readable.from(pieces), { engine });
 };
 
-async function lackeyText(pwt: Uint8Array): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [], reader = await opened(pwt);
-  const writer = new LackeyWriter(async bytes => void parts.push(bytes.slice()));
+/** The trace in another format. */
+async function written(reader: TraceReader, Writer: new (sink: ByteSink) => TraceWriter): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [], writer = new Writer(async bytes => void parts.push(bytes.slice()));
   for (let batch = await reader.next(); batch; batch = await reader.next()) await writer.write(batch);
   await writer.end();
   return Buffer.concat(parts);
@@ -56,15 +54,15 @@ async function read(bytes: Uint8Array): Promise<number> {
   return accesses;
 }
 
-/** The trace as batches in memory, and the pages that each is the first to touch. */
-async function batches(pwt: Uint8Array): Promise<{ batch: AccessBatch; fresh: NewPage[] }[]> {
-  const reader = await opened(pwt), census = new Census(), all = [];
+/** The trace as batches in memory. */
+async function batches(pwt: Uint8Array): Promise<AccessBatch[]> {
+  const reader = await opened(pwt), all = [];
   for (let batch = await reader.next(); batch; batch = await reader.next()) {
     const copy = Object.assign(new AccessBatch(batch.count), { count: batch.count });
     copy.va.set(batch.va.subarray(0, batch.count * 2));
     copy.kind.set(batch.kind.subarray(0, batch.count));
     copy.size.set(batch.size.subarray(0, batch.count));
-    all.push({ batch: copy, fresh: census.add(batch) });
+    all.push(copy);
   }
   return all;
 }
@@ -72,10 +70,13 @@ async function batches(pwt: Uint8Array): Promise<{ batch: AccessBatch; fresh: Ne
 /** The engine alone: the whole trace in columns, every page mapped. */
 async function batchCost(engine: Engine, pwt: Uint8Array, accesses: number, runs: number): Promise<number> {
   const run = new Run({ cpu: CPU, pages: '4k', data: false, nodes: 1, numa: 'first-touch', engine }), all = await batches(pwt);
-  for (const { batch, fresh } of all) run.feed(batch, fresh);
-  const machine = run['machine'], cpu = machine.vcpus[0]!, columns = machine.columns(accesses);
+  const { machine } = run, census = new Census(machine), cpu = machine.vcpus[0]!, columns = machine.columns(accesses);
+  for (const batch of all) {
+    run.take(batch);
+    run.feed(batch.count, census.add(run.columns, batch.count));
+  }
   let at = 0;
-  for (const { batch } of all) {
+  for (const batch of all) {
     columns.va.set(batch.va, at * 2);
     columns.kind.set(batch.kind, at);
     columns.size.set(batch.size, at);
@@ -87,9 +88,9 @@ async function batchCost(engine: Engine, pwt: Uint8Array, accesses: number, runs
   });
 }
 
-const engine = process.argv[2] as Engine, runs = Number(process.argv[3]);
-const gz = readFileSync(FIXTURE), pwt = gunzipSync(gz), text = await lackeyText(pwt), accesses = await read(pwt);
-const replayed = async (bytes: Uint8Array) => replay(await opened(bytes), { name: 'gcc', cpus: [CPU], pages: ['4k'], engine });
+const engine = process.argv[2] as Engine, runs = Number(process.argv[3]), file = process.argv[4]!;
+const pwt = await written(await openTrace(file), PwtWriter), gz = gzipSync(pwt), text = await written(await opened(pwt), LackeyWriter), accesses = await read(pwt);
+const replayed = async (bytes: Uint8Array) => replay(await opened(bytes), { name: 'trace', cpus: [CPU], pages: ['4k'], engine });
 const result: ReplayCost = {
   accesses,
   batch: await batchCost(engine, pwt, accesses, runs),

@@ -11,8 +11,14 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { fold } from './fold-constants.mjs';
 import { takeApart } from './module.mjs';
 
-/** A chunk has what these reach and no chunk before it has. */
-const CHUNKS = { engine: ['index.js'], xen: ['xen/index.js'], trace: ['trace/index.js', 'trace/replay-worker.js'], command: ['cli/main.js'] };
+/** A chunk has what these reach and no chunk before it has. What a program imports when it runs has to be named, too. */
+const CHUNKS = {
+  engine: ['index.js'],
+  trace: ['trace/index.js', 'trace/replay-worker.js'],
+  command: ['cli/main.js', ...['replay', 'sweep', 'merge', 'convert', 'chase', 'presets'].map(name => `cli/${name}.js`)],
+  xen: ['xen/index.js'],
+  conformance: ['cli/conformance.js'],
+};
 
 const root = fileURLToPath(new URL('..', import.meta.url)), esm = join(root, 'build/esm'), dist = join(root, 'dist');
 const isOwn = from => from.startsWith('.');
@@ -97,6 +103,11 @@ function placeText(modules, { file, chunk, exports, text }) {
 }
 
 const modules = await readModules(), ready = new Set();
+for (const { file, exports, later } of modules.values()) {
+  for (const from of later) {
+    if (exports.length > 0 || (isOwn(from) && !modules.has(at(file, from)))) throw new Error(`${file}: import('${from}') is for programs, of modules that scripts/dist.mjs knows`);
+  }
+}
 rmSync(dist, { recursive: true, force: true });
 cpSync(esm, dist, { recursive: true, filter: path => !/\.js$|buildinfo$/.test(path) });
 mkdirSync(join(dist, 'chunk'));

@@ -28,11 +28,11 @@ function pairs(names) {
  * @param file - its name, for errors @param text - JavaScript
  * @returns `imports`: from where, with pairs of their names and the names here, or the name `all` of the namespace; `exports`: names with the
  *   name here (`own`), or from where and with what name there (`theirs`; without it the namespace; without `name` all that it exports);
- *   `body`: the text without these words, every line where it was
+ *   `later`: what it imports when it runs; `body`: the text without these words, every line where it was
  * @throws Error - an import or export of another form
  */
 export function takeApart(file, text) {
-  const module = { file, imports: [], exports: [], body: '' };
+  const module = { file, imports: [], exports: [], later: [...text.matchAll(/\bimport\('([^']+)'\)/g)].map(([, from]) => from), body: '' };
   const all = [...tokens(text)].filter(t => !t.space);
   let end = 0;
   all.forEach(({ token, at, inside }, k) => {

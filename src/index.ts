@@ -10,6 +10,7 @@ export * as vcpuBlock from './layout/vcpu.ts';
 export { MODE_4LEVEL, MODE_5LEVEL, MODE_LEGACY, MODE_NONE, MODE_PAE } from './layout/vcpu.ts';
 export type { CpuModel, Figure, Geometry, PageSize, Sourced, TlbLevel, TlbStructure } from './cost/cpu-model.ts';
 export { checkCpuModel } from './cost/preset-check.ts';
+export { hypervisorCosts, type HypervisorCosts } from './cost/hypervisor-costs.ts';
 export type { HostModel } from './cost/host-model.ts';
 export { zen3Chase } from './cost/measured/zen3-chase.ts';
 export { findPreset, presets } from './cost/presets/all.ts';

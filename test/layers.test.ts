@@ -11,8 +11,9 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   mmu: ['layout', 'arch', 'memory', 'cache'],
   cost: ['layout', 'arch', 'memory', 'cache'],
   accel: ['layout', 'arch', 'memory'],
-  machine: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel'],
-  xen: ['layout', 'arch', 'memory', 'frames', 'mmu', 'accel', 'machine'],
+  virt: ['layout', 'arch', 'memory', 'cache', 'mmu'],
+  machine: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'virt'],
+  xen: ['layout', 'arch', 'memory', 'frames', 'mmu', 'cost', 'accel', 'machine'],
   conformance: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine', 'xen'],
   trace: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine'],
   report: ['trace'],
@@ -20,7 +21,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   cli: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine', 'xen', 'conformance', 'trace', 'report', 'sweep'],
 };
 /** Folders that must run in browsers. */
-const NO_NODE = ['layout', 'arch', 'memory', 'cache', 'frames', 'mmu', 'cost', 'machine', 'accel', 'xen'];
+const NO_NODE = ['layout', 'arch', 'memory', 'cache', 'frames', 'mmu', 'cost', 'machine', 'accel', 'virt', 'xen'];
 const MAX_LINES = 400;
 const MAX_FUNCTION = 60;
 const MAX_WALKER = 80;

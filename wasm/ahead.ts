@@ -3,7 +3,7 @@
 import { HDR_LOW_BYTES, HDR_LOW_FRAMES } from "../src/layout/header";
 import { ENTRY_ADDRESS } from "./walk";
 
-/** Accesses read ahead for at once, after as many walks. */
+/** Accesses read ahead for at once; so many walks more than other accesses say that nearly every one walks. */
 export const GROUP = 16;
 
 export namespace Ahead {
@@ -11,17 +11,19 @@ export namespace Ahead {
   export let table: i32 = 0;
   /** ... and which addresses that table translates: bits 47:30. */
   export let region: u64 = 0;
-  /** Walks since the last time. */
+  /** Walks of late: grows with each, and shrinks with other accesses where that is what is tried. */
   export let walks: i32 = 0;
+  /** Up to where the addresses of a batch were read ahead for: a byte offset. */
+  export let end: i32 = 0;
   export let sink: u64 = 0;
 }
 
-/** Read the level-1 entries of `n` addresses, where they are in the region of the last walk. @param va - byte offset of the first address */
-export function readAhead(va: i32, n: i32): void {
+/** Read the level-1 entries of the addresses at `va` up to `end`, where they are in the region of the last walk. */
+export function readAhead(va: i32, end: i32): void {
   const table = Ahead.table, region = Ahead.region, frames = <u64>load<u32>(0, HDR_LOW_FRAMES), bytes = load<i32>(0, HDR_LOW_BYTES);
-  Ahead.walks = 0;
+  Ahead.end = end;
   let sum: u64 = 0;
-  for (const end = va + (n << 3); va < end; va += 8) {
+  for (; va != end; va += 8) {
     const x = load<u64>(va);
     if (x >> 30 != region) continue;
     const pa = (load<u64>(table + (<i32>(x >> 18) & 0xff8)) & ENTRY_ADDRESS) + ((x >> 9) & 0xff8);

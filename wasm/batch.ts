@@ -6,7 +6,7 @@ import { runSwift, swift } from "./swift-batch";
 import { access, accessAnew } from "./translate";
 
 export const FETCH = 2;
-const MODIFY = 3;
+export const MODIFY = 3;
 
 const ACCESS_OF_KIND: i32 = ACCESS_READ | (ACCESS_WRITE << 8) | (ACCESS_FETCH << 16) | (ACCESS_READ << 24);
 

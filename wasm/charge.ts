@@ -4,9 +4,10 @@ import {
   HDR_CACHE_CYCLES, HDR_DATA, HDR_DATA_CACHES, HDR_DISTANCE, HDR_HOST, HDR_HOST_CYCLES, HDR_LINE_SHIFT, HDR_MEMORY_CYCLES, HDR_NODES, HDR_REMOTE_CYCLES,
   HDR_WALK_CYCLES,
 } from "../src/layout/header";
+import { NEST_HITS, NEST_REF_COUNT, NEST_REFS, REF_BYTES, REF_HOST, REF_PA_LO } from "../src/layout/nested";
 import { TAG_VALID } from "../src/layout/tlb";
 import {
-  VCPU_CACHES, VCPU_NODE, VCPU_OUT_CYCLES, VCPU_OUT_HIT, VCPU_OUT_LO, VCPU_OUT_REFS, VCPU_OUT_START, VCPU_TLB_CYCLES, VCPU_TRAIL_HI, VCPU_TRAIL_LO,
+  VCPU_CACHES, VCPU_NEST, VCPU_NESTED, VCPU_NODE, VCPU_OUT_CYCLES, VCPU_OUT_HIT, VCPU_OUT_LO, VCPU_OUT_REFS, VCPU_OUT_START, VCPU_TLB_CYCLES, VCPU_TRAIL_HI, VCPU_TRAIL_LO,
 } from "../src/layout/vcpu";
 import { find, joined, place, setOf, touch, victim } from "./array";
 import { count } from "./counters";
@@ -21,6 +22,7 @@ export function charge(v: i32, faulted: bool): void {
   const hit = load<i32>(v, VCPU_OUT_HIT), refs = load<i32>(v, VCPU_OUT_REFS);
   let cycles = 0;
   if (hit > 0) cycles = load<i32>(v + (hit << 2), VCPU_TLB_CYCLES - 4);
+  else if (load<i32>(v, VCPU_NESTED)) cycles = chargeNestedWalk(v);
   else if (refs > 0) cycles = chargeWalk(v, refs, faulted);
   if (load<i32>(0, HDR_DATA) && !faulted) {
     const paid = loadLine(v, load<u64>(v, VCPU_OUT_LO), CNT_DATA_HITS);
@@ -55,6 +57,22 @@ export function chargeWalk(v: i32, refs: i32, faulted: bool): i32 {
       loads += loadLine(v, hostEntry(load<u64>(v, VCPU_OUT_LO)), CNT_HOST_HITS);
     }
   }
+  count(v, CNT_LOAD_CYCLES, loads);
+  count(v, CNT_WALK_CYCLES, fixed);
+  return fixed + loads;
+}
+
+/** Price the references that a walk through a second stage made. @returns cycles */
+function chargeNestedWalk(v: i32): i32 {
+  const n = load<i32>(v, VCPU_NEST);
+  if ((load<i32>(n, NEST_REF_COUNT) | load<i32>(n, NEST_HITS)) == 0) return 0; // no walk, or priced before
+  const fixed = load<i32>(0, HDR_WALK_CYCLES) + load<i32>(n, NEST_HITS) * load<i32>(n, VCPU_TLB_CYCLES);
+  let loads = 0, row = load<i32>(n, NEST_REFS);
+  for (let k = load<i32>(n, NEST_REF_COUNT); k > 0; k--, row += REF_BYTES) {
+    loads += loadLine(load<i32>(row, REF_HOST) > 0 ? n : v, load<u64>(row, REF_PA_LO), CNT_REF_HITS);
+  }
+  store<i32>(n, 0, NEST_REF_COUNT);
+  store<i32>(n, 0, NEST_HITS);
   count(v, CNT_LOAD_CYCLES, loads);
   count(v, CNT_WALK_CYCLES, fixed);
   return fixed + loads;

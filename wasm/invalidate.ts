@@ -2,12 +2,12 @@
 import { FAULT_GP, FAULT_NONE, FAULT_UD } from "./fault";
 import { CR4_PCIDE } from "../src/arch/registers";
 import { ARR_DATA, ARR_FRAGMENTS, ARR_LIVE, ARR_TAGS } from "../src/layout/array";
-import { TAG_GLOBAL, TAG_PCID, TAG_PCID_SHIFT, TAG_SIZE, TAG_SIZE_SHIFT, TLBD_HI_4M, TLBD_HI_LEVEL_SHIFT } from "../src/layout/tlb";
-import { FEAT_INVPCID, MODE_4LEVEL, MODE_5LEVEL, VCPU_ARRAYS, VCPU_ARRAY_LIST, VCPU_CR4, UNPLAIN_LARGE, VCPU_FEATURES, VCPU_UNPLAIN, VCPU_MODE, VCPU_TAG_PCID } from "../src/layout/vcpu";
+import { TAG_CONTEXT, TAG_GLOBAL, TAG_PCID, TAG_PCID_SHIFT, TAG_SIZE, TAG_SIZE_SHIFT, TLBD_HI_4M, TLBD_HI_LEVEL_SHIFT } from "../src/layout/tlb";
+import { FEAT_INVPCID, MODE_4LEVEL, MODE_5LEVEL, VCPU_ARRAYS, VCPU_ARRAY_LIST, VCPU_CR4, UNPLAIN_LARGE, VCPU_FEATURES, VCPU_NEST, VCPU_UNPLAIN, VCPU_MODE, VCPU_TAG_GLOBAL, VCPU_TAG_PCID } from "../src/layout/vcpu";
 import { capacity, drop, dropAll, find, joined, setOf } from "./array";
 import { fastDropAll, fastDropPage } from "./fast-table";
 import { memoDrop } from "./memo";
-import { pscDropAddress, pscDropAll, pscDropPcid } from "./psc";
+import { pscDropAddress, pscDropAll, pscDropPcid, pscDropWhere } from "./psc";
 import { NUMBER, pageShift, pageTag } from "./tlb";
 
 /** Is the address canonical under the current mode? Outside 64-bit paging every 32-bit address is. */
@@ -36,8 +36,24 @@ export function dropFaulting(v: i32, va: u64): void {
   fastDropPage(v, va);
 }
 
-/** Everything, global entries and all PCIDs included. */
+const OF_PCID = TAG_PCID | TAG_CONTEXT;
+
+/** The current context, as it stands in tags. */
+@inline function contextOf(v: i32): i32 {
+  return load<i32>(v, VCPU_TAG_GLOBAL) & TAG_CONTEXT;
+}
+
+/** Everything of the current context, global entries and all PCIDs included. */
 export function dropEverything(v: i32): void {
+  if (load<i32>(v, VCPU_NEST)) {
+    dropWhere(v, TAG_CONTEXT, contextOf(v), -1);
+    pscDropWhere(v, TAG_CONTEXT, contextOf(v));
+    fastDropAll(v);
+  } else dropAllContexts(v);
+}
+
+/** A machine without guests has one context. */
+function dropAllContexts(v: i32): void {
   memoDrop(v);
   store<i32>(v, load<i32>(v, VCPU_UNPLAIN) & ~UNPLAIN_LARGE, VCPU_UNPLAIN);
   for (let k = 0, n = load<i32>(v, VCPU_ARRAYS); k < n; k++) dropAll(load<i32>(v + (k << 2), VCPU_ARRAY_LIST));
@@ -45,24 +61,25 @@ export function dropEverything(v: i32): void {
   fastDropAll(v);
 }
 
-/** One PCID (0 to 4095) without global entries. */
+/** One PCID (0 to 4095) of the current context, without global entries. */
 export function dropPcid(v: i32, pcid: i32): void {
-  dropWhere(v, TAG_GLOBAL | TAG_PCID, pcid << TAG_PCID_SHIFT, false);
-  pscDropPcid(v, pcid << TAG_PCID_SHIFT);
-  fastDropAll(v);
-}
-
-/** One PCID (as it stands in tags) and the global entries. */
-export function dropPcidAndGlobal(v: i32, tagPcid: i32): void {
-  dropWhere(v, TAG_PCID, tagPcid, true);
+  const tagPcid = contextOf(v) | pcid << TAG_PCID_SHIFT;
+  dropWhere(v, TAG_GLOBAL | OF_PCID, tagPcid, -1);
   pscDropPcid(v, tagPcid);
   fastDropAll(v);
 }
 
-/** All PCIDs without global entries. */
+/** One PCID (with its context, as they stand in tags) and the context's global entries. */
+export function dropPcidAndGlobal(v: i32, tagPcid: i32): void {
+  dropWhere(v, OF_PCID, tagPcid, tagPcid & TAG_CONTEXT | TAG_GLOBAL);
+  pscDropPcid(v, tagPcid);
+  fastDropAll(v);
+}
+
+/** All PCIDs of the current context, without global entries. */
 export function dropNonGlobal(v: i32): void {
-  dropWhere(v, TAG_GLOBAL, 0, false);
-  pscDropAll(v);
+  dropWhere(v, TAG_CONTEXT | TAG_GLOBAL, contextOf(v), -1);
+  pscDropWhere(v, TAG_CONTEXT, contextOf(v));
   fastDropAll(v);
 }
 
@@ -71,7 +88,7 @@ const INVPCID_CONTEXT = 1;
 const INVPCID_ALL = 2;
 
 export function invpcid(v: i32, type: i32, d0Lo: i32, d0Hi: i32, vaHi: i32, vaLo: i32): i32 {
-  const pcid = d0Lo & 0xfff, tagPcid = pcid << TAG_PCID_SHIFT;
+  const pcid = d0Lo & 0xfff, tagPcid = contextOf(v) | pcid << TAG_PCID_SHIFT;
   if (!(load<i32>(v, VCPU_FEATURES) & FEAT_INVPCID)) return FAULT_UD;
   if (type < 0 || type > 3 || d0Hi != 0 || (d0Lo & ~0xfff) != 0) return FAULT_GP;
   const named = type == INVPCID_ADDRESS || type == INVPCID_CONTEXT;
@@ -88,14 +105,14 @@ export function invpcid(v: i32, type: i32, d0Lo: i32, d0Hi: i32, vaHi: i32, vaLo
   return FAULT_NONE;
 }
 
-/** Drop the TLB entries whose high tag word has `value` in the bits `mask`, and every global one if `globalToo`. */
-function dropWhere(v: i32, mask: i32, value: i32, globalToo: bool): void {
+/** Drop the TLB entries whose high tag word has `value` in the bits `mask`, and those with just `global` of context and global bit, if it is not -1. */
+function dropWhere(v: i32, mask: i32, value: i32, global: i32): void {
   memoDrop(v);
   for (let k = 0, arrays = load<i32>(v, VCPU_ARRAYS); k < arrays; k++) {
     const a = load<i32>(v + (k << 2), VCPU_ARRAY_LIST), tags = load<i32>(a, ARR_TAGS);
     for (let i = 0, n = capacity(a); i < n; i++) {
       const hi = load<i32>(tags + (i << 3), 4);
-      if (hi != 0 && ((hi & mask) == value || (globalToo && hi & TAG_GLOBAL))) drop(a, i);
+      if (hi != 0 && ((hi & mask) == value || (hi & (TAG_CONTEXT | TAG_GLOBAL)) == global)) drop(a, i);
     }
   }
 }
@@ -108,7 +125,7 @@ function dropPage(v: i32, va: u64, tagPcid: i32, globalToo: bool): void {
     for (let size = 0; size < 3; size++) {
       if (load<i32>(a + (size << 2), ARR_LIVE) == 0) continue;
       const tag = pageTag(va, size), set = setOf(a, tag), own = tag | (<u64>(<u32>tagPcid) << 32);
-      const other = globalToo ? tag | (<u64>TAG_GLOBAL << 32) : own;
+      const other = globalToo ? tag | (<u64>(<u32>(TAG_GLOBAL | tagPcid & TAG_CONTEXT)) << 32) : own;
       for (let i = find(a, set, own, other); i >= 0; i = find(a, set, own, other)) drop(a, i);
     }
     if (load<i32>(a, ARR_FRAGMENTS)) dropFragments(a, va, tagPcid, globalToo);
@@ -119,7 +136,7 @@ function dropFragments(a: i32, va: u64, tagPcid: i32, globalToo: bool): void {
   const tags = load<i32>(a, ARR_TAGS), data = load<i32>(a, ARR_DATA);
   for (let i = 0, n = capacity(a); i < n; i++) {
     const tag = load<u64>(tags + (i << 3)), hi = <i32>(tag >> 32);
-    if (hi == 0 || !(hi & TAG_GLOBAL ? globalToo : (hi & TAG_PCID) == tagPcid)) continue;
+    if (hi == 0 || (hi ^ tagPcid) & TAG_CONTEXT || !(hi & TAG_GLOBAL ? globalToo : (hi & OF_PCID) == tagPcid)) continue;
     const dataHi = load<i32>(data + (i << 3), 4);
     const shift = pageShift((hi & TAG_SIZE) >>> TAG_SIZE_SHIFT);
     const whole = dataHi & TLBD_HI_4M ? 22 : 3 + 9 * ((dataHi >>> TLBD_HI_LEVEL_SHIFT) & 7);

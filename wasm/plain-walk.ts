@@ -22,9 +22,9 @@ import { NUMBER, serviceOf } from "./tlb";
 import { missedPlain } from "./translate";
 import { ENTRY_ADDRESS } from "./walk";
 
-const GLOBAL_TO_CTL = 7; // from PTE_G to CTL_PGE
+export const GLOBAL_TO_CTL = 7; // from PTE_G to CTL_PGE
 const RIGHTS_AND = TLBD_RW | TLBD_US;
-const PLAIN_LEVEL: u64 = 1 << (32 + TLBD_HI_LEVEL_SHIFT);
+export const PLAIN_LEVEL: u64 = 1 << (32 + TLBD_HI_LEVEL_SHIFT);
 
 /** @param d - what the service needs @param access - SINGLE or TALLIED with it, perhaps @param own - tag of the page @returns as plainAnew() */
 export function plainWalk(v: i32, d: i32, va: u64, access: i32, own: u64): u64 {
@@ -77,24 +77,24 @@ export function plainWalk(v: i32, d: i32, va: u64, access: i32, own: u64): u64 {
 }
 
 /** TLBD_* bits of the low word for a leaf. @param above - rights down to it */
-@inline function leafRights(e: u64, above: i32): i32 {
+@inline export function leafRights(e: u64, above: i32): i32 {
   const lo = <i32>e, shadow = i32((lo & (PTE_RW | PTE_D)) == PTE_D) & (above >>> 1);
   return below(above, e) | (lo & TLBD_D) | ((<i32>(e >> 59) & 15) << TLBD_PKEY_SHIFT) | (shadow * TLBD_SSTK);
 }
 
-function general(v: i32, d: i32, va: u64, access: i32): u64 {
+export function general(v: i32, d: i32, va: u64, access: i32): u64 {
   if (access & TALLIED) settle(v); // a device may throw
   const fault = missedPlain(v, d, va, access & ACCESS_BITS);
   return fault == FAULT_NONE ? load<u64>(v, VCPU_OUT_LO) : FAULTED | <u64>fault;
 }
 
 /** First way of the set of a tag in a paging-structure cache. @param c - one of the two in VCPU_PLAIN_PSC */
-@inline function firstOf(c: i32, tag: u64): i32 {
+@inline export function firstOf(c: i32, tag: u64): i32 {
   return (<i32>tag & load<i32>(c, PSC_MASK)) << 2;
 }
 
 /** Stamp an entry whose cache's clock is not at its end. */
-@inline function use(c: i32, i: i32): void {
+@inline export function use(c: i32, i: i32): void {
   const a = load<i32>(c, PSC_A), at = load<i32>(c, PSC_STAMPS) + (i << 2), now = load<i32>(a, ARR_CLOCK);
   if (load<i32>(at) == now) return;
   store<i32>(a, now + 1, ARR_CLOCK);
@@ -102,12 +102,12 @@ function general(v: i32, d: i32, va: u64, access: i32): u64 {
 }
 
 /** Rights accumulated down to an entry. */
-@inline function below(acc: i32, e: u64): i32 {
+@inline export function below(acc: i32, e: u64): i32 {
   return (acc & <i32>e & RIGHTS_AND) | ((acc | <i32>(e >> 63)) & 1);
 }
 
 /** Cache an entry of level 2. @param first - first way of its set */
-@inline function cachePde(c: i32, tag: u64, first: i32, data: u64): void {
+@inline export function cachePde(c: i32, tag: u64, first: i32, data: u64): void {
   const i = first + oldest4(load<i32>(c, PSC_STAMPS) + (first << 2)), t = load<i32>(c, PSC_TAGS) + (i << 3), a = load<i32>(c, PSC_A);
   if (load<u64>(t) == 0) store<i32>(a, load<i32>(a, ARR_LIVE) + 1, ARR_LIVE);
   store<u64>(t, tag);

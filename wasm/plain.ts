@@ -7,15 +7,16 @@ import { ARR_CAPACITY, ARR_CLOCK, ARR_FRAGMENTS, ARR_LIVE } from "../src/layout/
 import { CNT_HITS, CNT_MISS_SIZE, CNT_SLOW } from "../src/layout/counter";
 import { TAG_GLOBAL, TAG_VALID, TLBD_HI_LEVEL_SHIFT } from "../src/layout/tlb";
 import {
-  MODE_5LEVEL, PLAIN_A, PLAIN_BYTES, PLAIN_DATA, PLAIN_MASK, PLAIN_NEXT, PLAIN_REPL, PLAIN_TAGS, PLAIN_TOUCH, PLAIN_WAYS, TALLY_SECOND, VCPU_OUT_CYCLES,
+  MODE_5LEVEL, PLAIN_A, PLAIN_BYTES, PLAIN_DATA, PLAIN_MASK, PLAIN_NEXT, PLAIN_REPL, PLAIN_TAGS, PLAIN_TOUCH, PLAIN_WAYS, VCPU_OUT_CYCLES,
   VCPU_OUT_LO, VCPU_OUT_SIZE, VCPU_MODE, VCPU_PLAIN, VCPU_TAG_PCID, VCPU_TLB_CYCLES,
   VCPU_UNPLAIN,
 } from "../src/layout/vcpu";
+import { Ahead } from "./ahead";
 import { candidates, emptyWays, LRU_CLOCK_LIMIT, oldestOfFew, stamp, treeVictimOfFew } from "./array";
 import { count } from "./counters";
 import { memoClear, memoPut, memoSlot } from "./memo";
 import { permits, rightsRow } from "./rights";
-import { settle, tally, TALLIED } from "./tally";
+import { settle, TALLIED } from "./tally";
 import { NUMBER, serviceOf } from "./tlb";
 import { plainWalk } from "./plain-walk";
 import { anew, notCanonical } from "./translate";
@@ -24,7 +25,7 @@ export const GLOBAL_PAGE: u64 = <u64>(<u32>(TAG_VALID | TAG_GLOBAL)) << 32;
 const ADDRESS: u64 = 0xf_ffff_ffff_f000;
 /** Marks a fault where a physical address could be. */
 export const FAULTED: u64 = 1 << 63;
-const LEVEL_SHIFT: u64 = 32 + TLBD_HI_LEVEL_SHIFT;
+export const LEVEL_SHIFT: u64 = 32 + TLBD_HI_LEVEL_SHIFT;
 
 /** Added to an access: leave the results in VCPU_OUT_*, too. */
 export const SINGLE = 1 << 30;
@@ -34,10 +35,15 @@ export const ACCESS_BITS = ~(SINGLE | TALLIED);
 
 /** An access of 64-bit paging and timed mode that no memo answers, with its price. @param access - SINGLE or TALLIED with it, perhaps @returns as plainAnew() */
 export function searchAnew(v: i32, va: u64, access: i32): u64 {
-  const d = v + VCPU_PLAIN + serviceOf(access) * PLAIN_BYTES, unused: u64 = load<i32>(v, VCPU_MODE) == MODE_5LEVEL ? 7 : 16;
-  const canonical = i32(<u64>((<i64>(va << unused)) >> unused) == va);
+  const d = v + VCPU_PLAIN + serviceOf(access) * PLAIN_BYTES, canonical = isCanonical(v, va);
   if (canonical & i32(load<i32>(v, VCPU_UNPLAIN) == 0) & i32(load<i32>(d, PLAIN_A) != 0)) return plainAnew(v, d, va, access);
   return canonical ? anewAddress(v, va, access) : FAULTED | <u64>(<u32>notCanonical(v, access));
+}
+
+/** Is an address canonical in 64-bit paging? */
+@inline export function isCanonical(v: i32, va: u64): i32 {
+  const unused: u64 = load<i32>(v, VCPU_MODE) == MODE_5LEVEL ? 7 : 16;
+  return i32(<u64>((<i64>(va << unused)) >> unused) == va);
 }
 
 /**
@@ -82,10 +88,7 @@ export function searchAnew(v: i32, va: u64, access: i32): u64 {
   fillFirst(d, own, data);
   if ((data >> LEVEL_SHIFT) != 1) store<i32>(load<i32>(d, PLAIN_A), 1, ARR_FRAGMENTS);
   memoClear(v, memoSlot(v, service));
-  if (access & TALLIED) {
-    tally(d, TALLY_SECOND);
-    return pa;
-  }
+  Ahead.walks >>= 1;
   count(v, CNT_SLOW + service, 1);
   count(v, CNT_HITS + 3 + service, 1);
   count(v, CNT_MISS_SIZE, 1);
@@ -131,12 +134,23 @@ export function anewAddress(v: i32, va: u64, access: i32): u64 {
 
 /** ... into the second level. @param n - its part of what the service needs */
 @inline export function fillSecond(n: i32, tag: u64, data: u64): void {
-  const ways = load<i32>(n, PLAIN_WAYS), first = (<i32>tag & load<i32>(n, PLAIN_MASK)) * ways, stamps = load<i32>(n, PLAIN_REPL);
-  const i = first + oldestOfFew(stamps + (first << 2), ways), t = load<i32>(n, PLAIN_TAGS) + (i << 3), a = load<i32>(n, PLAIN_A);
+  stamp(load<i32>(n, PLAIN_A), load<i32>(n, PLAIN_REPL) + (placeSecond(n, tag, data) << 2));
+}
+
+/** The same where the clock is known not to be at its end: without a call. */
+@inline export function fillSecondSoon(n: i32, tag: u64, data: u64): void {
+  const stamp = load<i32>(n, PLAIN_REPL) + (placeSecond(n, tag, data) << 2), a = load<i32>(n, PLAIN_A), now = load<i32>(a, ARR_CLOCK) + 1;
+  store<i32>(a, now, ARR_CLOCK);
+  store<i32>(stamp, now);
+}
+
+@inline function placeSecond(n: i32, tag: u64, data: u64): i32 {
+  const ways = load<i32>(n, PLAIN_WAYS), first = (<i32>tag & load<i32>(n, PLAIN_MASK)) * ways;
+  const i = first + oldestOfFew(load<i32>(n, PLAIN_REPL) + (first << 2), ways), t = load<i32>(n, PLAIN_TAGS) + (i << 3), a = load<i32>(n, PLAIN_A);
   if (load<u64>(t) == 0) store<i32>(a, load<i32>(a, ARR_LIVE) + 1, ARR_LIVE);
   store<u64>(t, tag);
   store<u64>(load<i32>(n, PLAIN_DATA) + (i << 3), data);
-  stamp(a, stamps + (i << 2));
+  return i;
 }
 
 /** ... a page's own, 4K, into both. */
@@ -145,7 +159,13 @@ export function fillBoth(d: i32, tag: u64, data: u64): void {
   fillSecond(d + PLAIN_NEXT, tag, data);
 }
 
-@inline function touchTreeOf(d: i32, set: i32, k: i32): void {
+/** Ways of a level that may hold the page of a tag. @param d - what the service needs, from PLAIN_NEXT for the second */
+@inline export function held(d: i32, own: u64): i32 {
+  const ways = load<i32>(d, PLAIN_WAYS);
+  return candidates(load<i32>(d, PLAIN_TAGS) + ((<i32>own & load<i32>(d, PLAIN_MASK)) * ways << 3), ways, own);
+}
+
+@inline export function touchTreeOf(d: i32, set: i32, k: i32): void {
   const bits = load<i32>(d, PLAIN_REPL) + (set << 2), masks = load<i32>(d, PLAIN_TOUCH) + (k << 3);
   store<i32>(bits, (load<i32>(bits) & load<i32>(masks)) | load<i32>(masks, 4));
 }

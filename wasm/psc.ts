@@ -1,8 +1,8 @@
 // Paging-structure caches: where a walk may begin. See src/mmu/psc.ts.
 import { ARR_DATA, ARR_TAGS } from "../src/layout/array";
-import { TAG_PCID, TAG_VALID, TLBD_HI_ADDR } from "../src/layout/tlb";
+import { TAG_CONTEXT, TAG_PCID, TAG_VALID, TLBD_HI_ADDR } from "../src/layout/tlb";
 import {
-  MODE_LEGACY, VCPU_MODE, VCPU_OUT_LEVEL, VCPU_OUT_START, VCPU_PSC, VCPU_TAG_PCID, VCPU_TRAIL_ACC, VCPU_TRAIL_VALUE_HI, VCPU_TRAIL_VALUE_LO,
+  MODE_LEGACY, VCPU_MODE, VCPU_NESTED, VCPU_OUT_LEVEL, VCPU_OUT_START, VCPU_PSC, VCPU_TAG_PCID, VCPU_TRAIL_ACC, VCPU_TRAIL_HI, VCPU_TRAIL_LO, VCPU_TRAIL_VALUE_HI, VCPU_TRAIL_VALUE_LO,
 } from "../src/layout/vcpu";
 import { capacity, drop, dropAll, find, joined, place, setOf, touch, victim } from "./array";
 import { NUMBER } from "./tlb";
@@ -40,16 +40,19 @@ export function pscStart(v: i32, va: u64): void {
 
 /** Keep every entry above the leaf that the last walk read. Call after its A bits are set. */
 export function pscFill(v: i32, va: u64): void {
-  const leaf = load<i32>(v, VCPU_OUT_LEVEL);
+  const leaf = load<i32>(v, VCPU_OUT_LEVEL), nested = load<i32>(v, VCPU_NESTED);
   for (let level = load<i32>(v, VCPU_OUT_START); level > leaf; level--) {
     const a = arrayOf(v, level);
     if (a == 0) continue;
     const tag = tagOf(v, va, level), set = setOf(a, tag);
-    const i = victim(a, set); // pscStart() searched this level and found nothing
+    let i = nested ? find(a, set, tag, tag) : -1; // else pscStart() searched this level and found nothing
+    if (i < 0) i = victim(a, set);
     place(a, i, tag);
     const d = load<i32>(a, ARR_DATA) + (i << 3), t = v + (level << 2);
-    store<i32>(d, (load<i32>(t, VCPU_TRAIL_VALUE_LO - 4) & ~0xfff) | load<i32>(t, VCPU_TRAIL_ACC - 4));
-    store<i32>(d, load<i32>(t, VCPU_TRAIL_VALUE_HI - 4) & TLBD_HI_ADDR, 4);
+    const lo = nested ? load<i32>(t, VCPU_TRAIL_LO - 8) : load<i32>(t, VCPU_TRAIL_VALUE_LO - 4);
+    const hi = nested ? load<i32>(t, VCPU_TRAIL_HI - 8) : load<i32>(t, VCPU_TRAIL_VALUE_HI - 4);
+    store<i32>(d, (lo & ~0xfff) | load<i32>(t, VCPU_TRAIL_ACC - 4));
+    store<i32>(d, hi & TLBD_HI_ADDR, 4);
     touch(a, i);
   }
 }
@@ -64,15 +67,20 @@ export function pscDropAddress(v: i32, va: u64): void {
   }
 }
 
-/** Forget all entries of one PCID (as it stands in tags). */
+/** Forget all entries of one PCID (with its context, as they stand in tags). */
 export function pscDropPcid(v: i32, tagPcid: i32): void {
+  pscDropWhere(v, TAG_PCID | TAG_CONTEXT, tagPcid);
+}
+
+/** Forget the entries whose high tag word has `value` in the bits `mask`. */
+export function pscDropWhere(v: i32, mask: i32, value: i32): void {
   for (let level = 2; level <= 5; level++) {
     const a = arrayOf(v, level);
     if (a == 0) continue;
     const tags = load<i32>(a, ARR_TAGS);
     for (let i = 0, n = capacity(a); i < n; i++) {
       const hi = load<i32>(tags + (i << 3), 4);
-      if (hi != 0 && (hi & TAG_PCID) == tagPcid) drop(a, i);
+      if (hi != 0 && (hi & mask) == value) drop(a, i);
     }
   }
 }

@@ -1,15 +1,13 @@
-// The batch loop of timed mode in 64-bit paging where data accesses are not priced: nearly every access repeats one of the memos.
+// Batches of timed mode in 64-bit paging where data accesses are not priced: loops over hits and over walks, and what neither of them makes.
 import { ACCESS_FETCH, ACCESS_WRITE, FAULT_NONE } from "./fault";
-import { CNT_HITS } from "../src/layout/counter";
 import { HDR_DATA } from "../src/layout/header";
 import { MODE_4LEVEL, VCPU_MODE, VCPU_TIMED } from "../src/layout/vcpu";
-import { Ahead, GROUP, readAhead } from "./ahead";
+import { Ahead, GROUP } from "./ahead";
 import { accessOf, FETCH, one, stopped } from "./batch";
 import { flat } from "./charge";
-import { count } from "./counters";
-import { memoAddress, memoEntry, memoMatches, memoSlot } from "./memo";
+import { hitBatch } from "./hit-batch";
 import { FAULTED, searchAnew } from "./plain";
-import { permits } from "./rights";
+import { oddWalk, walkBatch } from "./walk-batch";
 import { settle, TALLIED } from "./tally";
 
 /** May a batch of a vCPU take this loop? */
@@ -20,25 +18,34 @@ export function swift(v: i32, extra: i32): bool {
 /** runBatch() where swift() says so. @param rights - row of the rights table for a read */
 export function runSwift(v: i32, va: i32, kind: i32, size: i32, pa: i32, from: i32, to: i32, extra: i32, rights: i32): i32 {
   if (flat()) extra |= TALLIED;
-  for (let i = from; i < to; i++) {
-    const x = load<u64>(va + (i << 3)), k = <i32>load<u8>(kind + i), bytes = <i32>load<u16>(size + (i << 1)), what = accessOf(k);
-    const slot = memoSlot(v, k), entry = memoEntry(slot), plain = i32((<i32>x & 0xfff) + bytes <= 4096) & i32(k <= FETCH);
-    if (plain & i32(memoMatches(slot, x)) & i32(permits(rights + (what << 3), <i32>entry))) {
-      count(v, CNT_HITS + k, 1);
-      if (pa != 0) store<u64>(pa + (i << 3), memoAddress(entry, x));
-    } else if (plain) {
-      if (Ahead.walks >= GROUP) { // two calls, so that it is not inlined
-        if (i + GROUP <= to) readAhead(va + (i << 3), GROUP);
-        else readAhead(va + (i << 3), to - i);
-      }
-      const got = searchAnew(v, x, what | extra);
-      if (got >= FAULTED) return ended(v, i, <i32>got);
-      if (pa != 0) store<u64>(pa + (i << 3), got);
-    } else {
+  let tried = -1; // the access at which the loop over walks ended
+  for (let i = from; (i = hitBatch(v, va, kind, size, pa, i, to, rights)) < to; i++) {
+    const x = load<u64>(va + (i << 3)), k = <i32>load<u8>(kind + i), bytes = <i32>load<u16>(size + (i << 1)), at = pa == 0 ? 0 : pa + (i << 3);
+    if (i32((<i32>x & 0xfff) + bytes > 4096) | i32(k > FETCH)) {
       settle(v); // a device may throw
-      const fault = one(v, x, k, bytes, pa == 0 ? 0 : pa + (i << 3), extra & ~TALLIED);
+      const fault = one(v, x, k, bytes, at, extra & ~TALLIED);
       if (fault != FAULT_NONE) return ended(v, i, fault);
+      continue;
     }
+    if (Ahead.walks >= GROUP && i != tried && extra & TALLIED) {
+      tried = walkBatch(v, va, kind, size, pa, i, to, rights);
+      const odd = tried < 0, next = odd ? ~tried : tried;
+      Ahead.walks = min(2 * GROUP, Ahead.walks + (next - i) - 2);
+      if (odd) {
+        const fault = oddWalk(v, va, kind, pa, next, extra);
+        if (fault != FAULT_NONE) return ended(v, next, fault);
+        i = next;
+        continue;
+      }
+      if (next != i) {
+        i = next - 1;
+        continue;
+      }
+    }
+    if (!(extra & TALLIED)) settle(v); // hits may be noted all the same, and a device may throw
+    const got = searchAnew(v, x, accessOf(k) | extra);
+    if (got >= FAULTED) return ended(v, i, <i32>got);
+    if (at != 0) store<u64>(at, got);
   }
   settle(v);
   return to;

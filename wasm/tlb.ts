@@ -1,7 +1,7 @@
 // TLB levels: which arrays to search for an access, and what to put where. See src/mmu/tlb.ts.
 import { ACCESS_FETCH, ACCESS_WRITE } from "./fault";
 import { ARR_DATA, ARR_FRAGMENTS, ARR_HINTS, ARR_LIVE, ARR_TAGS, ARR_WAYS } from "../src/layout/array";
-import { TAG_GLOBAL, TAG_PCID, TAG_SIZE_SHIFT, TAG_VALID, TLBD_HI_4M, TLBD_HI_ADDR, TLBD_HI_LEVEL_SHIFT } from "../src/layout/tlb";
+import { TAG_CONTEXT, TAG_GLOBAL, TAG_PCID, TAG_SIZE_SHIFT, TAG_VALID, TLBD_HI_4M, TLBD_HI_ADDR, TLBD_HI_LEVEL_SHIFT } from "../src/layout/tlb";
 import {
   PROBE_FILL, PROBE_LEVEL_BYTES, PROBE_SERVICE_BYTES, PROBE_SIZE, SERVICE_FETCH, VCPU_PROBES, VCPU_TAG_PCID, VCPU_UNPLAIN, UNPLAIN_LARGE,
 } from "../src/layout/vcpu";
@@ -13,6 +13,7 @@ export const NUMBER: u64 = 0x1fff_ffff_ffff;
 const GLOBAL: u64 = <u64>TAG_GLOBAL << 32;
 const GLOBAL_SHIFT: u64 = 3; // from a tag's global bit, 59, to GLOBAL_AT
 const PCID: u64 = <u64>TAG_PCID << 32;
+const CONTEXT: u64 = <u64>TAG_CONTEXT << 32;
 const ADDRESS: u64 = (<u64>TLBD_HI_ADDR << 32) | 0xfffff000;
 
 @inline export function pageShift(size: i32): i32 {
@@ -75,11 +76,11 @@ const BEHIND_AT: u64 = 63;
  * @param list - the three arrays @param row - of the rights table
  */
 @inline export function look(list: i32, va: u64, pcid: u64, row: i32): u64 {
-  const a = load<i32>(list);
+  const a = load<i32>(list), global = GLOBAL | (pcid & CONTEXT);
   let found = NO_ENTRY;
   if (a != 0 && load<i32>(a, ARR_LIVE) != 0) {
     const tag = pageTag(va, 0);
-    found = load<i32>(a, ARR_HINTS) ? byHint(a, tag | pcid, tag | GLOBAL, row) : bySet(a, tag | pcid, tag | GLOBAL, row);
+    found = load<i32>(a, ARR_HINTS) ? byHint(a, tag | pcid, tag | global, row) : bySet(a, tag | pcid, tag | global, row);
     if (found > REFUSED_ENTRY) return found;
   }
   return larger(list) ? lookLarger(list, va, pcid, row, found) : found;
@@ -93,10 +94,11 @@ const BEHIND_AT: u64 = 63;
 
 /** look() for pages of 2M and 1G. @param found - the answer for 4K */
 function lookLarger(list: i32, va: u64, pcid: u64, row: i32, found: u64): u64 {
+  const global = GLOBAL | (pcid & CONTEXT);
   for (let size = 1; size < 3; size++) {
     const a = load<i32>(list + (size << 2));
     if (a == 0 || load<i32>(a + (size << 2), ARR_LIVE) == 0) continue;
-    const tag = pageTag(va, size), answer = load<i32>(a, ARR_HINTS) ? byHint(a, tag | pcid, tag | GLOBAL, row) : bySet(a, tag | pcid, tag | GLOBAL, row);
+    const tag = pageTag(va, size), answer = load<i32>(a, ARR_HINTS) ? byHint(a, tag | pcid, tag | global, row) : bySet(a, tag | pcid, tag | global, row);
     if (answer > REFUSED_ENTRY) return answer | (<u64>size << SIZE_AT) | (found << BEHIND_AT);
     found |= answer;
   }
@@ -132,12 +134,13 @@ export function fillLevel(v: i32, list: i32, va: u64, from: i32, data: u64, isGl
   const size = load<i32>(list + (from << 2), PROBE_FILL - PROBE_SIZE);
   if (size < 0) return;
   const a = load<i32>(list + (size << 2)), tag = pageTag(va, size), own = ownTag(v, tag), set = setOf(a, tag), ways = load<i32>(a, ARR_WAYS);
+  const global = tag | GLOBAL | (own & CONTEXT);
   let way = -1;
-  if (isGlobal) way = dropGlobals(a, set, tag | GLOBAL);
-  else if (!clean) way = dropSame(a, set, own, tag | GLOBAL);
+  if (isGlobal) way = dropGlobals(a, set, global);
+  else if (!clean) way = dropSame(a, set, own, global);
   if (way < 0) way = victimWay(a, set, ways);
   const i = set * ways + way;
-  place(a, i, isGlobal ? tag | GLOBAL : own);
+  place(a, i, isGlobal ? global : own);
   store<u64>(load<i32>(a, ARR_DATA) + (i << 3), size == from ? data : data | (va & ((1 << pageShift(from)) - 1) & ~((1 << pageShift(size)) - 1)));
   const hi = <i32>(data >> 32);
   if (size != 0) store<i32>(v, load<i32>(v, VCPU_UNPLAIN) | UNPLAIN_LARGE, VCPU_UNPLAIN);

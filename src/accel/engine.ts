@@ -47,6 +47,11 @@ export interface Accelerator {
   copyPages(toHi: number, toLo: number, fromHi: number, fromLo: number, pages: number): number;
   comparePages(aHi: number, aLo: number, bHi: number, bLo: number, pages: number): number;
   hashPages(paHi: number, paLo: number, pages: number): bigint;
+
+  /** As `PwtBlockReader.read()` of trace/, on a memory that is no machine's (lone.ts); 1 or 0. */
+  readPwtBlock(count: number, paths: number, misses: number, shapes: number, addresses: number): number;
+  /** As `PageCounts.count()` of trace/, with byte offsets. */
+  countTouches(base: number, va: number, kind: number, size: number, from: number, to: number): number;
 }
 
 let compiled: WebAssembly.Module | undefined;
@@ -62,6 +67,16 @@ function packaged(): WebAssembly.Module | undefined {
   return compiled;
 }
 
+/** @returns undefined where the module is missing, or imports something else */
+export function instantiate(imports: WebAssembly.ModuleImports, module: WebAssembly.Module | undefined = packaged()): Partial<Accelerator> | undefined {
+  if (module === undefined) return undefined;
+  try {
+    return new WebAssembly.Instance(module, { env: imports }).exports as unknown as Accelerator;
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * Attach the wasm engine to a machine's memory.
  *
@@ -70,20 +85,17 @@ function packaged(): WebAssembly.Module | undefined {
  * @param module - compiled wasm/pagewalk.wasm, for hosts without files (browsers)
  * @returns undefined where the memory is not shared, or the module is missing, another one, or made for another layout
  */
-export function attach(views: Views, module: WebAssembly.Module | undefined = packaged()): Accelerator | undefined {
-  if (!views.shared || module === undefined) return undefined;
+export function attach(views: Views, module?: WebAssembly.Module): Accelerator | undefined {
+  if (!views.shared) return undefined;
   const busRead = (hi: number, lo: number, bytes: number): bigint => {
     readBus(views, hi, lo, bytes);
     return (BigInt(views.busHi) << 32n) | BigInt(views.busLo >>> 0);
   };
   const busWrite = (hi: number, lo: number, value: number): void => writeBus(views, hi, lo, 4, BigInt(value >>> 0));
-  let engine: Partial<Accelerator>;
-  try {
-    engine = new WebAssembly.Instance(module, { env: { memory: views.memory, busRead, busWrite } }).exports as unknown as Accelerator;
-  } catch {
-    return undefined; // it imports something else
-  }
-  return engine.layoutVersion?.() === views.w[HDR_VERSION >>> 2] ? engine as Accelerator : undefined;
+  const nestedWalk = (v: number, vaHi: number, vaLo: number, access: number, cached: number): number =>
+    views.nestedWalk!(views, v >>> 2, vaHi, vaLo, access, cached !== 0, true);
+  const engine = instantiate({ memory: views.memory, busRead, busWrite, nestedWalk }, module);
+  return engine?.layoutVersion?.() === views.w[HDR_VERSION >>> 2] ? engine as Accelerator : undefined;
 }
 
 /** Columns of a batch in machine memory, as typed arrays and as byte offsets for `Accelerator.runBatch()`. */

@@ -36,6 +36,10 @@ export const FAULT_UD = 6 << 16;
 export const FAULT_SS = 12 << 16;
 export const FAULT_GP = 13 << 16;
 export const FAULT_PF = 14 << 16;
+// Exits from a guest to its hypervisor, above every vector; what they say more is in the host block, see layout/nested.ts.
+export const EXIT_NPF = 0x100 << 16; //           AMD: nested page fault
+export const EXIT_EPT_VIOLATION = 0x101 << 16; // Intel
+export const EXIT_EPT_MISCONFIG = 0x102 << 16;
 
 export const faultVector = (fault: number): number => fault >>> 16;
 export const faultCode = (fault: number): number => fault & 0xffff;

@@ -1,6 +1,7 @@
 /** `pagewalk conformance PATH...`: replays recorded behaviour and prints one line a file. */
 import { parseArgs } from 'node:util';
 import { ConfigError } from '../errors.ts';
+import { NESTED_FORMAT, replayNested } from '../conformance/nested.ts';
 import { PAGING_FORMAT, replayPaging } from '../conformance/paging.ts';
 import { findRecordings, readRecording, type Recording } from '../conformance/recording.ts';
 import { XEN_FORMAT, replayXen, type XenReplayOptions } from '../conformance/xen.ts';
@@ -14,7 +15,8 @@ exit status 1 if there is any difference.
   --engine NAME  auto, wasm, ts                                                     [auto]
   --stop         stop at the first difference
   --audit N      of Xen's transcripts: recount all references after every N operations
-  --preempt N    of Xen's transcripts: preempt hypercalls after every N entries, and continue them`;
+  --preempt N    of Xen's transcripts: preempt hypercalls after every N entries, and continue them; what that leaves in a multicall's
+                 arguments, which the real Xen rewrites too, is put back as recorded`;
 
 const SHOWN_CASES = 5;
 
@@ -25,12 +27,15 @@ interface Result {
   readonly shown: readonly string[];
 }
 
+const replayCases = (replay: typeof replayPaging) => (recording: Recording, { engine }: XenReplayOptions): Result => {
+  const differences = replay(recording, engine);
+  const shown = differences.slice(0, SHOWN_CASES).map(d => `  ${recording.file}: line ${d.line}\n    expected ${d.expected}\n    got      ${d.got}`);
+  return { unit: 'cases', lines: new Set(differences.map(d => d.line)), shown };
+};
+
 const REPLAYS: Readonly<Record<string, (recording: Recording, options: XenReplayOptions) => Result>> = {
-  [PAGING_FORMAT]: (recording, { engine }) => {
-    const differences = replayPaging(recording, engine);
-    const shown = differences.slice(0, SHOWN_CASES).map(d => `  ${recording.file}: line ${d.line}\n    expected ${d.expected}\n    got      ${d.got}`);
-    return { unit: 'cases', lines: new Set(differences.map(d => d.line)), shown };
-  },
+  [PAGING_FORMAT]: replayCases(replayPaging),
+  [NESTED_FORMAT]: replayCases(replayNested),
   [XEN_FORMAT]: (recording, options) => {
     const differences = replayXen(recording, options);
     const shown = differences.map(d => `  ${recording.file}: line ${d.line}: ${d.operation}\n    expected ${d.expected}\n    got      ${d.got}`);

@@ -6,15 +6,8 @@
  * What is wrong is said in one line on standard error.
  */
 import { ConfigError, InputError } from '../errors.ts';
-import { chase, CHASE_HELP } from './chase.ts';
-import { conformance, CONFORMANCE_HELP } from './conformance.ts';
-import { CONVERT_HELP, convertCommand } from './convert.ts';
-import { MERGE_HELP, mergeCommand } from './merge.ts';
-import { PRESETS_HELP, presetsCommand } from './presets.ts';
 import { discardTargets } from '../trace/target-file.ts';
 import { WorkerError } from '../trace/worker-pool.ts';
-import { REPLAY_HELP, replayCommand } from './replay.ts';
-import { SWEEP_HELP, sweepCommand } from './sweep.ts';
 import { packageVersion } from './version.ts';
 
 const HELP = `pagewalk: x86 paging, TLBs and their cost
@@ -38,14 +31,36 @@ interface Command {
   run(argv: readonly string[]): number | Promise<number>;
 }
 
-const COMMANDS: Readonly<Record<string, Command>> = {
-  replay: { help: REPLAY_HELP, run: argv => replayCommand(argv, process.stdin, print) },
-  sweep: { help: SWEEP_HELP, run: argv => sweepCommand(argv, print, tell) },
-  merge: { help: MERGE_HELP, run: argv => mergeCommand(argv, print, tell) },
-  convert: { help: CONVERT_HELP, run: argv => convertCommand(argv, process.stdin, print, tell) },
-  chase: { help: CHASE_HELP, run: argv => chase(argv, print) },
-  presets: { help: PRESETS_HELP, run: argv => presetsCommand(argv, print) },
-  conformance: { help: CONFORMANCE_HELP, run: argv => conformance(argv, print) },
+/** Each loads what it needs alone: that takes longer than a short trace. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  async replay() {
+    const { REPLAY_HELP, replayCommand } = await import('./replay.ts');
+    return { help: REPLAY_HELP, run: argv => replayCommand(argv, process.stdin, print) };
+  },
+  async sweep() {
+    const { SWEEP_HELP, sweepCommand } = await import('./sweep.ts');
+    return { help: SWEEP_HELP, run: argv => sweepCommand(argv, print, tell) };
+  },
+  async merge() {
+    const { MERGE_HELP, mergeCommand } = await import('./merge.ts');
+    return { help: MERGE_HELP, run: argv => mergeCommand(argv, print, tell) };
+  },
+  async convert() {
+    const { CONVERT_HELP, convertCommand } = await import('./convert.ts');
+    return { help: CONVERT_HELP, run: argv => convertCommand(argv, process.stdin, print, tell) };
+  },
+  async chase() {
+    const { chase, CHASE_HELP } = await import('./chase.ts');
+    return { help: CHASE_HELP, run: argv => chase(argv, print) };
+  },
+  async presets() {
+    const { PRESETS_HELP, presetsCommand } = await import('./presets.ts');
+    return { help: PRESETS_HELP, run: argv => presetsCommand(argv, print) };
+  },
+  async conformance() {
+    const { conformance, CONFORMANCE_HELP } = await import('./conformance.ts');
+    return { help: CONFORMANCE_HELP, run: argv => conformance(argv, print) };
+  },
 };
 
 async function main(argv: readonly string[]): Promise<number> {
@@ -58,8 +73,9 @@ async function main(argv: readonly string[]): Promise<number> {
     print(packageVersion());
     return 0;
   }
-  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-  if (!command) throw new ConfigError('command', `one of ${Object.keys(COMMANDS).join(', ')}`, name);
+  const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (!load) throw new ConfigError('command', `one of ${Object.keys(COMMANDS).join(', ')}`, name);
+  const command = await load();
   if (rest.includes('--help') || rest.includes('-h')) {
     print(command.help);
     return 0;

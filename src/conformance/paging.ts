@@ -21,7 +21,7 @@ export interface Difference {
   readonly got: string;
 }
 
-const ACCESS: Readonly<Record<string, number>> = { r: ACCESS_READ, w: ACCESS_WRITE, x: ACCESS_FETCH };
+export const ACCESS: Readonly<Record<string, number>> = { r: ACCESS_READ, w: ACCESS_WRITE, x: ACCESS_FETCH };
 
 /** Replay a recording. @returns the differences, in order @throws InputError - a case lacks a field */
 export function replayPaging(recording: Recording, engine: EngineChoice = 'auto'): Difference[] {
@@ -77,8 +77,8 @@ function readCase(file: string, line: number, row: Row): Case {
   };
 }
 
-const isHex = (value: Json | undefined): value is string => typeof value === 'string' && /^0x[0-9a-f]{1,16}$/i.test(value);
-const show = (value: bigint): string => `0x${value.toString(16)}`;
+export const isHex = (value: Json | undefined): value is string => typeof value === 'string' && /^0x[0-9a-f]{1,16}$/i.test(value);
+export const show = (value: bigint): string => `0x${value.toString(16)}`;
 
 /** The recorded outcome as text, undefined if it is none. */
 function describe(result: Json | undefined): string | undefined {

@@ -51,6 +51,8 @@ export interface XenSetup {
   readonly source: HintedFrames;
   readonly domain0: Domain;
   readonly is32: boolean;
+  /** Calls are preempted, as the recorded ones were not. */
+  readonly preempts: boolean;
   readonly sharedInfo: number;
   readonly arena: { readonly va: bigint; readonly pages: number };
 }
@@ -77,8 +79,9 @@ export function setUp(recording: Recording, rows: Recording['rows'], { engine, p
   const slots = rows.filter(({ row }) => row['op'] === 'xen_slots').flatMap(({ line, row }) => entries({ file, line }, row));
   const source = new HintedFrames();
   const first = slots[0]?.[1] ?? 0n, firstFrame = Number((first >> 12n) & 0xff_ffff_ffffn);
+  // Recordings are of calls that were not preempted: what the real Xen loses only then is not to be lost where `preempt` asks for it.
   const xen = Hypervisor.create(machine, {
-    frames, source, budget: preempt || Infinity, pv32: is32, checkEachCopy: !is32, own: { first: OWN_FIRST, frames: OWN_FRAMES },
+    frames, source, budget: preempt || Infinity, leakPreemptedTables: false, pv32: is32, checkEachCopy: !is32, own: { first: OWN_FIRST, frames: OWN_FRAMES },
     ...(is32 ? { compatSlots: slots.map(xenSlot), m2pCompat: firstFrame } : { xenSlots: slots.map(xenSlot) }),
     ...(!is32 && slots[0]?.[0] === M2P_SLOT ? { m2pLevel3: firstFrame } : {}),
   });
@@ -91,7 +94,7 @@ export function setUp(recording: Recording, rows: Recording['rows'], { engine, p
   for (let k = 0; k < VCPU_INFOS; k++) machine.write(BigInt(sharedInfo * FRAME_BYTES + k * VCPU_INFO_BYTES + UPCALL_MASK), Uint8Array.of(1));
   const cpu = machine.vcpus[0];
   xen.startVcpu(domain0, cpu, frame(at, header, 'cr3'));
-  return { machine, cpu, xen, source, domain0, is32, sharedInfo, arena: { va: hex(at, arena, 'va'), pages: integer(at, arena, 'pages') } };
+  return { machine, cpu, xen, source, domain0, is32, preempts: Boolean(preempt), sharedInfo, arena: { va: hex(at, arena, 'va'), pages: integer(at, arena, 'pages') } };
 }
 
 const xenSlot = ([slot, value]: readonly [number, bigint]): XenSlot => [slot, Number(value & 0xffffffffn) | 0, Number(value >> 32n) | 0];

@@ -9,9 +9,10 @@ import {
   HDR_CACHE_CYCLES, HDR_DATA, HDR_DATA_CACHES, HDR_DISTANCE, HDR_HOST, HDR_HOST_CYCLES, HDR_LINE_SHIFT, HDR_MEMORY_CYCLES, HDR_NODES, HDR_REMOTE_CYCLES,
   HDR_WALK_CYCLES,
 } from '../layout/header.ts';
+import { NEST_HITS, NEST_REF_COUNT, NEST_REFS, REF_BYTES, REF_HOST, REF_PA_HI, REF_PA_LO } from '../layout/nested.ts';
 import { TAG_VALID } from '../layout/tlb.ts';
 import {
-  VCPU_CACHES, VCPU_NODE, VCPU_OUT_CYCLES, VCPU_OUT_HI, VCPU_OUT_HIT, VCPU_OUT_LO, VCPU_OUT_REFS, VCPU_OUT_START,
+  VCPU_CACHES, VCPU_NEST, VCPU_NESTED, VCPU_NODE, VCPU_OUT_CYCLES, VCPU_OUT_HI, VCPU_OUT_HIT, VCPU_OUT_LO, VCPU_OUT_REFS, VCPU_OUT_START,
   VCPU_TLB_CYCLES, VCPU_TRAIL_HI, VCPU_TRAIL_LO,
 } from '../layout/vcpu.ts';
 import { find, place, setOf, touch, victim } from '../cache/array.ts';
@@ -35,6 +36,7 @@ export function charge(s: Views, v: number, faulted: boolean): void {
   const hit = w[v + (VCPU_OUT_HIT >>> 2)], refs = w[v + (VCPU_OUT_REFS >>> 2)];
   let cycles = 0;
   if (hit > 0) cycles = w[v + (VCPU_TLB_CYCLES >>> 2) + hit - 1];
+  else if (w[v + (VCPU_NESTED >>> 2)]) cycles = chargeNestedWalk(s, v);
   else if (refs > 0) cycles = chargeWalk(s, v, refs, faulted);
   if (w[HDR_DATA >>> 2] && !faulted) {
     const paid = load(s, v, w[v + (VCPU_OUT_HI >>> 2)], w[v + (VCPU_OUT_LO >>> 2)], CNT_DATA_HITS);
@@ -67,6 +69,21 @@ export function chargeWalk(s: Views, v: number, refs: number, faulted: boolean):
       loads += loadHostEntry(s, v, w[v + (VCPU_OUT_HI >>> 2)], w[v + (VCPU_OUT_LO >>> 2)]);
     }
   }
+  count(w, v, CNT_LOAD_CYCLES, loads);
+  count(w, v, CNT_WALK_CYCLES, fixed);
+  return fixed + loads;
+}
+
+/** Price the references that a walk through a second stage made, in their order, and its TLB's hits. @returns cycles */
+function chargeNestedWalk(s: Views, v: number): number {
+  const w = s.w, n = w[v + (VCPU_NEST >>> 2)] >>> 2;
+  if ((w[n + (NEST_REF_COUNT >>> 2)] | w[n + (NEST_HITS >>> 2)]) === 0) return 0; // no walk, or priced before
+  const fixed = w[HDR_WALK_CYCLES >>> 2] + w[n + (NEST_HITS >>> 2)] * w[n + (VCPU_TLB_CYCLES >>> 2)];
+  let loads = 0, row = w[n + (NEST_REFS >>> 2)] >>> 2;
+  for (let k = w[n + (NEST_REF_COUNT >>> 2)]; k > 0; k--, row += REF_BYTES >>> 2) {
+    loads += load(s, w[row + (REF_HOST >>> 2)] > 0 ? n : v, w[row + (REF_PA_HI >>> 2)], w[row + (REF_PA_LO >>> 2)], CNT_REF_HITS);
+  }
+  w[n + (NEST_REF_COUNT >>> 2)] = w[n + (NEST_HITS >>> 2)] = 0;
   count(w, v, CNT_LOAD_CYCLES, loads);
   count(w, v, CNT_WALK_CYCLES, fixed);
   return fixed + loads;

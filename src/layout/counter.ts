@@ -13,4 +13,5 @@ export const CNT_DATA_HITS = 37; //     data accesses by where they hit: 3 level
 export const CNT_AD_SETS = 41; //       entries changed to set A or D
 export const CNT_REMOTE = 42; //        loads from memory of another node
 export const CNT_HOST_HITS = 43; //     host entries read by where they hit: 3 levels, memory
-export const CNT_COUNT = 47;
+export const CNT_HYPERVISOR_CYCLES = 47; // work of a hypervisor for the guest that runs here
+export const CNT_COUNT = 48;

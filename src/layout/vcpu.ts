@@ -19,7 +19,7 @@ export const VCPU_MODE = 76; //      MODE_*
 export const VCPU_RSVD_HI = 80; //   bits of the high word of an entry that must be 0
 export const VCPU_RSVD_LO = 84; //   low words at levels 4 and 5 that must be 0 (PS, and bit 8 by AMD's rule)
 export const VCPU_CTL = 88; //       CTL_*
-export const VCPU_TAG_PCID = 92; //  current PCID as it stands in tags
+export const VCPU_TAG_PCID = 92; //  current PCID and context as they stand in tags
 export const VCPU_ROOT_LO = 96; //   physical address of the root table
 export const VCPU_ROOT_HI = 100;
 
@@ -111,11 +111,17 @@ export const TALLY_LONG = 8; //      ... two
 export const VCPU_UNPLAIN = 1216; // what keeps accesses off that short way: UNPLAIN_*
 export const UNPLAIN_LARGE = 1; //   an entry of a page larger than 4K may be held: set by fills, cleared when everything is dropped
 export const UNPLAIN_KEYS = 2; //    protection keys are in force
+export const UNPLAIN_NESTED = 4; //  a second stage is in force
 
 // A hypercall and its five arguments, 8 bytes each, as a guest of the hypervisor leaves them in its registers; the result replaces the number.
 export const VCPU_CALL = 1280;
 export const VCPU_CALL_ARGS = 1288;
 export const VCPU_SUBCALL = 1328; // the same for a call made by another one
+
+// The second stage, see nested.ts:
+export const VCPU_NEST = 1664; //    byte offset of the host block, 0 = none
+export const VCPU_NESTED = 1668; //  1 = a second stage is in force
+export const VCPU_TAG_GLOBAL = 2000; // TAG_GLOBAL and the current context, as they stand in tags of global entries
 
 // Rights of an access, by (access & ACCESS_RIGHTS) >>> 1: 128 rows of 4 words.
 export const VCPU_RIGHTS = 2048;
@@ -128,6 +134,7 @@ export const RIGHTS_STRIDE = 16;
 export const VCPU_BYTES = 4096;
 
 export const MODE_NONE = 0; //       paging off
+export const MODE_FLAT = 1; //       paging off in a guest: guest-physical addresses, translated by the second stage
 export const MODE_LEGACY = 2; //     32-bit paging
 export const MODE_PAE = 3;
 export const MODE_4LEVEL = 4;

@@ -2,17 +2,16 @@
  * Reading ahead: where a batch walks for nearly every access, the level-1 entries that the next ones are likely to need come into the host's
  * cache. They are read together, for the host then waits for them together. Nothing but time depends on it: the words read are thrown away.
  */
-import { PTE_HI_ADDR } from '../arch/pte.ts';
 import type { Views } from '../memory/views.ts';
 
 /** Accesses read ahead for at once, after as many walks. */
-export const GROUP = 16;
+export const GROUP = 32;
 
 /** What the last walk that read a level-2 entry tells of the next ones. */
 export class Ahead {
   /** Word index of the table it was in, in low memory; 0 = there was none. */
   table = 0;
-  /** Which addresses that table translates: bits 61:30. */
+  /** Which addresses that table translates: bits 31:30. Those above are left out, and an entry's upper address: to read amiss costs little. */
   region = 0;
   /** Walks since the last time. */
   walks = 0;
@@ -23,17 +22,20 @@ export class Ahead {
   at = 0;
   end = 0;
 
-  /** Read for the accesses that come next. */
+  /** Read for the accesses that come next, four at a time: they are in the table's region together, or passed over. */
   read(s: Views): void {
-    const { w, lowWord, lowFrames } = s, { table, region, va } = this, to = Math.min(this.at + 1 + GROUP, this.end);
+    const { w, lowWord, lowFrames } = s, { table, va } = this, region = this.region << 30, to = Math.min(this.at + 1 + GROUP, this.end);
     let sum = 0;
     this.walks = 0;
     if (table === 0) return;
-    for (let i = this.at + 1; i < to; i++) {
-      const lo = va[2 * i];
-      if (((lo >>> 30) | (va[2 * i + 1] << 2)) !== region) continue;
-      const e = table + ((lo >>> 20) & 0x3fe), frame = w[e] >>> 12;
-      if ((w[e + 1] & PTE_HI_ADDR) === 0 && frame < lowFrames) sum ^= w[lowWord + (frame << 10) + ((lo >>> 11) & 0x3fe)];
+    for (let i = this.at + 1; i + 4 <= to; i += 4) {
+      const a = va[2 * i] ^ region, b = va[2 * i + 2] ^ region, c = va[2 * i + 4] ^ region, d = va[2 * i + 6] ^ region;
+      if ((a | b | c | d) >>> 30 !== 0) continue;
+      const aFrame = w[(table + (a >>> 21 << 1)) | 0] >>> 12, bFrame = w[(table + (b >>> 21 << 1)) | 0] >>> 12;
+      const cFrame = w[(table + (c >>> 21 << 1)) | 0] >>> 12, dFrame = w[(table + (d >>> 21 << 1)) | 0] >>> 12;
+      if (aFrame >= lowFrames || bFrame >= lowFrames || cFrame >= lowFrames || dFrame >= lowFrames) continue;
+      sum ^= w[(lowWord + (aFrame << 10) + ((a >>> 11) & 0x3fe)) | 0] ^ w[(lowWord + (bFrame << 10) + ((b >>> 11) & 0x3fe)) | 0]
+        ^ w[(lowWord + (cFrame << 10) + ((c >>> 11) & 0x3fe)) | 0] ^ w[(lowWord + (dFrame << 10) + ((d >>> 11) & 0x3fe)) | 0];
     }
     this.sink ^= sum;
   }

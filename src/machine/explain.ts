@@ -6,7 +6,7 @@
 import { FAULT_NONE, faultCode, faultVector } from '../arch/fault.ts';
 import { ConfigError, InvariantError } from '../errors.ts';
 import {
-  MODE_4LEVEL, MODE_5LEVEL, MODE_LEGACY, MODE_PAE, VCPU_BYTES, VCPU_MODE, VCPU_OUT_HIT, VCPU_OUT_REFS, VCPU_OUT_START, VCPU_ROOT_HI,
+  MODE_4LEVEL, MODE_5LEVEL, MODE_LEGACY, MODE_PAE, VCPU_BYTES, VCPU_MODE, VCPU_NESTED, VCPU_OUT_HIT, VCPU_OUT_SIZE, VCPU_OUT_REFS, VCPU_OUT_START, VCPU_ROOT_HI,
   VCPU_ROOT_LO, VCPU_TIMED, VCPU_TRAIL_HI, VCPU_TRAIL_LO, VCPU_TRAIL_VALUE_HI, VCPU_TRAIL_VALUE_LO, VCPU_OUT_DATA_HI, VCPU_OUT_DATA_LO,
   VCPU_OUT_LEVEL, VCPU_PDPTE, VCPU_RSVD_HI, VCPU_PABITS, VCPU_CTL, CTL_NXE,
 } from '../layout/vcpu.ts';
@@ -17,12 +17,16 @@ import { reservedHi } from '../mmu/mode.ts';
 import { peek } from '../mmu/peek.ts';
 import { addressHi, addressLo } from '../mmu/tlb.ts';
 import { joinWords } from './address.ts';
+import { keyOf, nestedReference, readReferences } from './nested-reference.ts';
 
 /** One entry that a full walk reads. */
 export interface Reference {
   /** Level of the table: 1 = page table ... 5 = PML5. */
   readonly level: number;
-  /** The manual's name of the entry: `PML4E`, `PTE`. */
+  /** Under a second stage: whose entry it is; and of the host's, the level of the guest's entry that it leads to, 0 = to the page. */
+  readonly stage?: 'guest' | 'host';
+  readonly towards?: number;
+  /** The manual's name of the entry: `PML4E`, `PTE`; `EPT PTE`, `NPT PTE`. */
   readonly name: string;
   readonly paddr: bigint;
   readonly value: bigint;
@@ -105,6 +109,10 @@ function outcome(s: Views, c: number, vaLo: number, fault: number): Probe {
   const references = w[c + (VCPU_OUT_REFS >>> 2)];
   if (fault !== FAULT_NONE) return { ok: false, vector: faultVector(fault), errorCode: faultCode(fault), references };
   const level = w[c + (VCPU_OUT_LEVEL >>> 2)];
+  if (w[c + (VCPU_NESTED >>> 2)]) {
+    const size = w[c + (VCPU_OUT_SIZE >>> 2)], dataLo = w[c + (VCPU_OUT_DATA_LO >>> 2)];
+    return { ok: true, paddr: joinWords(addressHi(w[c + (VCPU_OUT_DATA_HI >>> 2)]), addressLo(dataLo, vaLo, size)), pageBytes: 4096 * 512 ** size, references };
+  }
   if (references === 0) return { ok: true, paddr: BigInt(vaLo >>> 0), pageBytes: 4096, references };
   const legacy4M = level === 2 && w[c + (VCPU_MODE >>> 2)] === MODE_LEGACY;
   const lo = w[c + (VCPU_OUT_DATA_LO >>> 2)] | (legacy4M ? vaLo & 0x200000 : 0);
@@ -118,19 +126,28 @@ export function explain(s: Views, v: number, scratch: number, vaHi: number, vaLo
     const w = s.w;
     peek(s, c, vaHi, vaLo, access, 'cached');
     const tlbLevel = w[c + (VCPU_OUT_HIT >>> 2)];
+    const whereOf = (paHi: number, paLo: number): string => {
+      const where = w[v + (VCPU_TIMED >>> 2)] ? whereIs(s, v, paHi, paLo) : -1;
+      return where < 0 ? 'untimed' : where === IN_MEMORY ? 'memory' : cacheNames[where];
+    };
+    const names = w[c + (VCPU_MODE >>> 2)] === MODE_LEGACY ? LEGACY_NAMES : NAMES;
+    if (w[c + (VCPU_NESTED >>> 2)]) {
+      const needed = new Set(tlbLevel > 0 ? [] : readReferences(w, c).map(keyOf));
+      const fault = peek(s, c, vaHi, vaLo, access, 'tables');
+      const references = readReferences(w, c).map(r => nestedReference(w, c, r, names, needed.has(keyOf(r)), whereOf(r.paHi, r.paLo)));
+      return { outcome: outcome(s, c, vaLo, fault), tlbLevel, references };
+    }
     const start = tlbLevel > 0 ? 0 : w[c + (VCPU_OUT_START >>> 2)];
     const fault = peek(s, c, vaHi, vaLo, access, 'tables');
-    const names = w[c + (VCPU_MODE >>> 2)] === MODE_LEGACY ? LEGACY_NAMES : NAMES;
     const references: Reference[] = [];
     const top = w[c + (VCPU_OUT_START >>> 2)];
     for (let n = 0; n < w[c + (VCPU_OUT_REFS >>> 2)]; n++) {
       const level = top - n, t = c + level - 1;
       const paHi = w[t + (VCPU_TRAIL_HI >>> 2)], paLo = w[t + (VCPU_TRAIL_LO >>> 2)];
-      const where = w[v + (VCPU_TIMED >>> 2)] ? whereIs(s, v, paHi, paLo) : -1;
       references.push({
         level, name: names[level - 1], needed: level <= start,
         paddr: joinWords(paHi, paLo), value: joinWords(w[t + (VCPU_TRAIL_VALUE_HI >>> 2)], w[t + (VCPU_TRAIL_VALUE_LO >>> 2)]),
-        where: where < 0 ? 'untimed' : where === IN_MEMORY ? 'memory' : cacheNames[where],
+        where: whereOf(paHi, paLo),
       });
     }
     if (references.length > 5) throw new InvariantError('a walk reads at most five entries');

@@ -10,6 +10,7 @@ import { checkFree, extents, FRAME_BYTES, insertExtent, type Extent } from '../m
 import { FrameAllocator } from '../memory/frame-allocator.ts';
 import { createState } from '../memory/plan.ts';
 import { WASM_PAGE_BYTES, type Views } from '../memory/views.ts';
+import { nestedRead, nestedWalk } from '../virt/nested-walk.ts';
 import { check64, checkPhysical, hiWord, loWord } from './address.ts';
 import { AddressSpace, MODE_OF, type Attributes } from './address-space.ts';
 import { makeColumns, type AccessColumns } from './columns.ts';
@@ -85,6 +86,7 @@ export class Machine {
     this.cpu = config.cpu;
     const layout = createState(config.plan);
     this.views = layout.views;
+    if (config.plan.nested) Object.assign(this.views, { nestedWalk, nestedRead });
     this.accelerator = engineOf(config, this.views);
     this.pages = new Pages(this.views, this.accelerator);
     let ram = 0;

@@ -8,6 +8,7 @@ import {
 import { replacementWords, treeMasks } from '../cache/array.ts';
 import { figure, type CpuModel, type Geometry, type PageSize, type Replacement } from '../cost/cpu-model.ts';
 import { checkHostModel, type HostModel } from '../cost/host-model.ts';
+import { checkNestedModel, nestedDefault, type NestedModel } from '../cost/nested-model.ts';
 import { checkCpuModel } from '../cost/preset-check.ts';
 import { skylake } from '../cost/presets/skylake.ts';
 import { FRAME_BYTES } from '../memory/extents.ts';
@@ -62,6 +63,8 @@ export interface MachineOptions {
   readonly host?: HostModel;
   /** Price the data accesses too, not only their translation. Default false. */
   readonly dataAccesses?: boolean;
+  /** vCPUs can run guests under a second stage (EPT, NPT): true for what the model has to cache it, or what it has. Default false. */
+  readonly nested?: boolean | NestedModel;
   /** NUMA distances as in ACPI's SLIT: 10 = local. Default: one node. At most 8 nodes. */
   readonly distances?: readonly (readonly number[])[];
   /** Byte read where no memory and no device answers. Default 0xff. */
@@ -87,7 +90,7 @@ const POLICY: Record<Replacement, number> = { lru: ARRP_LRU, 'tree-plru': ARRP_T
 const SIZE_CODE: Record<PageSize, number> = { '4k': 0, '2m': 1, '1g': 2 };
 const SERVICES = ['load', 'store', 'fetch'];
 const KNOWN = ['memory', 'extents', 'cpu', 'mode', 'paging', 'vcpus', 'vcpuNodes', 'features', 'physicalAddressBits', 'hostPage',
-  'host', 'dataAccesses', 'distances', 'openBus', 'buffer', 'engine', 'wasm'];
+  'host', 'nested', 'dataAccesses', 'distances', 'openBus', 'buffer', 'engine', 'wasm'];
 const KNOWN_OF_EXTENT = ['base', 'bytes', 'kind', 'node', 'handler'];
 
 /** Bytes from a number or from text like `'64M'`. @throws ConfigError */
@@ -140,6 +143,7 @@ export function configure(options: MachineOptions): MachineConfig {
     data: flag(options.dataAccesses ?? false, 'dataAccesses'),
     hostLevel: SIZE_CODE[hostPage] + 1,
     hostCycles: host && figure(host.entryCycles),
+    nested: nestedPlan(options.nested === undefined ? false : options.nested, host),
     openBus: byte * 0x01010101 | 0,
     ramBytes: extents.filter(e => e.kind === 'ram').map(e => e.frames * FRAME_BYTES),
     buffer: oneOf(options.buffer ?? 'auto', 'buffer', ['auto', 'shared', 'plain']),
@@ -198,6 +202,14 @@ function checkDistances(rows: readonly (readonly number[])[]): readonly (readonl
 
 const arrayPlan = (g: Geometry): ArrayPlan => ({ sets: figure(g.sets), ways: figure(g.ways), policy: POLICY[g.replacement] });
 const mask = (names: readonly string[], bit: (name: string) => number): number => names.reduce((bits, name) => bits | (1 << bit(name)), 0);
+
+function nestedPlan(nested: boolean | NestedModel, host: HostModel | undefined): StatePlan['nested'] {
+  if (nested === false) return undefined;
+  if (host) throw new ConfigError('nested', 'false with host, which stands for a second stage', nested);
+  const model = checkNestedModel(nested === true ? nestedDefault : nested);
+  const tlb = model.tlb.map(t => ({ ...arrayPlan(t), holds: mask(t.holds, name => SIZE_CODE[name as PageSize]), fractures: 0, serves: 7 }));
+  return { tlb: [{ cycles: figure(model.hitCycles), arrays: tlb }], psc: [model.psc.pde, model.psc.pdpte, model.psc.pml4e, model.psc.pml5e].map(g => g && arrayPlan(g)) };
+}
 
 /** The part of the plan that the processor model decides. */
 function modelPlan(cpu: CpuModel, host: HostModel | undefined) {

@@ -18,16 +18,10 @@ import { PlainTlb } from './plain.ts';
 
 const NO_RESULTS = new Int32Array(0);
 const FETCH = 2;
+// Accesses of one call of the loop: few, so that it is called often and compiled whole, not from its middle, where V8 knows no types.
+const PART = 1024;
 
-const known = new WeakMap<Views, Map<number, readonly PlainTlb[]>>();
-
-/** One for each service of a vCPU, made once: where the arrays are never changes. */
-function plainTlbs(s: Views, v: number): readonly PlainTlb[] {
-  const vcpus = known.get(s) ?? new Map<number, readonly PlainTlb[]>();
-  const ahead = new Ahead(), tlbs = vcpus.get(v) ?? [0, 1, 2].map(service => new PlainTlb(s.w, v, service, ahead));
-  known.set(s, vcpus.set(v, tlbs));
-  return tlbs;
-}
+const known = new WeakMap<Views, Map<number, SwiftBatch>>();
 
 /** May a batch of a vCPU take this loop? */
 export function swift(w: Int32Array, v: number, extra: number): boolean {
@@ -46,57 +40,119 @@ function permitted(w: Int32Array, v: number, extra: number, data: number): numbe
 
 /** runBatch() where swift() says so. */
 export function runSwift(s: Views, v: number, columns: Columns, from: number, to: number, extra: number): number {
-  const { va, kind, size } = columns, pa = columns.pa ?? NO_RESULTS, wanted = columns.pa !== undefined, w = s.w, tlbs = plainTlbs(s, v), { ahead } = tlbs[0];
-  const unused = w[v + (VCPU_MODE >>> 2)] === MODE_5LEVEL ? 7 : 16, slots = v + (VCPU_MEMO_OF >>> 2);
-  let slot = -1, tagLo = 0, tagHi = 0, frameLo = 0, frameHi = 0, kinds = 0, fault = FAULT_NONE, i = from, hits = 0, stores = 0, fetches = 0;
-  ahead.va = va;
-  ahead.end = to;
-  try {
-    for (; i < to; i++) {
-      const lo = va[2 * i], hi = va[2 * i + 1], k = kind[i], own = w[slots + k];
-      if (own === slot && tagLo === (lo | 0xfff) && tagHi === hi && (kinds >>> k) & 1 && (lo & 0xfff) + size[i] <= 4096) {
-        hits++;
-        stores += k & 1; // kinds 0, 1, 2
-        fetches += k >>> 1;
-        if (wanted) {
-          pa[2 * i] = frameLo | (lo & 0xfff);
-          pa[2 * i + 1] = frameHi;
-        }
-        continue;
-      }
-      if (k <= FETCH && (lo & 0xfff) + size[i] <= 4096 && (hi << unused) >> unused === hi) {
-        const m = own >>> 2;
-        if (own !== slot && w[m] === (lo | 0xfff) && w[m + 1] === hi) { // the memo of another service
-          const entry = w[m + (MEMO_ENTRY >>> 2)];
-          slot = own;
-          tagLo = lo | 0xfff;
-          tagHi = hi;
-          frameLo = entry & ~0xfff;
-          frameHi = w[m + (MEMO_ENTRY >>> 2) + 1] & TLBD_HI_ADDR;
-          kinds = permitted(w, v, extra, entry);
-          i--;
+  const batch = known.get(s)?.get(v) ?? know(s, v);
+  return (batch.running ? new SwiftBatch(s, v) : batch).run(columns, from, to, extra); // a device that a walk reads may make a batch, too
+}
+
+/** Made once for a vCPU: where the arrays are never changes. */
+function know(s: Views, v: number): SwiftBatch {
+  const batch = new SwiftBatch(s, v);
+  known.set(s, (known.get(s) ?? new Map<number, SwiftBatch>()).set(v, batch));
+  return batch;
+}
+
+class SwiftBatch {
+  running = false;
+  private readonly s: Views;
+  private readonly v: number;
+  private readonly ahead = new Ahead();
+  /** By service. */
+  private readonly tlbs: readonly PlainTlb[];
+  /** Repeated, of all kinds, and of these the stores and fetches. */
+  private hits = 0;
+  private stores = 0;
+  private fetches = 0;
+  private fault = FAULT_NONE;
+
+  constructor(s: Views, v: number) {
+    this.s = s;
+    this.v = v;
+    this.tlbs = [0, 1, 2].map(service => new PlainTlb(s, v, service, this.ahead));
+  }
+
+  run(columns: Columns, from: number, to: number, extra: number): number {
+    const { ahead, tlbs } = this;
+    this.running = true;
+    this.fault = FAULT_NONE;
+    ahead.va = columns.va;
+    ahead.end = to;
+    tlbs[0].aim(ACCESS_OF_KIND[0] | extra);
+    tlbs[1].aim(ACCESS_OF_KIND[1] | extra);
+    tlbs[2].aim(ACCESS_OF_KIND[2] | extra);
+    try {
+      while (from < to && this.fault === FAULT_NONE) from = this.part(columns, from, Math.min(to, from + PART), extra);
+    } finally {
+      ahead.va = NO_RESULTS;
+      this.running = false;
+      this.settle();
+    }
+    return this.fault !== FAULT_NONE ? stopped(this.s.w, this.v, from, this.fault) : to;
+  }
+
+  /** @returns the first access that was not made */
+  private part(columns: Columns, from: number, to: number, extra: number): number {
+    const { s, v, tlbs, ahead } = this, { va, kind, size } = columns, pa = columns.pa ?? NO_RESULTS, wanted = columns.pa !== undefined, w = s.w;
+    const unused = w[v + (VCPU_MODE >>> 2)] === MODE_5LEVEL ? 7 : 16, slots = v + (VCPU_MEMO_OF >>> 2);
+    let slot = -1, tagLo = 0, tagHi = 0, frameLo = 0, frameHi = 0, kinds = 0, fault = FAULT_NONE, i = from, hits = 0, stores = 0, fetches = 0;
+    try {
+      for (; i < to; i++) {
+        const lo = va[2 * i], hi = va[2 * i + 1], k = kind[i], own = w[slots + k];
+        if (own === slot && tagLo === (lo | 0xfff) && tagHi === hi && (kinds >>> k) & 1 && (lo & 0xfff) + size[i] <= 4096) {
+          hits++;
+          stores += k & 1; // kinds 0, 1, 2
+          fetches += k >>> 1;
+          if (wanted) {
+            pa[2 * i] = frameLo | (lo & 0xfff);
+            pa[2 * i + 1] = frameHi;
+          }
           continue;
         }
-        ahead.at = i;
-        fault = tlbs[k].search(s, v, hi, lo, ACCESS_OF_KIND[k] | extra);
-        if (fault !== FAULT_NONE) break;
-        if (wanted) {
-          pa[2 * i] = w[v + (VCPU_OUT_LO >>> 2)];
-          pa[2 * i + 1] = w[v + (VCPU_OUT_HI >>> 2)];
+        if (k <= FETCH && (lo & 0xfff) + size[i] <= 4096 && (hi << unused) >> unused === hi) {
+          const m = own >>> 2;
+          if (own !== slot && w[m] === (lo | 0xfff) && w[m + 1] === hi) { // the memo of another service
+            const entry = w[m + (MEMO_ENTRY >>> 2)];
+            slot = own;
+            tagLo = lo | 0xfff;
+            tagHi = hi;
+            frameLo = entry & ~0xfff;
+            frameHi = w[m + (MEMO_ENTRY >>> 2) + 1] & TLBD_HI_ADDR;
+            kinds = permitted(w, v, extra, entry);
+            i--;
+            continue;
+          }
+          ahead.at = i;
+          slot = -1;
+          fault = tlbs[k].search(hi, lo);
+          if (fault !== FAULT_NONE) break;
+          if (wanted) {
+            pa[2 * i] = w[v + (VCPU_OUT_LO >>> 2)];
+            pa[2 * i + 1] = w[v + (VCPU_OUT_HI >>> 2)];
+          }
+          continue;
         }
         slot = -1;
-        continue;
+        fault = one(s, v, columns, i, extra);
+        if (fault !== FAULT_NONE) break;
       }
-      fault = one(s, v, columns, i, extra);
-      slot = -1;
-      if (fault !== FAULT_NONE) break;
+    } finally { // a device may have thrown
+      this.hits += hits;
+      this.stores += stores;
+      this.fetches += fetches;
     }
-  } finally { // a device may have thrown
-    ahead.va = NO_RESULTS;
-    for (const tlb of tlbs) tlb.settle(w, v);
+    this.fault = fault;
+    return i;
+  }
+
+  /** Add what was counted to the vCPU's counters. */
+  private settle(): void {
+    const { s: { w }, v, tlbs, hits, stores, fetches } = this;
+    tlbs[0].settle();
+    tlbs[1].settle();
+    tlbs[2].settle();
+    if (hits === 0) return;
     count(w, v, CNT_HITS, hits - stores - fetches);
     count(w, v, CNT_HITS + 1, stores);
     count(w, v, CNT_HITS + 2, fetches);
+    this.hits = this.stores = this.fetches = 0;
   }
-  return i < to ? stopped(w, v, i, fault) : to;
 }

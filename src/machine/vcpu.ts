@@ -1,10 +1,10 @@
 /** One virtual CPU: its registers, its translations, its cached translations. The friendly door, and the fast one. */
 import type { Accelerator } from '../accel/engine.ts';
-import { ACCESS_ALL, ACCESS_FETCH, ACCESS_WRITE, FAULT_NONE, FAULT_PF, faultCode, faultVector } from '../arch/fault.ts';
+import { ACCESS_ALL, ACCESS_FETCH, ACCESS_WRITE, EXIT_NPF, FAULT_NONE, FAULT_PF, faultCode, faultVector } from '../arch/fault.ts';
 import { CR0_CD, CR0_ET, CR0_NW } from '../arch/registers.ts';
 import { ConfigError } from '../errors.ts';
 import {
-  CNT_AD_SETS, CNT_DATA_CYCLES, CNT_DATA_HITS, CNT_DEPTH, CNT_FAULTS, CNT_HITS, CNT_HOST_HITS, CNT_LOAD_CYCLES, CNT_MISS_SIZE, CNT_REF_HITS,
+  CNT_AD_SETS, CNT_DATA_CYCLES, CNT_DATA_HITS, CNT_DEPTH, CNT_FAULTS, CNT_HITS, CNT_HOST_HITS, CNT_HYPERVISOR_CYCLES, CNT_LOAD_CYCLES, CNT_MISS_SIZE, CNT_REF_HITS,
   CNT_REMOTE, CNT_SLOW, CNT_WALK_CYCLES,
 } from '../layout/counter.ts';
 import {
@@ -24,13 +24,20 @@ import { check64, checkPhysical, hiWord, joinWords, loWord } from './address.ts'
 import { KIND_ALL, refusedKind, runBatch } from './batch.ts';
 import { checkColumns, makeColumns, type AccessColumns } from './columns.ts';
 import { explain, probe, type Explanation, type Probe, type Root } from './explain.ts';
+import { exitOf, type GuestExit } from './guest-exit.ts';
+import { GuestMode } from './guest-mode.ts';
 import { AccessQueue } from './queue.ts';
-import { access, accessSpan } from './span.ts';
+import { accessSpan } from './span.ts';
+import { SwiftAccess } from './swift-access.ts';
 
 /** Outcome of one access. A fault is a result, not an exception of this library. */
 export type Translation =
   | { readonly ok: true; readonly paddr: bigint; readonly pageBytes: number; readonly cycles: number; readonly path: string }
-  | { readonly ok: false; readonly vector: number; readonly errorCode: number; readonly cr2: bigint | undefined; readonly cycles: number };
+  | {
+    readonly ok: false; readonly vector: number; readonly errorCode: number; readonly cr2: bigint | undefined; readonly cycles: number;
+    /** The second stage stopped the guest: then `vector` is above 255 and its hypervisor is told this. */
+    readonly exit?: GuestExit;
+  };
 
 /** Control registers and their like; see the manual for the bits. */
 export interface Registers {
@@ -69,7 +76,7 @@ export interface Counters {
   readonly dataHits: readonly number[];
   /** Host entries read for walks (option `host`), likewise. */
   readonly hostHits: readonly number[];
-  readonly cycles: { readonly tlb: number; readonly walkStart: number; readonly walkLoads: number; readonly data: number };
+  readonly cycles: { readonly tlb: number; readonly walkStart: number; readonly walkLoads: number; readonly data: number; readonly hypervisor: number };
   /** Entries changed to set A or D. */
   readonly adSets: number;
   readonly remoteLoads: number;
@@ -79,6 +86,8 @@ export interface Counters {
 export class Vcpu {
   /** Byte offset of the vCPU block in machine memory, for callers that read its words (`vcpuBlock`) themselves. */
   readonly block: number;
+  /** Running guests, where the machine has the option `nested`. */
+  readonly guest: GuestMode;
   private readonly s: Views;
   private readonly v: number;
   private readonly scratch: number;
@@ -91,17 +100,20 @@ export class Vcpu {
   private readonly fetchMemo: number;
   private readonly cacheNames: readonly string[];
   private readonly wasm: Accelerator | undefined;
+  private readonly swift: SwiftAccess;
   private readonly wasmAccess: Accelerator['accessAnew'] | undefined;
 
   /** Made by `Machine.create`. Offsets in bytes. */
   constructor(s: Views, block: number, scratch: number, cacheNames: readonly string[], wasm: Accelerator | undefined) {
     this.s = s;
     this.block = block;
+    this.guest = new GuestMode(s, block);
     this.v = block >>> 2;
     this.scratch = scratch >>> 2;
     this.cacheNames = cacheNames;
     this.wasm = wasm;
     this.wasmAccess = wasm?.accessAnew;
+    this.swift = new SwiftAccess(s, this.v);
     this.words = this.blockWords();
     [this.loadMemo, this.storeMemo, this.fetchMemo] = [SERVICE_LOAD, SERVICE_STORE, SERVICE_FETCH].map(service => repeatSlot(this.words, block, service));
     this.dataMemo = this.loadMemo === this.storeMemo ? this.loadMemo : -1;
@@ -150,7 +162,7 @@ export class Vcpu {
     let memo = kind & ACCESS_FETCH ? this.fetchMemo : this.dataMemo;
     if (memo < 0) memo = kind & ACCESS_WRITE ? this.storeMemo : this.loadMemo;
     if (repeat(this.words, memo, vaHi | 0, vaLo | 0, kind)) return FAULT_NONE;
-    return this.wasmAccess === undefined ? access(this.s, this.v, vaHi | 0, vaLo | 0, kind) : this.wasmAccess(this.block, vaHi, vaLo, kind);
+    return this.wasmAccess === undefined ? this.swift.make(vaHi | 0, vaLo | 0, kind) : this.wasmAccess(this.block, vaHi, vaLo, kind);
   }
 
   /**
@@ -309,10 +321,22 @@ export class Vcpu {
       referenceHits: list(4, CNT_REF_HITS), dataHits: list(4, CNT_DATA_HITS), hostHits: list(4, CNT_HOST_HITS),
       cycles: {
         tlb: levels.reduce((sum, l) => sum + answered(l) * this.word(VCPU_TLB_CYCLES + l * 4), 0),
-        walkStart: at(CNT_WALK_CYCLES), walkLoads: at(CNT_LOAD_CYCLES), data: at(CNT_DATA_CYCLES),
+        walkStart: at(CNT_WALK_CYCLES), walkLoads: at(CNT_LOAD_CYCLES), data: at(CNT_DATA_CYCLES), hypervisor: at(CNT_HYPERVISOR_CYCLES),
       },
       adSets: at(CNT_AD_SETS), remoteLoads: at(CNT_REMOTE),
     };
+  }
+
+  /** Sums of `counters()`, for those who ask often: translations that the first TLB level did not have, walks, and all cycles. */
+  totals(): { readonly l1Misses: number; readonly walks: number; readonly cycles: number } {
+    const { w } = this.s, sum = (first: number, n: number): number => {
+      let total = 0;
+      for (let k = first; k < first + n; k++) total += readCounter(w, this.v, k);
+      return total;
+    };
+    let cycles = sum(CNT_WALK_CYCLES, 1) + sum(CNT_LOAD_CYCLES, 1) + sum(CNT_DATA_CYCLES, 1);
+    for (let l = 0; l < this.word(VCPU_TLB_LEVELS); l++) cycles += sum(CNT_HITS + l * 3, 3) * this.word(VCPU_TLB_CYCLES + l * 4);
+    return { l1Misses: sum(CNT_SLOW, 3), walks: sum(CNT_DEPTH, 6), cycles };
   }
 
   /** Set all counts to 0. */
@@ -340,7 +364,8 @@ export class Vcpu {
 
   private refusal(fault: number, cycles: number): Translation {
     const cr2 = fault >>> 16 === FAULT_PF >>> 16 ? joinWords(this.word(VCPU_CR2_HI), this.word(VCPU_CR2_LO)) : undefined;
-    return { ok: false, vector: faultVector(fault), errorCode: faultCode(fault), cr2, cycles };
+    const refused = { ok: false, vector: faultVector(fault), errorCode: faultCode(fault), cr2, cycles } as const;
+    return fault >>> 16 < EXIT_NPF >>> 16 ? refused : { ...refused, exit: exitOf(this.s.w, this.v, fault) };
   }
 }
 

@@ -17,10 +17,12 @@ import {
   HDR_MAGIC, HDR_MEMORY_CYCLES, HDR_NODES, HDR_OPEN_BUS, HDR_REMOTE_CYCLES, HDR_VCPUS, HDR_VCPU_BASE, HDR_VERSION, HDR_WALK_CYCLES,
   HDR_ATOMIC, LAYOUT_VERSION, MAGIC_VALUE,
 } from '../layout/header.ts';
+import { NEST_REFS, REF_BYTES, REF_MOST } from '../layout/nested.ts';
 import {
   PROBE_BYTES, PROBE_FILL, PROBE_LEVEL_BYTES, PROBE_SERVICE_BYTES, PROBE_SIZE, MEMO_BYTES, VCPU_ARRAYS, VCPU_ARRAY_LIST, VCPU_BYTES, VCPU_CACHES,
-  VCPU_FAST, VCPU_FEATURES, PLAIN_BYTES, PLAIN_NEXT, PSC_BYTES, VCPU_MEMO, VCPU_MEMO_OF, VCPU_NODE, VCPU_PABITS, VCPU_PLAIN, VCPU_PLAIN_PSC, VCPU_PROBES, VCPU_PSC, VCPU_TIMED, VCPU_TLB_CYCLES, VCPU_TLB_LEVELS,
+  VCPU_FAST, VCPU_FEATURES, PLAIN_BYTES, PLAIN_NEXT, PSC_BYTES, VCPU_MEMO, VCPU_MEMO_OF, VCPU_NEST, VCPU_NODE, VCPU_PABITS, VCPU_PLAIN, VCPU_PLAIN_PSC, VCPU_PROBES, VCPU_PSC, VCPU_TAG_GLOBAL, VCPU_TIMED, VCPU_TLB_CYCLES, VCPU_TLB_LEVELS,
 } from '../layout/vcpu.ts';
+import { TAG_GLOBAL } from '../layout/tlb.ts';
 import { Views, WASM_PAGE_BYTES, type BufferKind } from './views.ts';
 
 /** An associative array: policy is ARRP_*. */
@@ -56,6 +58,8 @@ export interface StatePlan {
   readonly hostLevel: number;
   /** Cycles of a host entry in a walk, undefined without a host stage. */
   readonly hostCycles: number | undefined;
+  /** What caches the second stage, undefined in a machine without one. */
+  readonly nested: { readonly tlb: StatePlan['tlb']; readonly psc: StatePlan['psc'] } | undefined;
   readonly openBus: number;
   /** SLIT rows. */
   readonly distances: readonly (readonly number[])[];
@@ -141,15 +145,13 @@ function putHeader(r: Ruler, plan: StatePlan, extentBase: number, firstVcpu: num
 }
 
 function layVcpu(r: Ruler, plan: StatePlan, v: number, node: number, shared: number): void {
-  r.put(v + VCPU_FEATURES, plan.features);
-  r.put(v + VCPU_PABITS, plan.paBits);
-  r.put(v + VCPU_NODE, node);
-  r.put(v + VCPU_TIMED, plan.timed ? 1 : 0);
+  putProcessor(r, plan, v, node);
   r.put(v + VCPU_MEMO_OF, ...(plan.timed ? memoSlots(plan) : [0, 0, 0]).map(slot => v + slot));
   if (!plan.timed) {
     const fast = r.region(FAST_BYTES);
     r.put(v + VCPU_FAST, fast);
     r.writes.push(w => { for (let row = fast; row < fast + FAST_BYTES; row += FAST_STRIDE) w[row >>> 2] = FAST_EMPTY; });
+    layHost(r, plan, v, node, []);
     return;
   }
   layTlbs(r, plan, v);
@@ -159,7 +161,31 @@ function layVcpu(r: Ruler, plan: StatePlan, v: number, node: number, shared: num
     gather(r, v + VCPU_PLAIN_PSC, () => psc[0], [ARR_TAGS, ARR_DATA, ARR_REPL, ARR_MASK]);
     gather(r, v + VCPU_PLAIN_PSC + PSC_BYTES, () => psc[1], [ARR_TAGS, ARR_DATA, ARR_REPL, ARR_MASK]);
   }
-  r.put(v + VCPU_CACHES, ...plan.caches.map((c, level) => (level === 2 ? shared : layArray(r, c, false, plan))));
+  const caches = plan.caches.map((c, level) => (level === 2 ? shared : layArray(r, c, false, plan)));
+  r.put(v + VCPU_CACHES, ...caches);
+  layHost(r, plan, v, node, caches);
+}
+
+/** The host block: what caches the second stage; its loads go through the vCPU's own data caches. */
+function layHost(r: Ruler, plan: StatePlan, v: number, node: number, caches: readonly number[]): void {
+  if (!plan.nested) return;
+  const n = r.region(VCPU_BYTES, 4096);
+  r.put(v + VCPU_NEST, n);
+  r.put(n + NEST_REFS, r.region(REF_MOST * REF_BYTES));
+  putProcessor(r, plan, n, node);
+  r.put(n + VCPU_MEMO_OF, n, n, n);
+  if (!plan.timed) return;
+  layTlbs(r, { ...plan, tlb: plan.nested.tlb, data: true }, n);
+  r.put(n + VCPU_PSC, ...plan.nested.psc.map(p => (p ? layArray(r, p, true, plan) : 0)));
+  r.put(n + VCPU_CACHES, ...caches);
+}
+
+function putProcessor(r: Ruler, plan: StatePlan, v: number, node: number): void {
+  r.put(v + VCPU_TAG_GLOBAL, TAG_GLOBAL);
+  r.put(v + VCPU_FEATURES, plan.features);
+  r.put(v + VCPU_PABITS, plan.paBits);
+  r.put(v + VCPU_NODE, node);
+  r.put(v + VCPU_TIMED, plan.timed ? 1 : 0);
 }
 
 function layTlbs(r: Ruler, plan: StatePlan, v: number): void {

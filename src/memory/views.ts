@@ -22,6 +22,17 @@ export interface MmioHandler {
   write(offset: number, bytes: number, value: bigint): void;
 }
 
+/**
+ * Walks the tables of a guest whose addresses a second stage translates. A link from the first stage to the second, which stands above it.
+ *
+ * @param cached - begin from what is cached @param use - note the use, keep what is found, set A and D; else only look
+ * @returns FAULT_NONE, a fault of the guest, or an exit; results as of a walk, with VCPU_OUT_SIZE
+ */
+export type NestedWalk = (s: Views, v: number, vaHi: number, vaLo: number, access: number, cached: boolean, use: boolean) => number;
+
+/** Reads the guest's 8-byte entry at a guest-physical address into `busLo`, `busHi`, for a register. @returns FAULT_NONE or an exit */
+export type NestedRead = (s: Views, v: number, gpaHi: number, gpaLo: number) => number;
+
 /** `shared`: fail without shared memory; `plain`: never shared; `auto`: shared where possible. */
 export type BufferKind = 'auto' | 'shared' | 'plain';
 
@@ -44,6 +55,9 @@ export class Views {
   atomic = false;
   /** While true, devices are not asked: they read as the open bus. For probes, which must have no effect on anything. */
   quiet = false;
+  /** Set where a machine has second stages. */
+  nestedWalk: NestedWalk | undefined;
+  nestedRead: NestedRead | undefined;
   /** Answer of the last `readBus()` or `loadEntry()`. */
   busLo = 0;
   busHi = 0;

@@ -1,7 +1,7 @@
 /**
  * Writes to the registers that control paging: what they refuse, and what they do to cached translations.
  *
- * Each returns FAULT_NONE, or FAULT_GP with nothing changed.
+ * Each returns FAULT_NONE, or FAULT_GP with nothing changed; in PAE paging under a second stage also an exit.
  *
  * Source: Intel SDM vol. 2, "MOV - Move to/from Control Registers"; vol. 3A, "Paging Modes and Control Bits", "PDPTE Registers",
  *         "Operations that Invalidate TLBs and Paging-Structure Caches"; vol. 4, "IA32_EFER".
@@ -14,7 +14,7 @@ import {
 } from '../arch/registers.ts';
 import {
   FEAT_AMD, FEAT_CET, FEAT_LA57, FEAT_LONG, FEAT_NX, FEAT_PAE, FEAT_PCID, FEAT_PGE, FEAT_PKS, FEAT_PKU, FEAT_PSE, FEAT_SMAP, FEAT_SMEP, VCPU_AC,
-  VCPU_CR0, VCPU_CR3_HI, VCPU_CR3_LO, VCPU_CR4, VCPU_CS64, VCPU_EFER, VCPU_FEATURES, VCPU_PABITS, VCPU_PDPTE, VCPU_PKRS, VCPU_PKRU,
+  VCPU_CR0, VCPU_CR3_HI, VCPU_CR3_LO, VCPU_CR4, VCPU_CS64, VCPU_EFER, VCPU_FEATURES, VCPU_NESTED, VCPU_PABITS, VCPU_PDPTE, VCPU_PKRS, VCPU_PKRU,
   VCPU_TAG_PCID,
 } from '../layout/vcpu.ts';
 import { loadEntry } from '../memory/entry.ts';
@@ -42,7 +42,8 @@ export function writeCr0(s: Views, v: number, hi: number, lo: number): number {
   if (turnsOff && (cr4 & CR4_PCIDE || (efer & EFER_LMA && w[v + (VCPU_CS64 >>> 2)]))) return FAULT_GP;
   if (cr4 & CR4_CET && !(value & CR0_WP)) return FAULT_GP;
   const pae = value & CR0_PG && cr4 & CR4_PAE && !(efer & EFER_LME);
-  if (pae && (value ^ old) & CR0_RELOADS && !loadPdptes(s, v, w[v + (VCPU_CR3_LO >>> 2)])) return FAULT_GP;
+  const fault = pae && (value ^ old) & CR0_RELOADS ? loadPdptes(s, v, w[v + (VCPU_CR3_LO >>> 2)]) : FAULT_NONE;
+  if (fault !== FAULT_NONE) return fault;
   w[v + (VCPU_CR0 >>> 2)] = value;
   if (turnsOn && efer & EFER_LME) w[v + (VCPU_EFER >>> 2)] = efer | EFER_LMA;
   if (turnsOff) {
@@ -60,7 +61,8 @@ export function writeCr3(s: Views, v: number, hi: number, lo: number): number {
   const keep = cr4 & CR4_PCIDE ? hi & CR3_HI_NOFLUSH : 0;
   const newHi = hi & ~keep;
   if (newHi & beyondAddress(w, v)) return FAULT_GP;
-  if (paeActive(w, v) && !loadPdptes(s, v, lo)) return FAULT_GP;
+  const fault = paeActive(w, v) ? loadPdptes(s, v, lo) : FAULT_NONE;
+  if (fault !== FAULT_NONE) return fault;
   w[v + (VCPU_CR3_LO >>> 2)] = lo;
   w[v + (VCPU_CR3_HI >>> 2)] = long || cr4 & CR4_PAE ? newHi : 0;
   recompute(w, v);
@@ -79,7 +81,8 @@ export function writeCr4(s: Views, v: number, hi: number, lo: number): number {
   if (lo & ~old & CR4_PCIDE && (!(efer & EFER_LMA) || w[v + (VCPU_CR3_LO >>> 2)] & CR3_LO_PCID)) return FAULT_GP;
   if (lo & CR4_CET && !(w[v + (VCPU_CR0 >>> 2)] & CR0_WP)) return FAULT_GP;
   const pae = w[v + (VCPU_CR0 >>> 2)] & CR0_PG && lo & CR4_PAE && !(efer & EFER_LMA);
-  if (pae && changes & CR4_RELOADS && !loadPdptes(s, v, w[v + (VCPU_CR3_LO >>> 2)])) return FAULT_GP;
+  const fault = pae && changes & CR4_RELOADS ? loadPdptes(s, v, w[v + (VCPU_CR3_LO >>> 2)]) : FAULT_NONE;
+  if (fault !== FAULT_NONE) return fault;
   w[v + (VCPU_CR4 >>> 2)] = lo;
   if (changes & CR4_PGE || old & ~lo & CR4_PCIDE) dropEverything(w, v);
   else if (changes & CR4_PAE || lo & ~old & CR4_SMEP) dropPcidAndGlobal(w, v, w[v + (VCPU_TAG_PCID >>> 2)]);
@@ -133,23 +136,30 @@ function beyondAddress(w: Int32Array, v: number): number {
 /**
  * Read the four page-directory-pointer-table entries at CR3 into their registers; all or none.
  *
- * @returns false if a present one has a reserved bit set: the write that caused the load is a #GP
+ * @returns FAULT_GP if a present one has a reserved bit set; an exit if a second stage does not let them be read
  */
-function loadPdptes(s: Views, v: number, cr3Lo: number): boolean {
+function loadPdptes(s: Views, v: number, cr3Lo: number): number {
   const w = s.w, reservedHi = beyondAddress(w, v);
   const loaded = new Int32Array(8);
   for (let i = 0; i < 4; i++) {
     const pa = (cr3Lo & ~0x1f) + i * 8 | 0;
-    const at = wordOf(s, 0, pa);
-    if (at < 0) readBus(s, 0, pa, 8);
-    else loadEntry(s, at);
+    const exit = w[v + (VCPU_NESTED >>> 2)] ? s.nestedRead!(s, v, 0, pa) : readAt(s, 0, pa);
+    if (exit !== FAULT_NONE) return exit;
     const lo = s.busLo, hi = s.busHi;
-    if (lo & PTE_P && (lo & PDPTE_LO_RESERVED || hi & reservedHi)) return false;
+    if (lo & PTE_P && (lo & PDPTE_LO_RESERVED || hi & reservedHi)) return FAULT_GP;
     loaded[i * 2] = lo;
     loaded[i * 2 + 1] = hi;
   }
   w.set(loaded, v + (VCPU_PDPTE >>> 2));
-  return true;
+  return FAULT_NONE;
+}
+
+/** Read the 8 bytes at a machine address into `busLo`, `busHi`. */
+function readAt(s: Views, hi: number, lo: number): number {
+  const at = wordOf(s, hi, lo);
+  if (at < 0) readBus(s, hi, lo, 8);
+  else loadEntry(s, at);
+  return FAULT_NONE;
 }
 
 /** CR4 bits that a processor with these features accepts. */

@@ -1,6 +1,6 @@
 /** Would an access fault? The answer of `translate()` without its effects on memory, caches and counters (VCPU_OUT_* are scratch). */
 import { ACCESS_STACK, FAULT_GP, FAULT_NONE, FAULT_SS } from '../arch/fault.ts';
-import { MODE_4LEVEL, MODE_NONE, VCPU_MODE, VCPU_OUT_HIT, VCPU_OUT_REFS, VCPU_TIMED } from '../layout/vcpu.ts';
+import { MODE_4LEVEL, MODE_NONE, VCPU_MODE, VCPU_NESTED, VCPU_OUT_HIT, VCPU_OUT_REFS, VCPU_TIMED } from '../layout/vcpu.ts';
 import type { Views } from '../memory/views.ts';
 import { fastClass, fastHit, fastRow } from './fast-table.ts';
 import { canonical } from './invalidate.ts';
@@ -29,6 +29,7 @@ export function peek(s: Views, v: number, vaHi: number, vaLo: number, access: nu
     w[v + (VCPU_OUT_HIT >>> 2)] = level;
     if (level > 0) return FAULT_NONE;
   }
+  if (w[v + (VCPU_NESTED >>> 2)]) return s.nestedWalk!(s, v, vaHi, vaLo, access, believe === 'cached' && timed, false);
   const from: WalkStart = { level: 0, lo: 0, hi: 0, acc: 0 };
   if (!walkRoot(w, v, vaLo, from)) return pageFault(w, v, access, 0);
   if (believe === 'cached' && timed) pscStart(w, v, vaHi, vaLo, from, false);

@@ -9,9 +9,10 @@
  *         Translate Linear Addresses").
  */
 import { ARR_DATA, ARR_TAGS } from '../layout/array.ts';
-import { TAG_PCID, TAG_VALID, TLBD_HI_ADDR } from '../layout/tlb.ts';
+import { TAG_CONTEXT, TAG_PCID, TAG_VALID, TLBD_HI_ADDR } from '../layout/tlb.ts';
 import {
-  MODE_LEGACY, VCPU_MODE, VCPU_OUT_LEVEL, VCPU_OUT_START, VCPU_PSC, VCPU_TAG_PCID, VCPU_TRAIL_ACC, VCPU_TRAIL_VALUE_HI,
+  MODE_LEGACY, VCPU_MODE, VCPU_NESTED, VCPU_OUT_LEVEL, VCPU_OUT_START, VCPU_PSC, VCPU_TAG_PCID, VCPU_TRAIL_ACC, VCPU_TRAIL_HI, VCPU_TRAIL_LO,
+  VCPU_TRAIL_VALUE_HI,
   VCPU_TRAIL_VALUE_LO,
 } from '../layout/vcpu.ts';
 import { capacity, drop, dropAll, find, place, setOf, touch, victim } from '../cache/array.ts';
@@ -47,9 +48,12 @@ export function pscStart(w: Int32Array, v: number, vaHi: number, vaLo: number, f
   return false;
 }
 
-/** Keep every entry above the leaf that the last walk read. Call after its A bits are set. */
+/**
+ * Keep every entry above the leaf that the last walk read. Call after its A bits are set. Under a second stage the machine address of the
+ * table is kept, which the walk went on from: Intel SDM vol. 3C, "Information That May Be Cached" (combined mappings).
+ */
 export function pscFill(w: Int32Array, v: number, vaHi: number, vaLo: number): void {
-  const leaf = w[v + (VCPU_OUT_LEVEL >>> 2)];
+  const leaf = w[v + (VCPU_OUT_LEVEL >>> 2)], nested = w[v + (VCPU_NESTED >>> 2)];
   for (let level = w[v + (VCPU_OUT_START >>> 2)]; level > leaf; level--) {
     const a = w[v + (VCPU_PSC >>> 2) + level - 2] >>> 2;
     if (a === 0) continue;
@@ -60,8 +64,8 @@ export function pscFill(w: Int32Array, v: number, vaHi: number, vaLo: number): v
     if (i < 0) i = victim(w, a, set);
     place(w, a, i, lo, hi);
     const d = (w[a + (ARR_DATA >>> 2)] >>> 2) + i * 2, t = v + level - 1;
-    w[d] = (w[t + (VCPU_TRAIL_VALUE_LO >>> 2)] & ~0xfff) | w[t + (VCPU_TRAIL_ACC >>> 2)];
-    w[d + 1] = w[t + (VCPU_TRAIL_VALUE_HI >>> 2)] & TLBD_HI_ADDR;
+    w[d] = (w[nested ? t - 1 + (VCPU_TRAIL_LO >>> 2) : t + (VCPU_TRAIL_VALUE_LO >>> 2)] & ~0xfff) | w[t + (VCPU_TRAIL_ACC >>> 2)];
+    w[d + 1] = w[nested ? t - 1 + (VCPU_TRAIL_HI >>> 2) : t + (VCPU_TRAIL_VALUE_HI >>> 2)] & TLBD_HI_ADDR;
     touch(w, a, i);
   }
 }
@@ -78,15 +82,20 @@ export function pscDropAddress(w: Int32Array, v: number, vaHi: number, vaLo: num
   }
 }
 
-/** Forget all entries of one PCID (as it stands in tags). */
+/** Forget all entries of one PCID (with its context, as they stand in tags). */
 export function pscDropPcid(w: Int32Array, v: number, tagPcid: number): void {
+  pscDropWhere(w, v, TAG_PCID | TAG_CONTEXT, tagPcid);
+}
+
+/** Forget the entries whose high tag word has `value` in the bits `mask`. */
+export function pscDropWhere(w: Int32Array, v: number, mask: number, value: number): void {
   for (let k = 0; k < 4; k++) {
     const a = w[v + (VCPU_PSC >>> 2) + k] >>> 2;
     if (a === 0) continue;
     const tags = w[a + (ARR_TAGS >>> 2)] >>> 2;
     for (let i = 0, n = capacity(w, a); i < n; i++) {
       const hi = w[tags + i * 2 + 1];
-      if (hi !== 0 && (hi & TAG_PCID) === tagPcid) drop(w, a, i);
+      if (hi !== 0 && (hi & mask) === value) drop(w, a, i);
     }
   }
 }

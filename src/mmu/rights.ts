@@ -11,9 +11,9 @@ import {
   ACCESS_FETCH, ACCESS_IMPLICIT, ACCESS_RIGHTS, ACCESS_SHADOW_STACK, ACCESS_USER, ACCESS_WRITE, PFEC_PK,
 } from '../arch/fault.ts';
 import { CR0_WP, CR4_PKE, CR4_PKS, CR4_SMAP, CR4_SMEP, EFER_LMA, EFER_NXE } from '../arch/registers.ts';
-import { TLBD_D, TLBD_PKEY_SHIFT, TLBD_RW, TLBD_SSTK, TLBD_US, TLBD_XD } from '../layout/tlb.ts';
+import { TLBD_D, TLBD_NOFETCH, TLBD_NOREAD, TLBD_PKEY_SHIFT, TLBD_RW, TLBD_SSTK, TLBD_US, TLBD_XD } from '../layout/tlb.ts';
 import {
-  RIGHTS_FORBID, RIGHTS_NEED, RIGHTS_PKEY_SUPER, RIGHTS_PKEY_USER, RIGHTS_STRIDE, VCPU_AC, VCPU_CR0, VCPU_CR4, VCPU_EFER, VCPU_PKRS,
+  RIGHTS_FORBID, RIGHTS_NEED, RIGHTS_PKEY_SUPER, RIGHTS_PKEY_USER, RIGHTS_STRIDE, MODE_FLAT, VCPU_AC, VCPU_CR0, VCPU_CR4, VCPU_EFER, VCPU_MODE, VCPU_PKRS,
   VCPU_PKRU, VCPU_RIGHTS, VCPU_UNPLAIN, UNPLAIN_KEYS,
 } from '../layout/vcpu.ts';
 import { memoDrop } from './memo.ts';
@@ -57,6 +57,7 @@ export function recomputeRights(w: Int32Array, v: number): void {
 }
 
 function needed(w: Int32Array, v: number, access: number): number {
+  if (w[v + (VCPU_MODE >>> 2)] === MODE_FLAT) return access & ACCESS_WRITE ? TLBD_D : 0;
   let need = access & ACCESS_USER ? TLBD_US : 0;
   if (access & ACCESS_SHADOW_STACK) return need | TLBD_SSTK;
   if (access & ACCESS_WRITE) {
@@ -67,6 +68,11 @@ function needed(w: Int32Array, v: number, access: number): number {
 }
 
 function forbidden(w: Int32Array, v: number, access: number): number {
+  const host = access & ACCESS_FETCH ? TLBD_NOFETCH : TLBD_NOREAD;
+  return w[v + (VCPU_MODE >>> 2)] === MODE_FLAT ? host : host | forbiddenByGuest(w, v, access);
+}
+
+function forbiddenByGuest(w: Int32Array, v: number, access: number): number {
   const cr4 = w[v + (VCPU_CR4 >>> 2)];
   const noUserPage = access & ACCESS_USER ? 0 : TLBD_US;
   if (access & ACCESS_FETCH) {

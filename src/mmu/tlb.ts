@@ -14,7 +14,7 @@ import {
 } from '../layout/tlb.ts';
 import {
   PROBE_FILL, PROBE_LEVEL_BYTES, PROBE_SERVICE_BYTES, PROBE_SIZE, SERVICE_FETCH, SERVICE_LOAD, SERVICE_STORE, VCPU_OUT_DATA_HI,
-  VCPU_OUT_DATA_LO, VCPU_OUT_GLOBAL, VCPU_OUT_HI, VCPU_OUT_LO, VCPU_OUT_SIZE, VCPU_PROBES, VCPU_TAG_PCID, VCPU_TLB_LEVELS, VCPU_UNPLAIN, UNPLAIN_LARGE,
+  VCPU_OUT_DATA_LO, VCPU_OUT_GLOBAL, VCPU_OUT_HI, VCPU_OUT_LO, VCPU_OUT_SIZE, VCPU_PROBES, VCPU_TAG_GLOBAL, VCPU_TAG_PCID, VCPU_TLB_LEVELS, VCPU_UNPLAIN, UNPLAIN_LARGE,
 } from '../layout/vcpu.ts';
 import { drop, find, locate, place, setOf, touch, victim } from '../cache/array.ts';
 import { memoClear, memoPut } from './memo.ts';
@@ -55,7 +55,7 @@ export function firstLevel(w: Int32Array, v: number, service: number, vaHi: numb
     const a = w[list + (PROBE_SIZE >>> 2) + size] >>> 2;
     if (a === 0 || w[a + (ARR_LIVE >>> 2) + size] === 0) continue;
     const lo = (vaLo >>> shift) | (vaHi << (32 - shift)), hi = ((vaHi >>> shift) & 0x1fff) | (size << TAG_SIZE_SHIFT) | TAG_VALID;
-    const i = locate(w, a, lo, hi | w[v + (VCPU_TAG_PCID >>> 2)], hi | TAG_GLOBAL);
+    const i = locate(w, a, lo, hi | w[v + (VCPU_TAG_PCID >>> 2)], hi | w[v + (VCPU_TAG_GLOBAL >>> 2)]);
     if (i < 0) continue;
     const d = (w[a + (ARR_DATA >>> 2)] >>> 2) + i * 2, data = w[d];
     if (refused(w, v, data, access) !== 0) {
@@ -99,13 +99,14 @@ export function tlbPeek(w: Int32Array, v: number, service: number, vaHi: number,
   return 0;
 }
 
-function lookupLevel(w: Int32Array, v: number, list: number, vaHi: number, vaLo: number, access: number, use: boolean): boolean {
+/** Look in one level. A hit is left in VCPU_OUT_DATA_*, VCPU_OUT_SIZE and VCPU_OUT_GLOBAL. @param use - note the use */
+export function lookupLevel(w: Int32Array, v: number, list: number, vaHi: number, vaLo: number, access: number, use: boolean): boolean {
   const pcid = w[v + (VCPU_TAG_PCID >>> 2)];
   for (let size = 0, shift = 12; size < 3; size++, shift += 9) {
     const a = w[list + (PROBE_SIZE >>> 2) + size] >>> 2;
     if (a === 0 || w[a + (ARR_LIVE >>> 2) + size] === 0) continue;
     const lo = (vaLo >>> shift) | (vaHi << (32 - shift)), hi = ((vaHi >>> shift) & 0x1fff) | (size << TAG_SIZE_SHIFT) | TAG_VALID;
-    const own = hi | pcid, global = hi | TAG_GLOBAL;
+    const own = hi | pcid, global = hi | w[v + (VCPU_TAG_GLOBAL >>> 2)];
     const i = use ? locate(w, a, lo, own, global) : find(w, a, setOf(w, a, lo, hi), lo, own, global);
     if (i < 0) continue;
     const d = (w[a + (ARR_DATA >>> 2)] >>> 2) + i * 2;
@@ -132,7 +133,7 @@ function fillLevel(w: Int32Array, v: number, list: number, vaHi: number, vaLo: n
   const a = w[list + (PROBE_SIZE >>> 2) + size] >>> 2;
   const shift = 12 + 9 * size;
   const lo = (vaLo >>> shift) | (vaHi << (32 - shift)), hi = ((vaHi >>> shift) & 0x1fff) | (size << TAG_SIZE_SHIFT) | TAG_VALID;
-  const own = hi | w[v + (VCPU_TAG_PCID >>> 2)], global = hi | TAG_GLOBAL;
+  const own = hi | w[v + (VCPU_TAG_PCID >>> 2)], global = hi | w[v + (VCPU_TAG_GLOBAL >>> 2)];
   const isGlobal = w[v + (VCPU_OUT_GLOBAL >>> 2)] !== 0;
   const set = setOf(w, a, lo, hi);
   let i = dropSame(w, a, set, lo, own, global, isGlobal);

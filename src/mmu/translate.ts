@@ -12,7 +12,7 @@ import { FAST_PA, FAST_READ, FAST_WRITE } from '../layout/fast-table.ts';
 import { HDR_HOST_LEVEL } from '../layout/header.ts';
 import { TLBD_HI_ADDR } from '../layout/tlb.ts';
 import {
-  MEMO_ENTRY, MEMO_SIZE_SHIFT, MODE_4LEVEL, MODE_LEGACY, MODE_NONE, VCPU_CR2_HI, VCPU_CR2_LO, VCPU_MODE, VCPU_OUT_DATA_HI, VCPU_OUT_DATA_LO, VCPU_OUT_HI,
+  MEMO_ENTRY, MEMO_SIZE_SHIFT, MODE_4LEVEL, MODE_LEGACY, MODE_NONE, VCPU_CR2_HI, VCPU_CR2_LO, VCPU_MODE, VCPU_NESTED, VCPU_OUT_DATA_HI, VCPU_OUT_DATA_LO, VCPU_OUT_HI,
   VCPU_OUT_HIT, VCPU_OUT_LEVEL, VCPU_OUT_LO, VCPU_OUT_REFS, VCPU_OUT_SIZE, VCPU_OUT_START, VCPU_TIMED, VCPU_TLB_LEVELS,
 } from '../layout/vcpu.ts';
 import { count } from '../memory/counters.ts';
@@ -90,7 +90,24 @@ function beyondFirst(s: Views, v: number, service: number, vaHi: number, vaLo: n
     countMisses(w, v, level - 1, w[v + (VCPU_OUT_SIZE >>> 2)]);
     return FAULT_NONE;
   }
-  const fault = walk(s, v, vaHi, vaLo, access, true);
+  return walkAndFill(s, v, service, vaHi, vaLo, access);
+}
+
+/**
+ * translate() in timed mode and 64-bit paging for a canonical address that no TLB level of its service has, which the caller has made sure of.
+ *
+ * @returns as translate()
+ */
+export function translateMissed(s: Views, v: number, service: number, vaHi: number, vaLo: number, access: number): number {
+  const w = s.w;
+  memoClear(w, v, memoSlot(w, v, service));
+  count(w, v, CNT_SLOW + service, 1);
+  w[v + (VCPU_OUT_HIT >>> 2)] = 0;
+  return walkAndFill(s, v, service, vaHi, vaLo, access);
+}
+
+function walkAndFill(s: Views, v: number, service: number, vaHi: number, vaLo: number, access: number): number {
+  const w = s.w, fault = walk(s, v, vaHi, vaLo, access, true);
   if (fault !== FAULT_NONE) return fault;
   pscFill(w, v, vaHi, vaLo);
   const size = usableSize(w, v, vaLo);
@@ -133,6 +150,10 @@ function functional(s: Views, v: number, vaHi: number, vaLo: number, access: num
 function walk(s: Views, v: number, vaHi: number, vaLo: number, access: number, cached: boolean): number {
   const w = s.w;
   w[v + (VCPU_OUT_REFS >>> 2)] = 0;
+  if (w[v + (VCPU_NESTED >>> 2)]) {
+    const ended = s.nestedWalk!(s, v, vaHi, vaLo, access, cached, true);
+    return ended === FAULT_NONE ? ended : faulted(w, v, vaHi, vaLo, ended);
+  }
   let fault: number, changed = 0;
   do {
     if (!walkRoot(w, v, vaLo, from)) fault = pageFault(w, v, access, 0);
@@ -161,9 +182,10 @@ function faulted(w: Int32Array, v: number, vaHi: number, vaLo: number, fault: nu
 
 /**
  * Size code the translation may be cached at: the smaller of the guest's page and what the host backs it with. VCPU_OUT_DATA_LO is narrowed
- * to that piece. A 4-MByte page is cached as its 2-MByte halves.
+ * to that piece. A 4-MByte page is cached as its 2-MByte halves. A walk through a second stage has done all this already.
  */
 export function usableSize(w: Int32Array, v: number, vaLo: number): number {
+  if (w[v + (VCPU_NESTED >>> 2)]) return w[v + (VCPU_OUT_SIZE >>> 2)];
   const level = w[v + (VCPU_OUT_LEVEL >>> 2)];
   const size = Math.min(level, w[HDR_HOST_LEVEL >>> 2]) - 1;
   const data = w[v + (VCPU_OUT_DATA_LO >>> 2)];

@@ -49,46 +49,59 @@ export interface WalkStart {
 export function findLeaf(s: Views, v: number, vaHi: number, vaLo: number, access: number, from: WalkStart): number {
   const w = s.w;
   const legacy = w[v + (VCPU_MODE >>> 2)] === MODE_LEGACY;
-  const reservedHi = w[v + (VCPU_RSVD_HI >>> 2)];
   let level = from.level, tableLo = from.lo, tableHi = from.hi, acc = from.acc;
   w[v + (VCPU_OUT_START >>> 2)] = level;
   w[v + (VCPU_OUT_REFS >>> 2)] = 0;
   for (; ; level--) {
     const offset = legacy ? (vaLo >>> (level === 1 ? 10 : 20)) & 0xffc : tableIndex(vaHi, vaLo, level) << 3;
     const paLo = tableLo + offset | 0;
-    const at = wordOf(s, tableHi, paLo);
-    let lo: number, hi: number;
-    if (at >= 0 && (legacy || !s.atomic)) {
-      lo = w[at];
-      hi = legacy ? 0 : w[at + 1];
-    } else {
-      if (at >= 0) loadEntry(s, at);
-      else readBus(s, tableHi, paLo, legacy ? 4 : 8);
-      lo = s.busLo;
-      hi = legacy ? 0 : s.busHi;
-    }
-    const t = v + level - 1;
-    w[t + (VCPU_TRAIL_LO >>> 2)] = paLo;
-    w[t + (VCPU_TRAIL_HI >>> 2)] = tableHi;
-    w[t + (VCPU_TRAIL_WORD >>> 2)] = at;
-    w[t + (VCPU_TRAIL_VALUE_LO >>> 2)] = lo;
-    w[t + (VCPU_TRAIL_VALUE_HI >>> 2)] = hi;
-    w[v + (VCPU_OUT_REFS >>> 2)]++;
-    if (!(lo & PTE_P)) return pageFault(w, v, access, 0);
-    const leaf = level === 1 || (lo & PTE_PS && isLeaf(w, v, level, legacy));
-    if (hi & reservedHi || (lo & PTE_PS || level > 3 ? reservedLow(w, v, level, lo, legacy) : 0)) {
-      return pageFault(w, v, access, PFEC_P | PFEC_RSVD);
-    }
-    const above = acc;
-    acc = (acc & lo & RIGHTS_ALL) | ((acc | (hi >>> 31)) & 1);
-    w[t + (VCPU_TRAIL_ACC >>> 2)] = acc;
-    if (leaf) {
-      finish(w, v, level, lo, hi, acc, above, legacy);
-      return FAULT_NONE;
-    }
+    readTrail(s, v, level, tableHi, paLo, legacy ? 4 : 8);
+    const lo = s.busLo, hi = s.busHi;
+    const step = useEntry(w, v, level, lo, hi, acc, access);
+    if (step !== DOWN) return step;
+    acc = w[v + level - 1 + (VCPU_TRAIL_ACC >>> 2)];
     tableLo = lo & PTE_LO_ADDR;
     tableHi = hi & PTE_HI_ADDR;
   }
+}
+
+/** Read the entry at a machine address into `s.busLo`, `s.busHi`, and note it in the trail. @param bytes - 4 in 32-bit paging, else 8 */
+export function readTrail(s: Views, v: number, level: number, paHi: number, paLo: number, bytes: number): void {
+  const w = s.w, at = wordOf(s, paHi, paLo);
+  if (at < 0) readBus(s, paHi, paLo, bytes);
+  else if (bytes === 4 || !s.atomic) {
+    s.busLo = w[at];
+    s.busHi = w[at + 1];
+  } else loadEntry(s, at);
+  if (bytes === 4) s.busHi = 0;
+  const t = v + level - 1;
+  w[t + (VCPU_TRAIL_LO >>> 2)] = paLo;
+  w[t + (VCPU_TRAIL_HI >>> 2)] = paHi;
+  w[t + (VCPU_TRAIL_WORD >>> 2)] = at;
+  w[t + (VCPU_TRAIL_VALUE_LO >>> 2)] = s.busLo;
+  w[t + (VCPU_TRAIL_VALUE_HI >>> 2)] = s.busHi;
+  w[v + (VCPU_OUT_REFS >>> 2)]++;
+}
+
+/** What `useEntry()` says of an entry that points at another table. */
+export const DOWN = -1;
+
+/**
+ * Check an entry and add its rights to those accumulated. @param above - rights accumulated before it
+ * @returns DOWN, with the rights in the trail; FAULT_NONE for a leaf, with the translation left behind; or the #PF
+ */
+export function useEntry(w: Int32Array, v: number, level: number, lo: number, hi: number, above: number, access: number): number {
+  const legacy = w[v + (VCPU_MODE >>> 2)] === MODE_LEGACY;
+  if (!(lo & PTE_P)) return pageFault(w, v, access, 0);
+  const leaf = level === 1 || (lo & PTE_PS && isLeaf(w, v, level, legacy));
+  if (hi & w[v + (VCPU_RSVD_HI >>> 2)] || (lo & PTE_PS || level > 3 ? reservedLow(w, v, level, lo, legacy) : 0)) {
+    return pageFault(w, v, access, PFEC_P | PFEC_RSVD);
+  }
+  const acc = (above & lo & RIGHTS_ALL) | ((above | (hi >>> 31)) & 1);
+  w[v + level - 1 + (VCPU_TRAIL_ACC >>> 2)] = acc;
+  if (!leaf) return DOWN;
+  finish(w, v, level, lo, hi, acc, above, legacy);
+  return FAULT_NONE;
 }
 
 /** PS = 1 makes a leaf at level 2 (CR4.PSE decides in 32-bit paging) and, where the processor has 1-GByte pages, at level 3. */
@@ -139,14 +152,17 @@ export function checkLeaf(w: Int32Array, v: number, access: number): number {
   return why === 0 ? FAULT_NONE : pageFault(w, v, access, PFEC_P | (why & PFEC_PK));
 }
 
-/** Stage 3: set A in every entry of the trail and D in the leaf of a write. @returns entries changed, -1 if another vCPU was faster */
-export function markEntries(s: Views, v: number, access: number): number {
+/**
+ * Stage 3: set A in every entry of the trail and D in the leaf of a write. @param a, d - which bits these are
+ * @returns entries changed, -1 if another vCPU was faster
+ */
+export function markEntries(s: Views, v: number, access: number, a = PTE_A, d = PTE_D): number {
   const w = s.w;
   const leaf = w[v + (VCPU_OUT_LEVEL >>> 2)], legacy = w[v + (VCPU_MODE >>> 2)] === MODE_LEGACY;
   let changed = 0;
   for (let level = w[v + (VCPU_OUT_START >>> 2)]; level >= leaf; level--) {
     const t = v + level - 1;
-    const bits = level === leaf && access & ACCESS_WRITE ? PTE_A | PTE_D : PTE_A;
+    const bits = level === leaf && access & ACCESS_WRITE ? a | d : a;
     const lo = w[t + (VCPU_TRAIL_VALUE_LO >>> 2)];
     if ((lo & bits) === bits) continue;
     const at = w[t + (VCPU_TRAIL_WORD >>> 2)], hi = w[t + (VCPU_TRAIL_VALUE_HI >>> 2)];

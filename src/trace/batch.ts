@@ -43,10 +43,11 @@ export class AccessBatch {
   /** System calls among the accesses, ordered by `at`. */
   events: TraceEvent[] = [];
 
-  constructor(capacity = BATCH_CAPACITY) {
-    this.va = new Int32Array(capacity * 2);
-    this.kind = new Uint8Array(capacity);
-    this.size = new Uint16Array(capacity);
+  /** @param columns - for as many accesses, where they are to be elsewhere */
+  constructor(capacity = BATCH_CAPACITY, columns?: Pick<AccessBatch, 'va' | 'kind' | 'size'>) {
+    this.va = columns?.va ?? new Int32Array(capacity * 2);
+    this.kind = columns?.kind ?? new Uint8Array(capacity);
+    this.size = columns?.size ?? new Uint16Array(capacity);
   }
 }
 

@@ -1,4 +1,5 @@
-/** CRC-32 of RFC 1952 (gzip), "Appendix: Sample CRC Code". `node:zlib` has one only from Node 20.15 on. */
+/** CRC-32 of RFC 1952 (gzip), "Appendix: Sample CRC Code". */
+import * as zlib from 'node:zlib';
 
 const POLYNOMIAL = 0xedb88320;
 const TABLE = new Int32Array(256);
@@ -9,7 +10,9 @@ for (let byte = 0; byte < 256; byte++) {
 }
 
 /** @param before - checksum of the bytes before these. @returns an unsigned 32-bit number */
-export function crc32(bytes: Uint8Array, before = 0): number {
+export const crc32 = (zlib as { crc32?: typeof crc32ByTable }).crc32 ?? crc32ByTable; // Node has it from 20.15 on
+
+export function crc32ByTable(bytes: Uint8Array, before = 0): number {
   let crc = ~before;
   for (let at = 0; at < bytes.length; at++) crc = (crc >>> 8) ^ TABLE[(crc ^ bytes[at]) & 255];
   return ~crc >>> 0;

@@ -2,6 +2,7 @@
 import type { Readable } from 'node:stream';
 
 import { ConfigError, InputError } from '../errors.ts';
+import type { EngineChoice } from '../machine/options.ts';
 import type { TraceReader } from './batch.ts';
 import { ByteSource } from './byte-source.ts';
 import { ChampsimDecoder } from './champsim-decoder.ts';
@@ -23,9 +24,11 @@ export interface OpenOptions {
   readonly format?: TraceFormat;
   /** Pass over malformed records and count them (`skipped`) instead of failing. */
   readonly skipBad?: boolean;
+  /** What decodes where there is a choice; it changes the time, not the accesses. Default `auto`. */
+  readonly engine?: EngineChoice | undefined;
 }
 
-const DECODERS: Readonly<Record<TraceFormat, new (file: string, skipBad: boolean) => TraceDecoder>> = {
+const DECODERS: Readonly<Record<TraceFormat, new (file: string, skipBad: boolean, engine?: EngineChoice) => TraceDecoder>> = {
   lackey: LackeyDecoder,
   champsim: ChampsimDecoder,
   memtrace: MemtraceDecoder,
@@ -61,7 +64,7 @@ export async function openTrace(source: string | Readable, options: OpenOptions 
     }
     if (length === 0) throw new InputError(name, 'end', 'at least one access', 'an empty file');
     const start = head.subarray(0, length);
-    const decoder = new DECODERS[format ?? detectFormat(start, whole, name)](name, skipBad);
+    const decoder = new DECODERS[format ?? detectFormat(start, whole, name)](name, skipBad, options.engine);
     return new StreamReader(bytes, decoder, name, start);
   } catch (error) {
     await bytes.close();

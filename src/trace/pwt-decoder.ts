@@ -2,25 +2,29 @@
  * Reads `.pwt` (pwt-format.ts). A block that fails its checksum ends the trace even with `skipBad`: the model that
  * later blocks build on is lost with it.
  */
+import { lone } from '../accel/lone.ts';
 import { InputError } from '../errors.ts';
-import type { AccessBatch } from './batch.ts';
+import { PWT_BLOCK_KIND, PWT_BLOCK_SIZE, PWT_BLOCK_VA, PWT_BYTES, PWT_SECTIONS } from '../layout/pwt.ts';
+import type { EngineChoice } from '../machine/options.ts';
+import { AccessBatch } from './batch.ts';
 import { crc32 } from './crc32.ts';
+import { PwtBlockReader } from './pwt-block-reader.ts';
 import { decodeEvents } from './pwt-event.ts';
 import {
-  ACCESSES_AT, ADDRESS_CODES, ADDRESS_GIVEN, BLOCK_ACCESSES, BLOCK_EVENTS, BLOCK_LIMIT, CRC_AT, EVENT_BYTES_AT,
-  EVENT_LIMIT, EVENTS_AT, EXTRA_BYTES_AT, EXTRA_LIMIT, FRAME_BYTES, HEADER_BYTES, LONG_RUN, MAGIC, SHAPE_FIRST,
-  SHAPE_SECOND, TOKEN_BYTES_AT, TOKEN_LIMIT, TYPE_AT, TYPE_BLOCK, TYPE_END, VERSION,
+  ACCESSES_AT, ALL_EVENTS_AT, BLOCK_ACCESSES, BLOCK_EVENTS, BLOCK_LIMIT, CRC_AT, EVENTS_AT, FRAME_BYTES, HEADER_BYTES, MAGIC, SECTIONS, SECTIONS_AT,
+  TYPE_AT, TYPE_BLOCK, TYPE_END, VERSION,
 } from './pwt-format.ts';
 import { PwtModel } from './pwt-model.ts';
 import { printable, TraceDecoder } from './trace-decoder.ts';
 
-const SIZE_LIMIT = 65535;
+type ReadBlock = (count: number, paths: number, misses: number, shapes: number, addresses: number) => boolean;
 
 /** Decodes `.pwt`, a block a batch. */
 export class PwtDecoder extends TraceDecoder {
   readonly format = 'pwt';
   readonly longest = BLOCK_LIMIT;
-  private readonly model = new PwtModel();
+  private readonly memory: Uint8Array;
+  private readonly readBlock: ReadBlock;
   private started = false;
   private ended = false;
   /** Bytes of the file before those at hand. */
@@ -28,10 +32,27 @@ export class PwtDecoder extends TraceDecoder {
   private allAccesses = 0;
   private allEvents = 0;
 
-  private extras: Uint8Array = new Uint8Array(0);
-  private extraAt = 0;
-  private extraLo = 0;
-  private extraHi = 0;
+  /** @param engine - what decodes; `ts`, or wasm where it can be */
+  constructor(file: string, skipBad: boolean, engine: EngineChoice = 'auto') {
+    super(file, skipBad);
+    const wasm = engine === 'ts' ? undefined : lone(PWT_BYTES);
+    const model = new PwtModel(wasm?.buffer);
+    const reader = new PwtBlockReader(model);
+    this.memory = model.u8;
+    this.readBlock = wasm
+      ? (...block) => wasm.engine.readPwtBlock(...block) !== 0
+      : (...block) => reader.read(...block);
+  }
+
+  /** Lies where blocks are decoded to: nothing is copied. */
+  override makeBatch(): AccessBatch {
+    const { buffer } = this.memory;
+    return new AccessBatch(BLOCK_ACCESSES, {
+      va: new Int32Array(buffer, PWT_BLOCK_VA, BLOCK_ACCESSES * 2),
+      kind: new Uint8Array(buffer, PWT_BLOCK_KIND, BLOCK_ACCESSES),
+      size: new Uint16Array(buffer, PWT_BLOCK_SIZE, BLOCK_ACCESSES),
+    });
+  }
 
   override decode(bytes: Uint8Array, start: number, end: number, final: boolean, batch: AccessBatch): number {
     this.full = false;
@@ -83,10 +104,7 @@ export class PwtDecoder extends TraceDecoder {
     if (type !== TYPE_BLOCK) throw this.error('a block or the end marker', `type 0x${type.toString(16)}`);
     this.atMost(frame, ACCESSES_AT, BLOCK_ACCESSES, 'accesses');
     this.atMost(frame, EVENTS_AT, BLOCK_EVENTS, 'events');
-    const tokens = this.atMost(frame, TOKEN_BYTES_AT, TOKEN_LIMIT, 'bytes of tokens');
-    const extras = this.atMost(frame, EXTRA_BYTES_AT, EXTRA_LIMIT, 'bytes of extras');
-    const events = this.atMost(frame, EVENT_BYTES_AT, EVENT_LIMIT, 'bytes of events');
-    return FRAME_BYTES + tokens + extras + events;
+    return SECTIONS.reduce((sum, [name, most], k) => sum + this.atMost(frame, SECTIONS_AT + 4 * k, most, `bytes of ${name}`), FRAME_BYTES);
   }
 
   private atMost(frame: DataView, at: number, limit: number, what: string): number {
@@ -97,7 +115,7 @@ export class PwtDecoder extends TraceDecoder {
 
   private end(frame: DataView): void {
     const accesses = takeCount(frame, ACCESSES_AT);
-    const events = takeCount(frame, TOKEN_BYTES_AT);
+    const events = takeCount(frame, ALL_EVENTS_AT);
     if (accesses !== this.allAccesses || events !== this.allEvents) {
       const expected = `${accesses} accesses and ${events} events before the end marker`;
       throw this.error(expected, `${this.allAccesses} and ${this.allEvents}`);
@@ -107,12 +125,11 @@ export class PwtDecoder extends TraceDecoder {
 
   private block(frame: DataView, sections: Uint8Array, batch: AccessBatch): void {
     const count = frame.getUint32(ACCESSES_AT, true);
-    const extrasAt = frame.getUint32(TOKEN_BYTES_AT, true);
-    const eventsAt = extrasAt + frame.getUint32(EXTRA_BYTES_AT, true);
-    this.extras = sections.subarray(extrasAt, eventsAt);
-    this.extraAt = 0;
-    this.accesses(sections.subarray(0, extrasAt), count, batch);
-    if (this.extraAt !== this.extras.length) throw this.error('as many extras as the tokens take', 'more');
+    const [paths, misses, shapes, addresses] = SECTIONS.map((_, k) => frame.getUint32(SECTIONS_AT + 4 * k, true));
+    const eventsAt = paths + misses + shapes + addresses;
+    this.memory.set(sections.subarray(0, eventsAt), PWT_SECTIONS);
+    const sound = count === 0 ? eventsAt === 0 : this.readBlock(count, paths, misses, shapes, addresses);
+    if (!sound) throw this.error(`sections of ${count} accesses`, 'malformed ones');
     const events = decodeEvents(sections.subarray(eventsAt), frame.getUint32(EVENTS_AT, true), count);
     if (events === undefined) throw this.error('events in their place', 'malformed ones');
     batch.count = count;
@@ -120,99 +137,6 @@ export class PwtDecoder extends TraceDecoder {
     this.allAccesses += count;
     this.allEvents += events.length;
     this.full = true;
-  }
-
-  private accesses(tokens: Uint8Array, count: number, batch: AccessBatch): void {
-    let done = 0;
-    let at = 0;
-    while (at < tokens.length) {
-      const token = tokens[at++];
-      let run = token & 15;
-      if (run === LONG_RUN) {
-        for (let shift = 0; ; shift += 7) {
-          const byte = at < tokens.length && shift <= 14 ? tokens[at++] : -1;
-          if (byte < 0) throw this.error('a run of accesses', 'a malformed length');
-          run += (byte & 127) << shift;
-          if (byte < 128) break;
-        }
-      }
-      const miss = token >>> 4;
-      if (done + run + (miss > 0 ? 1 : 0) > count) throw this.error(`${count} accesses in the block`, 'more');
-      this.foreseen(done, done + run, batch);
-      done += run;
-      if (miss > 0) this.missed(miss - 1, done++, batch);
-    }
-    if (done !== count) throw this.error(`${count} accesses in the block`, String(done));
-  }
-
-  /** Accesses that came as the model predicts. */
-  private foreseen(from: number, to: number, batch: AccessBatch): void {
-    const { model } = this;
-    const { va, kind, size } = batch;
-    for (let at = from; at < to; at++) {
-      model.predict();
-      const shape = model.first;
-      model.candidate(shape, model.usual(shape));
-      const { lo, hi } = model;
-      va[at * 2] = lo;
-      va[at * 2 + 1] = hi;
-      kind[at] = shape & 3;
-      size[at] = shape >>> 2;
-      model.update(shape, lo, hi, true);
-    }
-  }
-
-  private missed(miss: number, at: number, batch: AccessBatch): void {
-    const { model } = this;
-    model.predict();
-    const which = Math.trunc(miss / ADDRESS_CODES);
-    const address = miss % ADDRESS_CODES;
-    const shape = which === SHAPE_FIRST ? model.first : which === SHAPE_SECOND ? model.second : this.takeShape();
-    if (address === ADDRESS_GIVEN) {
-      this.takeExtra();
-      model.base(shape);
-      const sign = -(this.extraLo & 1);
-      const low = ((this.extraLo >>> 1) | (this.extraHi << 31)) ^ sign;
-      const high = (this.extraHi >>> 1) ^ sign;
-      const lo = (model.lo + low) | 0;
-      model.hi = (model.hi + high + (lo >>> 0 < low >>> 0 ? 1 : 0)) | 0;
-      model.lo = lo;
-    } else model.candidate(shape, address);
-    const { lo, hi } = model;
-    batch.va[at * 2] = lo;
-    batch.va[at * 2 + 1] = hi;
-    batch.kind[at] = shape & 3;
-    batch.size[at] = shape >>> 2;
-    model.update(shape, lo, hi, false);
-  }
-
-  private takeShape(): number {
-    this.takeExtra();
-    const size = this.extraLo >>> 2;
-    const valid = this.extraHi === 0 && size > 0 && size <= SIZE_LIMIT;
-    if (!valid) throw this.error(`a size of 1 to ${SIZE_LIMIT}`, String(size));
-    return this.extraLo;
-  }
-
-  /** Takes a varint of 64 bits from the extras into `extraLo` and `extraHi`. */
-  private takeExtra(): void {
-    const { extras } = this;
-    let lo = 0;
-    let hi = 0;
-    for (let shift = 0; shift < 64; shift += 7) {
-      if (this.extraAt >= extras.length) throw this.error('as many extras as the tokens take', 'fewer');
-      const byte = extras[this.extraAt++];
-      const part = byte & 127;
-      if (shift < 32) lo |= part << shift;
-      if (shift === 28) hi = part >>> 4;
-      else if (shift > 28) hi |= part << (shift - 32);
-      if (byte < 128) {
-        this.extraLo = lo;
-        this.extraHi = hi;
-        return;
-      }
-    }
-    throw this.error('a number of 64 bits', 'a longer one');
   }
 
   private error(expected: string, got: string): InputError {

@@ -1,30 +1,39 @@
 /**
- * Layout of `.pwt`, this project's compact trace format, version 1. Integers are little-endian; a varint has 7 bits a
+ * Layout of `.pwt`, this project's compact trace format, version 2. Integers are little-endian; a varint has 7 bits a
  * byte, lowest first, the top bit set on all bytes but the last.
  *
- *   file    = MAGIC, version byte, block..., end
- *   block   = frame (type BLOCK), tokens, extras, events
- *   end     = frame (type END), nothing after it
- *   frame   = seven 32-bit words:
- *             0 type   1 accesses   2 events   3 bytes of tokens   4 bytes of extras   5 bytes of events
- *             6 CRC-32 of words 0 to 5 and the three sections
- *             in END: 1, 2 all accesses (low, high word)   3, 4 all events (low, high)   5 zero
- *   token   = run | miss << 4; run 15 is followed by a varint to add to it.
- *             `run` accesses came as the model predicted (pwt-model.ts), then one that `miss` says, 0 for none:
- *             miss = 1 + 5 * shape + address
- *             shape: 0 the model's first, 1 its second, 2 a varint `kind | size << 2` in the extras
- *             address: 0 to 3 the model's candidate, 4 a zigzag varint in the extras, to add to the model's base
- *   event   = pwt-event.ts
+ *   file      = MAGIC, version byte, block..., end
+ *   block     = frame (type BLOCK), paths, misses, shapes, addresses, events
+ *   end       = frame (type END), nothing after it
+ *   frame     = nine 32-bit words:
+ *               0 type   1 accesses   2 events   3 to 7 bytes of each section
+ *               8 CRC-32 of words 0 to 7 and the sections
+ *               in END: 1, 2 all accesses (low, high word)   3, 4 all events (low, high)   5 to 7 zero
+ *   paths     = run, (segment, run)...
+ *               as many segments as the run says came as the model foresaw (pwt-model.ts), then this one, a number from 1; 0: a new one
+ *   misses    = for data accesses of known segments: byte code | run << 3; run 31 is followed by a varint to add to it.
+ *               as many addresses as the run says came as foreseen, then one that the code says:
+ *               0 none, the block ends   1 that of the path followed   2 + mode given, and foreseen in this mode (MODE_*) from now on
+ *   shapes    = of new segments: byte length (1 to 32), then for each access: 1 to 15 a fetch of as many bytes;
+ *               16 + 8 * (0 load, 1 store, 2 modify) + log2 (0 to 5) of the bytes; 255 and a varint `kind | size << 2`
+ *   addresses = zigzag varints of 64 bits, to be added:
+ *               of a new segment that begins with a fetch, to where the last fetch ended (other fetches follow each other);
+ *               of its data accesses, to the last data address; given ones, to the last address of the same access of the segment
+ *   events    = pwt-event.ts
  *
- * The model learns from every access and is not reset between blocks.
+ * A block without accesses has none of the first four sections. The model learns from every access and is not reset between blocks. All
+ * codes are in src/layout/pwt.ts, which both engines read.
  */
+import {
+  PWT_ADDRESSES_MOST, PWT_BLOCK_ACCESSES, PWT_MISSES_MOST, PWT_PATHS_MOST, PWT_SHAPES_MOST,
+} from '../layout/pwt.ts';
 
 /** Starts with a byte that no text has; the line endings show a transfer in text mode, as PNG's do. */
 export const MAGIC = Uint8Array.of(0x89, 0x50, 0x57, 0x54, 0x0d, 0x0a, 0x1a);
-export const VERSION = 1;
+export const VERSION = 2;
 export const HEADER_BYTES = MAGIC.length + 1;
 
-export const FRAME_BYTES = 28;
+export const FRAME_BYTES = 36;
 /** "PWTB" and "PWTE". */
 export const TYPE_BLOCK = 0x42545750;
 export const TYPE_END = 0x45545750;
@@ -32,27 +41,18 @@ export const TYPE_END = 0x45545750;
 export const TYPE_AT = 0;
 export const ACCESSES_AT = 4;
 export const EVENTS_AT = 8;
-export const TOKEN_BYTES_AT = 12;
-export const EXTRA_BYTES_AT = 16;
-export const EVENT_BYTES_AT = 20;
-export const CRC_AT = 24;
+export const SECTIONS_AT = 12;
+export const CRC_AT = 32;
+/** Of END. */
+export const ALL_EVENTS_AT = 12;
 
-/** Accesses and events in a block, at most. */
-export const BLOCK_ACCESSES = 1 << 16;
+/** Events in a block, at most, and their bytes. */
 export const BLOCK_EVENTS = 1 << 10;
+const EVENT_LIMIT = BLOCK_EVENTS * 512;
 
-/** Bytes of sections, at most: an access takes a token of its own, 3 bytes of shape and 10 of address at worst. */
-export const TOKEN_LIMIT = BLOCK_ACCESSES * 2;
-export const EXTRA_LIMIT = BLOCK_ACCESSES * 13;
-export const EVENT_LIMIT = BLOCK_EVENTS * 512;
-export const BLOCK_LIMIT = FRAME_BYTES + TOKEN_LIMIT + EXTRA_LIMIT + EVENT_LIMIT;
-
-/** Runs that fit in a token; this one is followed by a varint. */
-export const LONG_RUN = 15;
-
-export const SHAPE_FIRST = 0;
-export const SHAPE_SECOND = 1;
-export const SHAPE_GIVEN = 2;
-export const ADDRESS_CANDIDATES = 4;
-export const ADDRESS_GIVEN = 4;
-export const ADDRESS_CODES = 5;
+/** Sections in their order, and the bytes of each, at most. */
+export const SECTIONS = [
+  ['paths', PWT_PATHS_MOST], ['misses', PWT_MISSES_MOST], ['shapes', PWT_SHAPES_MOST], ['addresses', PWT_ADDRESSES_MOST], ['events', EVENT_LIMIT],
+] as const;
+export const BLOCK_LIMIT = SECTIONS.reduce((sum, [, most]) => sum + most, FRAME_BYTES);
+export const BLOCK_ACCESSES = PWT_BLOCK_ACCESSES;

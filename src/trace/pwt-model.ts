@@ -1,179 +1,178 @@
 /**
- * Predicts the next access of a trace from those before it. Writer and reader of `.pwt` run the same model, so that
- * only what it did not foresee needs to be stored.
+ * What writer and reader of `.pwt` learn from a trace, so that only what neither could foresee needs to be stored.
  *
- * An instruction is a fetch and the data accesses after it. What comes next is looked up twice: by the instruction and
- * the number of data accesses since its fetch (SHORT), and by these and the recent taken branches (LONG). An entry
- * holds the shape (kind and size) and address of the access seen there last; a SHORT entry also how its data moved:
+ * A trace is cut into segments: fetches that follow each other and their data accesses, from one jump to the next. A program takes few
+ * different ones, over and over. Of each segment the model knows all but the data addresses, which it foresees, slot by slot, from one other
+ * address (MODE_* in src/layout/pwt.ts); and it keeps a history of the latest segments. Where the trace repeats a path of the history, that
+ * path is followed: what came then is what comes next.
  *
- *   candidate  of a fetch                  of data
- *   0          address in the LONG entry   last one near the one seen here, plus the distance from it (stack, records)
- *   1          address in the SHORT entry  the one seen here, plus its last step (arrays)
- *   2          end of the last fetch       address in the LONG entry (repeated calls)
- *   3          as 2                        last data access, plus the distance from it (pointers)
- *
- * Tables have a fixed size and no tags: two contexts that share an entry only predict worse.
+ * It is all in one memory (src/layout/pwt.ts), as the same code in wasm/pwt.ts works on it. When there is no room for a segment, everything is
+ * forgotten.
  */
+import {
+  MODE_LAST, MODE_OWN, MODE_REGION, PWT_BEFORE, PWT_BYTES, PWT_CONTEXT, PWT_CONTEXT_SHIFT, PWT_DATA, PWT_DATA_ADDRESSES, PWT_DATA_HERE,
+  PWT_FOLLOWERS, PWT_FOLLOWER_BITS, PWT_GOLDEN, PWT_HERE, PWT_HISTORY, PWT_HISTORY_SEGMENTS, PWT_KNOWN_KIND, PWT_KNOWN_MOST, PWT_KNOWN_SIZE,
+  PWT_KNOWN_VA, PWT_LAST, PWT_LENGTH_MOST, PWT_MATCH, PWT_PATH, PWT_REGIONS, PWT_REGION_BITS, PWT_REGION_SHIFT, PWT_SEGMENTS, PWT_SEGMENT_MOST,
+  PWT_SEGMENT_ROWS, PWT_SEGMENT_SHIFT, PWT_SLOTS, PWT_SLOT_MOST, PWT_SLOT_ROWS, PWT_SLOT_SHIFT, PWT_USED, SEG_AT, SEG_END, SEG_LENGTH, SEG_RECENT,
+  SEG_SLOT, SEG_SLOTS, SLOT_AT, SLOT_DISTANCE, SLOT_FROM, SLOT_LAST, SLOT_REGION,
+} from '../layout/pwt.ts';
 import { KIND_FETCH } from './batch.ts';
 
-const LONG_BITS = 16;
-const SHORT_BITS = 15;
-const REGION_BITS = 6;
-/** Bytes, as a power of two, within which accesses count as near. */
-const REGION_SHIFT = 20;
-/** Bits of history that a taken branch shifts the earlier ones by, and those it contributes. */
-const HISTORY_SHIFT = 11;
-const HISTORY_BITS = 15;
-/** Data accesses of an instruction told apart. */
-const SLOT_LIMIT = 15;
-
-/** Words of an entry: shape (0: empty), address; in SHORT also step, region and usual candidate, two distances. */
-const SHAPE = 0;
-const LO = 1;
-const HI = 2;
-const STEP = 3;
-const REGION = 4;
-const USUAL = 5;
-const NEAR = 6;
-const AHEAD = 7;
-const LONG_WORDS_LOG2 = 2;
-const SHORT_WORDS_LOG2 = 3;
-
-/** A shape is `kind | size << 2`. */
-const KIND_MASK = 3;
-const SHAPE_DEFAULT = KIND_FETCH | (4 << 2);
-
-const GOLDEN = 0x9e3779b1;
-const MIX_SLOT = 0x85ebca6b;
-const MIX_SHORT = 0x2c1b3c6d;
-const MIX_LONG = 0x297a2d39;
-
-/** The model: `predict()`, then any of `usual`, `candidate` and `base`, then `update()`, for each access. */
+/** The model. Rows, slots and cells are word indices of `w`. */
 export class PwtModel {
-  /** The shapes expected next, after `predict()`. */
-  first = SHAPE_DEFAULT;
-  second = SHAPE_DEFAULT;
-  /** Address that `candidate()` or `base()` found. */
+  readonly w: Int32Array;
+  readonly u8: Uint8Array;
+  readonly u16: Uint16Array;
+  /** The address that `next()` foresees, or that `base()` is. */
   lo = 0;
   hi = 0;
+  /** Of the segment entered last: where its data addresses are in the history, and those that it may repeat. */
+  data = 0;
+  path = 0;
 
-  private readonly long = new Int32Array(1 << (LONG_BITS + LONG_WORDS_LOG2));
-  private readonly short = new Int32Array(1 << (SHORT_BITS + SHORT_WORDS_LOG2));
-  /** Last data address near each region, two words. */
-  private readonly regions = new Int32Array(2 << REGION_BITS);
-  private longAt = 0;
-  private shortAt = 0;
-  private pcLo = 0;
-  /** Address after the last fetch. */
-  private endLo = 0;
-  private endHi = 0;
-  private slot = 0;
-  private history = 0;
-  private dataLo = 0;
-  private dataHi = 0;
-
-  /** Looks up the context of the next access: sets `first` and `second`, and what `usual` and `candidate` go by. */
-  predict(): void {
-    const key = (Math.imul(this.pcLo, GOLDEN) + Math.imul(this.slot, MIX_SLOT)) | 0;
-    const path = key ^ this.history;
-    const longAt = (Math.imul(path ^ (path >>> 15), MIX_LONG) >>> (32 - LONG_BITS)) << LONG_WORDS_LOG2;
-    const shortAt = (Math.imul(key ^ (key >>> 15), MIX_SHORT) >>> (32 - SHORT_BITS)) << SHORT_WORDS_LOG2;
-    const seen = this.short[shortAt + SHAPE];
-    const onPath = this.long[longAt + SHAPE];
-    this.longAt = longAt;
-    this.shortAt = shortAt;
-    this.second = seen !== 0 ? seen : SHAPE_DEFAULT;
-    this.first = onPath !== 0 ? onPath : this.second;
+  /** @param buffer - PWT_BYTES zero bytes */
+  constructor(buffer: ArrayBufferLike = new ArrayBuffer(PWT_BYTES)) {
+    this.w = new Int32Array(buffer, 0, PWT_BYTES >>> 2);
+    this.u8 = new Uint8Array(buffer, 0, PWT_BYTES);
+    this.u16 = new Uint16Array(buffer, 0, PWT_BYTES >>> 1);
   }
 
-  /** The candidate to try for an access of this shape. */
-  usual(shape: number): number {
-    if ((shape & KIND_MASK) !== KIND_FETCH) return this.short[this.shortAt + USUAL];
-    if (this.long[this.longAt + SHAPE] !== 0) return 0;
-    return this.short[this.shortAt + SHAPE] !== 0 ? 1 : 2;
+  get segments(): number {
+    return this.w[PWT_SEGMENTS >>> 2];
   }
 
-  /** Sets `lo` and `hi` to a candidate, 0 to 3, for an access of this shape. */
-  candidate(shape: number, which: number): void {
-    const { long, short, longAt, shortAt } = this;
-    if ((shape & KIND_MASK) === KIND_FETCH) {
-      this.lo = which === 0 ? long[longAt + LO] : which === 1 ? short[shortAt + LO] : this.endLo;
-      this.hi = which === 0 ? long[longAt + HI] : which === 1 ? short[shortAt + HI] : this.endHi;
-    } else if (which === 0) {
-      const region = short[shortAt + REGION];
-      this.lo = (this.regions[region] + short[shortAt + NEAR]) | 0;
-      this.hi = this.regions[region + 1];
-    } else if (which === 1) {
-      this.lo = (short[shortAt + LO] + short[shortAt + STEP]) | 0;
-      this.hi = short[shortAt + HI];
-    } else if (which === 2) {
-      this.lo = long[longAt + LO];
-      this.hi = long[longAt + HI];
+  /** Segment that comes next if the path is followed, 0 = there is none. */
+  foreseen(): number {
+    const match = this.w[PWT_MATCH >>> 2];
+    return match === 0 ? 0 : this.w[(PWT_HISTORY >>> 2) + (match - 1) * 2];
+  }
+
+  row(id: number): number {
+    return (PWT_SEGMENT_ROWS >>> 2) + (id << (PWT_SEGMENT_SHIFT - 2));
+  }
+
+  length(row: number): number {
+    return this.w[row + (SEG_LENGTH >>> 2)];
+  }
+
+  /** First access of a segment in the columns of those known. */
+  first(row: number): number {
+    return this.w[row + (SEG_AT >>> 2)];
+  }
+
+  /** First slot of a segment. */
+  slot(row: number): number {
+    return (PWT_SLOT_ROWS >>> 2) + (this.w[row + (SEG_SLOT >>> 2)] << (PWT_SLOT_SHIFT - 2));
+  }
+
+  slots(row: number): number {
+    return this.w[row + (SEG_SLOTS >>> 2)];
+  }
+
+  /** Puts a segment into the history and foresees the next. @param followed - it was the one foreseen */
+  enter(id: number, followed: boolean): void {
+    const { w } = this, row = this.row(id), here = w[PWT_HERE >>> 2], next = (here + 1) & (PWT_HISTORY_SEGMENTS - 1), recent = w[row + (SEG_RECENT >>> 2)];
+    const match = w[PWT_MATCH >>> 2], context = (w[PWT_CONTEXT >>> 2] << PWT_CONTEXT_SHIFT) ^ id;
+    const follower = (PWT_FOLLOWERS >>> 2) + (Math.imul(context, PWT_GOLDEN) >>> (32 - PWT_FOLLOWER_BITS));
+    let dataHere = w[PWT_DATA_HERE >>> 2];
+    if (dataHere + PWT_LENGTH_MOST > PWT_DATA_ADDRESSES) dataHere = 0;
+    const data = PWT_DATA + (dataHere << 3);
+    if (followed) {
+      w[PWT_PATH >>> 2] = w[(PWT_HISTORY >>> 2) + (match - 1) * 2 + 1];
+      w[PWT_MATCH >>> 2] = (match & (PWT_HISTORY_SEGMENTS - 1)) + 1;
     } else {
-      this.lo = (this.dataLo + short[shortAt + AHEAD]) | 0;
-      this.hi = this.dataHi;
+      w[PWT_PATH >>> 2] = recent === 0 ? PWT_DATA : w[(PWT_HISTORY >>> 2) + ((recent - 2) & (PWT_HISTORY_SEGMENTS - 1)) * 2 + 1];
+      w[PWT_MATCH >>> 2] = w[follower] !== 0 ? w[follower] : recent;
     }
+    w[(PWT_HISTORY >>> 2) + here * 2] = id;
+    w[(PWT_HISTORY >>> 2) + here * 2 + 1] = data;
+    w[follower] = next + 1;
+    w[row + (SEG_RECENT >>> 2)] = next + 1;
+    w[PWT_HERE >>> 2] = next;
+    w[PWT_DATA_HERE >>> 2] = dataHere + this.slots(row);
+    w[PWT_CONTEXT >>> 2] = context;
+    w[PWT_BEFORE >>> 2] = id;
+    this.data = data >>> 2;
+    this.path = w[PWT_PATH >>> 2] >>> 2;
   }
 
-  /** Sets `lo` and `hi` to the address that a given one is stored relative to. */
-  base(shape: number): void {
-    if ((shape & KIND_MASK) === KIND_FETCH) this.candidate(shape, 2);
-    else if (this.short[this.shortAt + SHAPE] !== 0) {
-      this.lo = this.short[this.shortAt + LO];
-      this.hi = this.short[this.shortAt + HI];
-    } else {
-      this.lo = this.dataLo;
-      this.hi = this.dataHi;
+  /** Sets `lo` and `hi` to the address foreseen in a slot. @param path - where the path has this slot's address */
+  next(slot: number, path: number): void {
+    const { w } = this, from = w[slot + (SLOT_FROM >>> 2)], cell = from !== 0 ? from >>> 2 : path, low = w[slot + (SLOT_DISTANCE >>> 2)];
+    const lo = (w[cell] + low) | 0;
+    this.hi = (w[cell + 1] + w[slot + (SLOT_DISTANCE >>> 2) + 1] + (lo >>> 0 < low >>> 0 ? 1 : 0)) | 0;
+    this.lo = lo;
+  }
+
+  /** From now on a slot's address is foreseen in this mode; the one that comes now becomes its last. `commit()` must follow. */
+  learn(slot: number, mode: number, lo: number, hi: number): void {
+    const { w } = this, region = this.region(lo, hi);
+    const from = mode === MODE_REGION ? region : mode === MODE_OWN ? (slot << 2) + SLOT_LAST : mode === MODE_LAST ? PWT_LAST : 0;
+    const cell = from >>> 2, low = from === 0 ? 0 : (lo - w[cell]) | 0;
+    w[slot + (SLOT_FROM >>> 2)] = from;
+    w[slot + (SLOT_DISTANCE >>> 2)] = low;
+    w[slot + (SLOT_DISTANCE >>> 2) + 1] = from === 0 ? 0 : (hi - w[cell + 1] - (lo >>> 0 < w[cell] >>> 0 ? 1 : 0)) | 0;
+    w[slot + (SLOT_REGION >>> 2)] = region;
+  }
+
+  /** Byte offset of the last address in the region of this one. */
+  region(lo: number, hi: number): number {
+    const number = (lo >>> PWT_REGION_SHIFT) | (hi << (32 - PWT_REGION_SHIFT));
+    return PWT_REGIONS + ((Math.imul(number, PWT_GOLDEN) >>> (32 - PWT_REGION_BITS)) << 3);
+  }
+
+  /** The address of a slot that came. @param data - where the history has it */
+  commit(slot: number, data: number, lo: number, hi: number): void {
+    const { w } = this, region = w[slot + (SLOT_REGION >>> 2)] >>> 2;
+    w[slot + (SLOT_LAST >>> 2)] = w[region] = w[PWT_LAST >>> 2] = w[data] = lo;
+    w[slot + (SLOT_LAST >>> 2) + 1] = w[region + 1] = w[(PWT_LAST >>> 2) + 1] = w[data + 1] = hi;
+  }
+
+  /** Sets `lo` and `hi` to what the address of a new segment that begins with a fetch is relative to. */
+  base(): void {
+    const end = this.row(this.w[PWT_BEFORE >>> 2]) + (SEG_END >>> 2);
+    this.lo = this.w[end];
+    this.hi = this.w[end + 1];
+  }
+
+  /** Forgets everything if a segment of this length would not fit. @returns whether it did */
+  makeRoom(length: number): boolean {
+    const { w } = this;
+    const fits = w[PWT_SEGMENTS >>> 2] < PWT_SEGMENT_MOST && w[PWT_USED >>> 2] + length <= PWT_KNOWN_MOST && w[PWT_SLOTS >>> 2] + length <= PWT_SLOT_MOST;
+    if (!fits) w.fill(0, 0, PWT_HISTORY >>> 2);
+    return !fits;
+  }
+
+  /**
+   * A new segment, for which there is room.
+   *
+   * @param shapes - `kind | size << 2` of each access @param lo, hi - where the first fetch is, if that is the first access; else `base()`
+   * @returns its number
+   */
+  create(shapes: ArrayLike<number>, length: number, lo: number, hi: number): number {
+    const { w, u8, u16 } = this, id = w[PWT_SEGMENTS >>> 2] + 1, at = w[PWT_USED >>> 2], slot = w[PWT_SLOTS >>> 2], row = this.row(id);
+    let endLo = lo, endHi = hi, slots = 0;
+    for (let k = 0; k < length; k++) {
+      const kind = shapes[k] & 3, size = shapes[k] >>> 2, va = (PWT_KNOWN_VA >>> 2) + (at + k) * 2, fetch = kind === KIND_FETCH;
+      w[va] = fetch ? endLo : 0;
+      w[va + 1] = fetch ? endHi : 0;
+      u16[(PWT_KNOWN_SIZE >>> 1) + at + k] = size;
+      u8[PWT_KNOWN_KIND + at + k] = kind;
+      if (fetch) {
+        endLo = (endLo + size) | 0;
+        if (endLo >>> 0 < size) endHi = (endHi + 1) | 0;
+      } else w[(PWT_SLOT_ROWS >>> 2) + ((slot + slots++) << (PWT_SLOT_SHIFT - 2)) + (SLOT_AT >>> 2)] = k;
     }
-  }
-
-  /** Learns the access that came, after `predict()`. @param foreseen - it had the first shape and the usual address */
-  update(shape: number, lo: number, hi: number, foreseen: boolean): void {
-    const { long, short, longAt, shortAt } = this;
-    if ((shape & KIND_MASK) === KIND_FETCH) this.updateFetch(shape, lo, hi);
-    else {
-      if (!foreseen) this.chooseUsual(shape, lo, hi);
-      const mixed = Math.imul((lo >>> REGION_SHIFT) ^ (hi << (32 - REGION_SHIFT)), GOLDEN);
-      const region = (mixed >>> (32 - REGION_BITS)) << 1;
-      short[shortAt + STEP] = (lo - short[shortAt + LO]) | 0;
-      short[shortAt + REGION] = region;
-      short[shortAt + NEAR] = (lo - this.regions[region]) | 0;
-      short[shortAt + AHEAD] = (lo - this.dataLo) | 0;
-      this.regions[region] = lo;
-      this.regions[region + 1] = hi;
-      this.dataLo = lo;
-      this.dataHi = hi;
-      if (this.slot < SLOT_LIMIT) this.slot++;
-    }
-    short[shortAt + SHAPE] = shape;
-    short[shortAt + LO] = lo;
-    short[shortAt + HI] = hi;
-    long[longAt + SHAPE] = shape;
-    long[longAt + LO] = lo;
-    long[longAt + HI] = hi;
-  }
-
-  private updateFetch(shape: number, lo: number, hi: number): void {
-    if (lo !== this.endLo) {
-      this.history = (this.history << HISTORY_SHIFT) ^ (Math.imul(lo, GOLDEN) >>> (32 - HISTORY_BITS));
-    }
-    const end = (lo + (shape >>> 2)) | 0;
-    this.pcLo = lo;
-    this.endLo = end;
-    this.endHi = end >>> 0 < lo >>> 0 ? (hi + 1) | 0 : hi;
-    this.slot = 0;
-  }
-
-  /** Next time tries the candidate that would have been right, the steadier first. */
-  private chooseUsual(shape: number, lo: number, hi: number): void {
-    if (this.is(shape, 0, lo, hi)) this.short[this.shortAt + USUAL] = 0;
-    else if (this.is(shape, 2, lo, hi)) this.short[this.shortAt + USUAL] = 2;
-    else if (this.is(shape, 1, lo, hi)) this.short[this.shortAt + USUAL] = 1;
-    else if (this.is(shape, 3, lo, hi)) this.short[this.shortAt + USUAL] = 3;
-  }
-
-  private is(shape: number, which: number, lo: number, hi: number): boolean {
-    this.candidate(shape, which);
-    return this.lo === lo && this.hi === hi;
+    w[row + (SEG_AT >>> 2)] = at;
+    w[row + (SEG_LENGTH >>> 2)] = length;
+    w[row + (SEG_SLOT >>> 2)] = slot;
+    w[row + (SEG_SLOTS >>> 2)] = slots;
+    w[row + (SEG_RECENT >>> 2)] = 0;
+    w[row + (SEG_END >>> 2)] = endLo;
+    w[row + (SEG_END >>> 2) + 1] = endHi;
+    w[PWT_SEGMENTS >>> 2] = id;
+    w[PWT_USED >>> 2] = at + length;
+    w[PWT_SLOTS >>> 2] = slot + slots;
+    return id;
   }
 }

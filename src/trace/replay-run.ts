@@ -31,9 +31,10 @@ const REMOTE_DISTANCE = 21;
 
 export class Run {
   private readonly options: RunOptions;
-  private readonly machine: Machine;
+  readonly machine: Machine;
+  /** Of the machine: what `take()` took. */
+  columns: AccessColumns;
   private readonly placement: Placement;
-  private columns: AccessColumns;
   private points: SeriesPoint[] = [];
   private bucket = FIRST_BUCKET;
   private done = 0;
@@ -55,16 +56,24 @@ export class Run {
     this.placement = new Placement(this.machine, options.pages, options.numa, nodes);
   }
 
-  /** Replay a batch, after mapping what it touches for the first time. */
-  feed(batch: AccessBatch, fresh: readonly NewPage[]): void {
+  /** Copy a batch to where the engine can reach it. */
+  take({ count, va, kind, size }: AccessBatch): void {
+    if (count > this.columns.capacity) this.columns = this.machine.columns(count);
+    this.columns.va.set(va.subarray(0, count * 2));
+    this.columns.kind.set(kind.subarray(0, count));
+    this.columns.size.set(size.subarray(0, count));
+  }
+
+  /** Replay as many accesses as were taken, after mapping what they touch for the first time. */
+  feed(count: number, fresh: readonly NewPage[]): void {
     for (const { page } of fresh) {
       this.makeRoom();
       this.placement.touch(page);
     }
-    const columns = this.copied(batch), [cpu] = this.machine.vcpus;
+    const { columns } = this, [cpu] = this.machine.vcpus;
     let mapped = 0;
-    for (let at = 0; at < batch.count;) {
-      const to = Math.min(batch.count, at + this.bucket - (this.done % this.bucket));
+    for (let at = 0; at < count;) {
+      const to = Math.min(count, at + this.bucket - (this.done % this.bucket));
       const reached = cpu.runBatch(columns, at, to, ACCESS_USER);
       if (reached !== to) throw new InvariantError(`access ${this.done + reached - at} of the trace faulted though its page is mapped`);
       this.done += to - at;
@@ -72,16 +81,6 @@ export class Run {
       at = to;
       if (this.done % this.bucket === 0) this.point();
     }
-  }
-
-  /** The batch where the engine can reach it. */
-  private copied(batch: AccessBatch): AccessColumns {
-    const { count } = batch;
-    if (count > this.columns.capacity) this.columns = this.machine.columns(count);
-    this.columns.va.set(batch.va.subarray(0, count * 2));
-    this.columns.kind.set(batch.kind.subarray(0, count));
-    this.columns.size.set(batch.size.subarray(0, count));
-    return this.columns;
   }
 
   private makeRoom(): void {
@@ -93,9 +92,7 @@ export class Run {
   }
 
   private point(): void {
-    const c = this.machine.vcpus[0].counters();
-    const now = { l1Misses: sum(c.translations) - sum(c.hits[0]), walks: c.walks, cycles: sum(c.cycles) };
-    const { last } = this;
+    const now = this.machine.vcpus[0].totals(), { last } = this;
     this.points.push({
       at: this.done, l1Misses: now.l1Misses - last.l1Misses, walks: now.walks - last.walks, cycles: now.cycles - last.cycles, newPages: this.newPages,
     });

@@ -29,7 +29,7 @@ export interface TaskProgress {
 export async function runTask(
   task: ReplayTask, onProgress: (progress: TaskProgress) => void, source: string | Readable = task.file,
 ): Promise<ReplayResult> {
-  const reader = await openTrace(source, task.open);
+  const reader = await openTrace(source, { engine: task.replay.engine, ...task.open });
   return replay(reader, {
     ...task.replay, onProgress: (accesses, { bytesRead, bytesTotal }) => onProgress({ accesses, bytesRead, bytesTotal }),
   });

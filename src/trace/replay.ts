@@ -44,18 +44,21 @@ export interface ReplayOptions {
 export async function replay(reader: TraceReader, options: ReplayOptions): Promise<ReplayResult> {
   const started = performance.now();
   try {
-    const runs = makeRuns(options);
-    const census = new Census();
+    const runs = makeRuns(options), [first] = runs;
+    const census = new Census(first.machine);
     const limit = options.limit ?? Infinity;
+    let systemCalls = 0;
     for (let batch = await reader.next(); batch; batch = await reader.next()) {
       batch.count = Math.min(batch.count, limit - census.accesses);
+      systemCalls += batch.events.length;
       const before = census.accesses;
-      const fresh = census.add(batch);
+      for (const run of runs) run.take(batch);
+      const fresh = census.add(first.columns, batch.count);
       const bad = fresh.find(p => !isCanonical(p.page, MODE_4LEVEL));
       if (bad) {
         throw new InputError(options.name, `access ${before + bad.at + 1}`, 'a canonical address (48 bits, sign-extended)', `0x${(BigInt(bad.page) << 12n).toString(16)}`);
       }
-      for (const run of runs) run.feed(batch, fresh);
+      for (const run of runs) run.feed(batch.count, fresh);
       options.onProgress?.(census.accesses, reader);
       if (census.accesses >= limit) break;
     }
@@ -63,7 +66,7 @@ export async function replay(reader: TraceReader, options: ReplayOptions): Promi
     return {
       version: 1,
       trace: {
-        name: options.name, format: reader.format, accesses: census.accesses, ...census.kinds, systemCalls: census.systemCalls,
+        name: options.name, format: reader.format, accesses: census.accesses, ...census.kinds, systemCalls,
         skipped: reader.skipped, pages4k: census.pages4k, workingSet: census.workingSet(), map: census.map(),
       },
       runs: runs.map(run => run.result()),
@@ -84,5 +87,7 @@ function makeRuns(options: ReplayOptions): Run[] {
   const without = pages.includes('1g') ? cpus.find(cpu => !cpu.pages1g) : undefined;
   if (without) throw new ConfigError('pages', `sizes that ${without.name} has (it has no 1-GByte pages)`, '1g');
   const runs = cpus.flatMap(cpu => pages.map(p => ({ cpu, pages: p, data, nodes, numa, engine })));
-  return runs.filter((_, place) => only === undefined || only.includes(place)).map(run => new Run(run));
+  const wanted = runs.filter((_, place) => only === undefined || only.includes(place));
+  if (wanted.length === 0) throw new ConfigError('only', `at least one place from 0 to ${runs.length - 1}`, only);
+  return wanted.map(run => new Run(run));
 }

@@ -1,7 +1,6 @@
 /** Feeds a decoder from a byte source through one window of fixed size, and hands out its batches. */
 import { InputError, invariant } from '../errors.ts';
-import { AccessBatch } from './batch.ts';
-import type { TraceReader } from './batch.ts';
+import type { AccessBatch, TraceReader } from './batch.ts';
 import type { ByteSource } from './byte-source.ts';
 import type { TraceDecoder } from './trace-decoder.ts';
 
@@ -13,7 +12,7 @@ export class StreamReader implements TraceReader {
   private readonly source: ByteSource;
   private readonly decoder: TraceDecoder;
   private readonly file: string;
-  private readonly batch = new AccessBatch();
+  private readonly batch: AccessBatch;
   /** Bytes not yet taken are `window[start, end)`; one byte behind `end` is always free for the decoder. */
   private readonly window: Uint8Array;
   private start = 0;
@@ -27,6 +26,7 @@ export class StreamReader implements TraceReader {
     this.format = decoder.format;
     this.source = source;
     this.decoder = decoder;
+    this.batch = decoder.makeBatch();
     this.file = file;
     this.window = new Uint8Array(Math.max(decoder.longest, head.length) + FILL + 1);
     this.window.set(head);

@@ -1,6 +1,6 @@
 /** What turns the bytes of one format into accesses. `StreamReader` feeds it; it never sees files or gzip. */
 import { InputError } from '../errors.ts';
-import type { AccessBatch } from './batch.ts';
+import { AccessBatch } from './batch.ts';
 import type { TraceFormat } from './trace-format.ts';
 
 /** System calls in a batch before it is handed out: keeps memory constant in a trace of nothing else. */
@@ -22,6 +22,11 @@ export abstract class TraceDecoder {
   constructor(file: string, skipBad: boolean) {
     this.file = file;
     this.skipBad = skipBad;
+  }
+
+  /** What to decode to: the batch that is given to `decode()`. */
+  makeBatch(): AccessBatch {
+    return new AccessBatch();
   }
 
   /**

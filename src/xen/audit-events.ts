@@ -6,6 +6,7 @@
  *   XE3  a PIRQ's port is bound to it; and each port of a PIRQ is there
  *   XE4  port 0 is reserved; a port that is given out notifies a vCPU that the domain may have
  *   XE5  in the FIFO format a port's last queue is one that there is, and a queue's tail is the port that came last into it
+ *   XE6  a domain that is dead has no port
  *
  * Frames of the FIFO format and of vcpu_infos that were moved hold a reference and a type count each.
  */
@@ -41,6 +42,7 @@ export function auditEvents(h: Host, complain: Complain): void {
       const { state, pirq: other } = events.port(port);
       if (state !== ECS_PIRQ || other !== pirq) complain('XE3', `PIRQ ${pirq} of domain ${domain.id} is not port ${port}'s`);
     }
+    if (domain.dead && events.active() > 0) complain('XE6', `domain ${domain.id} is dead and has ${events.active()} ports`);
     compareTails(domain, events, complain);
   }
 }

@@ -6,14 +6,14 @@
  *        partial), and those that were reported as held elsewhere
  *   XA2  its type count is: one for PGT_PINNED, one for each such use as a root or entry of a table of the next level (or, linear, of its own),
  *        one for each level-1 entry that maps it with R/W = 1, one if it is partial, one for each
- *        vCPU that has it in its descriptor table
+ *        vCPU that has it in its descriptor tables
  *   XA3  what a level-1 entry maps with R/W = 1 has the type writable: no page table and no descriptor page is mapped writable
  *   XA4  what a present entry refers to belongs to the owner of the table; level-1 entries may also map what was granted, frames of a domain
  *        that a privileged one controls, and frames that are no memory where the owner is permitted
  *   XA5  a page table has a type count if and only if it is validated or partial; its type, and no other, permits what refers to it
  *   XA6  the linear count of a validated table is the number of its entries that refer to other tables of its level, or minus the number of
  *        entries of such tables that refer to it, and never both are there
- *   XA7  a domain's pages are the frames it owns; a frame that is no one's is called nothing in the machine-to-physical table
+ *   XA7  a domain's pages are the frames it owns, and those it shares with the hypervisor are counted apart; a frame that is no one's is called nothing in the machine-to-physical table
  *   XA8  a present entry of a validated table has none of the flags that are refused
  *
  * Grants and events have audits of their own: `grant-audit.ts`, `audit-events.ts`. References that the real Xen loses are in `Host.lost`, by name, and are counted as held.
@@ -73,13 +73,15 @@ export function audit(h: Host): string[] {
   holdForEvents(h, (mfn, refs, types) => r.hold(mfn, refs, types));
   for (const report of h.holders) report((mfn, refs, types) => r.hold(mfn, refs, types));
   compareFree(h, r);
-  const owned = new Map<number, number>();
+  const owned = new Map<number, number>(), shared = new Map<number, number>();
   eachUsed(h, mfn => {
     compareFrame(h, r, mfn);
-    if (!h.frames.isXenHeap(mfn)) owned.set(h.frames.owner(mfn), (owned.get(h.frames.owner(mfn)) ?? 0) + 1);
+    const pages = h.frames.isXenHeap(mfn) ? shared : owned, owner = h.frames.owner(mfn);
+    pages.set(owner, (pages.get(owner) ?? 0) + 1);
   });
-  for (const { id, totalPages } of h.domains.values()) {
+  for (const { id, totalPages, xenPages } of h.domains.values()) {
     if ((owned.get(id) ?? 0) !== totalPages) r.complain('XA7', `domain ${id} has ${totalPages} pages, counted ${owned.get(id) ?? 0}`);
+    if ((shared.get(id) ?? 0) !== xenPages) r.complain('XA7', `domain ${id} has ${xenPages} shared pages, counted ${shared.get(id) ?? 0}`);
   }
   auditEvents(h, (rule, what) => r.complain(rule, what));
   auditGrants(h, (rule, what) => r.complain(rule, what));
@@ -110,7 +112,7 @@ function countVcpu(h: Host, r: Recount, guest: Domain['vcpus'][number]): void {
     r.hold(guest.root, 1, 1);
   }
   r.hold(guest.userRoot, 1, 1);
-  for (const mfn of guest.gdt) r.hold(mfn, 1, 1);
+  for (const mfn of [...guest.gdt, ...guest.ldt.values()]) r.hold(mfn, 1, 1);
   if (guest.oldTable !== NO_FRAME) r.hold(guest.oldTable, 1, guest.oldPartial ? 0 : 1);
 }
 

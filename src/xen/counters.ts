@@ -3,7 +3,11 @@
  *
  * Source: Xen 4.17, xen/include/xen/perfc_defn.h, xen/arch/x86/include/asm/perfc_defn.h.
  */
+import { CNT_HYPERVISOR_CYCLES } from '../layout/counter.ts';
+import { VCPU_TIMED } from '../layout/vcpu.ts';
+import { count } from '../memory/counters.ts';
 import * as numbers from './numbers.ts';
+import { CAUSES, cyclesAt, Work, type WorkCounts, type WorkCycles } from './work.ts';
 
 export const CALLS_TO_MMUEXT_OP = 0;
 export const NUM_MMUEXT_OPS = 1;
@@ -23,41 +27,77 @@ const NAMES = [
 export type CounterName = (typeof NAMES)[number];
 
 const HYPERCALLS = 64;
+/** What cycles are for besides hypercalls. */
+export const PAGE_FAULT = HYPERCALLS;
+export const MODE_SWITCH = HYPERCALLS + 1;
+const UNKNOWN_CALL = HYPERCALLS + 2;
+const NO_GUEST = HYPERCALLS + 3;
+const ACCOUNTS = HYPERCALLS + 4;
 const PREFIX = 'HYPERVISOR_';
 const HYPERCALL_NAMES = Object.entries(numbers).filter(([name]) => name.startsWith(PREFIX)) as [string, number][];
+const KNOWN = new Uint8Array(HYPERCALLS);
+for (const [, nr] of HYPERCALL_NAMES) KNOWN[nr] = 1;
 
-/** How often a hypercall was done, and how often it was entered: again after each time it was preempted. Those that multicall makes count too. */
+/**
+ * How often a hypercall was done, and how often it was entered: again after each time it was preempted; and its cycles. Those that multicall makes
+ * count too: theirs is what they did, the world switch is the multicall's.
+ */
 export interface CallCount {
   readonly calls: number;
   readonly entries: number;
+  readonly cycles: WorkCycles;
 }
 
 /** What `Hypervisor.counters()` returns: a copy. */
-export type CounterValues = Readonly<Record<CounterName, number>> & { readonly hypercalls: Readonly<Record<string, CallCount>> };
+export type CounterValues = Readonly<Record<CounterName, number>> & {
+  readonly hypercalls: Readonly<Record<string, CallCount>>;
+  /** Cycles that are no hypercall's: of page faults, whoever served them in the end, of changes between a guest's kernel and user mode, of calls that there are not. */
+  readonly cycles: { readonly pageFaults: WorkCycles; readonly modeSwitches: WorkCycles; readonly unknownCalls: WorkCycles };
+  /** What all of it was made of. */
+  readonly work: WorkCounts;
+};
 
 export class Counters {
   private readonly values = new Float64Array(NAMES.length);
   private readonly calls = new Float64Array(HYPERCALLS);
   private readonly entries = new Float64Array(HYPERCALLS);
+  /** By hypercall, or what else, and cause. */
+  private readonly cycles = new Float64Array(ACCOUNTS * CAUSES.length);
+  readonly work = new Work();
 
   add(counter: number, by: number): void {
     this.values[counter] += by;
   }
 
-  /** A hypercall was entered. @param done - it is done, not preempted */
-  count(nr: number, done: boolean): void {
-    if (nr < 0 || nr >= HYPERCALLS) return;
+  /** A hypercall was entered. @param done - it is done, not preempted @param v - word index of the block of the vCPU that made it, and pays */
+  count(nr: number, done: boolean, w: Int32Array, v: number): void {
+    const known = KNOWN[nr] === 1;
+    this.charge(known ? nr : UNKNOWN_CALL, w, v);
+    if (!known) return;
     this.entries[nr]++;
     if (done) this.calls[nr]++;
+  }
+
+  /** Let a vCPU pay for what was done since the last time. @param what - number of a hypercall, PAGE_FAULT, MODE_SWITCH */
+  charge(what: number, w: Int32Array, v: number): void {
+    const due = this.work.settle(this.cycles, what * CAUSES.length);
+    if (w[v + (VCPU_TIMED >>> 2)] !== 0 && due > 0) count(w, v, CNT_HYPERVISOR_CYCLES, due);
+  }
+
+  /** What was done since the last time is on no guest's account. */
+  forgive(): void {
+    this.work.settle(this.cycles, NO_GUEST * CAUSES.length);
   }
 
   /** All values by name; of hypercalls, those that were made. */
   read(): CounterValues {
     const hypercalls: Record<string, CallCount> = {};
     for (const [name, nr] of HYPERCALL_NAMES) {
-      if (this.entries[nr] > 0) hypercalls[name.slice(PREFIX.length)] = { calls: this.calls[nr], entries: this.entries[nr] };
+      if (this.entries[nr] > 0) hypercalls[name.slice(PREFIX.length)] = { calls: this.calls[nr], entries: this.entries[nr], cycles: cyclesAt(this.cycles, nr * CAUSES.length) };
     }
     const values = Object.fromEntries(NAMES.map((name, k) => [name, this.values[k]])) as Record<CounterName, number>;
-    return { ...values, hypercalls };
+    const [pageFaults, modeSwitches, unknownCalls] = [PAGE_FAULT, MODE_SWITCH, UNKNOWN_CALL].map(what => cyclesAt(this.cycles, what * CAUSES.length));
+    const cycles = { pageFaults, modeSwitches, unknownCalls };
+    return { ...values, hypercalls, cycles, work: this.work.read() };
   }
 }

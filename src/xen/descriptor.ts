@@ -12,6 +12,7 @@ import type { Host } from './host.ts';
 import { XEN_EFAULT, XEN_EINVAL } from './numbers.ts';
 import { getPageType, putPageAndType, putPageType } from './page-type.ts';
 import { kernelSelector } from './selector.ts';
+import { ENTRIES_SEEN } from './work.ts';
 
 const PER_FRAME = 512;
 const GUEST_GDT_ENTRIES = 14 * PER_FRAME; // those above are the hypervisor's
@@ -70,6 +71,7 @@ function gateSelectorOk(domain: Domain, selector: number): boolean {
 /** Validate a frame of descriptors. Those before one that is refused stay changed. @returns 0 or -XEN_EINVAL */
 export function promoteDescriptors(h: Host, mfn: number): number {
   const owner = h.ownerOf(mfn)!, at = h.table(mfn), { w } = h.s;
+  h.counters.work.add(ENTRIES_SEEN, PER_FRAME);
   for (let i = 0; i < PER_FRAME; i++) if (!checkDescriptor(owner, w, at + i * 2)) return -XEN_EINVAL;
   return 0;
 }
@@ -90,7 +92,7 @@ export function setGdt(h: Host, at: number): number {
   putGdt(h, h.current);
   h.current.gdt.push(...frames);
   h.current.gdtEntries = entries;
-  h.current.cpu?.flush();
+  h.flush(h.current);
   return 0;
 }
 

@@ -19,11 +19,15 @@ export class Domain {
   maxPages: number;
   /** Frames that it owns, counted by their references (Xen's tot_pages). */
   totalPages = 0;
+  /** Frames that are kept free for it, until it has them. */
+  claimed = 0;
   /** Frames that are the hypervisor's but shared with it. */
   xenPages = 0;
   /** Ranges of frames that are no memory and that it may map: `[first, last]`. */
   readonly iomem: (readonly [first: number, last: number])[] = [];
   dying = false;
+  /** How far its end has come: see destroy.ts. */
+  readonly teardown = { stage: 0, from: 0 };
   /** It gave up all it could, and is there only until the last of its frames is. */
   dead = false;
   /** The memory map that its toolstack set, in entries of 20 bytes. */
@@ -91,6 +95,8 @@ export class GuestVcpu {
   ldtBaseLo = 0;
   ldtBaseHi = 0;
   ldtEntries = 0;
+  /** Pages of it that were used since it was set, by number: their frames, each with a type reference as PGT_SEG_DESC. */
+  readonly ldt = new Map<number, number>();
   /** Frames of its descriptor table, each with a type reference as PGT_SEG_DESC. */
   readonly gdt: number[] = [];
   gdtEntries = 0;

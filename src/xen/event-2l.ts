@@ -3,7 +3,7 @@
  *
  * Source: facts of Xen 4.17, xen/common/event_2l.c; struct shared_info, struct vcpu_info (xen/include/public/xen.h) in both widths.
  */
-import type { Domain } from './domain.ts';
+import { NO_FRAME, type Domain } from './domain.ts';
 import { testAndClearBit, testAndSetBit, testBit } from './event-bits.ts';
 import type { Port } from './event-port.ts';
 import { eventsOf } from './event-state.ts';
@@ -21,10 +21,14 @@ const UPCALL_MASK_BIT = 8;
 const SELECTOR_32 = 4 >>> 2;
 const SELECTOR_64 = 8 >>> 2;
 
-/** Word index of a vCPU's vcpu_info. */
+/** Of a vCPU beyond those in the shared info that has registered none, or of a domain without a shared info: what it is told is lost. */
+const NOWHERE = -1;
+
+/** Word index of a vCPU's vcpu_info, or NOWHERE. Source: vcpu_info_reset() (xen/common/domain.c), whose dummy_vcpu_info no guest sees. */
 export function vcpuInfo(h: Host, d: Domain, vcpu: number): number {
   const { vcpuInfos } = eventsOf(d), elsewhere = vcpuInfos.size === 0 ? undefined : vcpuInfos.get(vcpu);
-  return elsewhere === undefined ? h.table(d.sharedInfo) + vcpu * (VCPU_INFO_BYTES / 4) : elsewhere.at >>> 2;
+  if (elsewhere !== undefined) return elsewhere.at >>> 2;
+  return vcpu < VCPUS_IN_SHARED_INFO && d.sharedInfo !== NO_FRAME ? h.table(d.sharedInfo) + vcpu * (VCPU_INFO_BYTES / 4) : NOWHERE;
 }
 
 /** Tell a vCPU that there is something to look at. Source: vcpu_mark_events_pending() (xen/arch/x86/domain.c). */
@@ -35,14 +39,15 @@ export function markPending(h: Host, d: Domain, vcpu: number): void {
 /** @param info - word index of its vcpu_info */
 function mark(h: Host, d: Domain, vcpu: number, info: number): void {
   const guest = d.vcpus[vcpu];
-  if (testAndSetBit(h, info, UPCALL_PENDING) || guest === undefined) return;
+  if (info === NOWHERE || testAndSetBit(h, info, UPCALL_PENDING) || guest === undefined) return;
   wake(h, guest);
   if (h.deliveries.size > 0) h.deliveries.get(d)?.told(vcpu);
 }
 
 /** Has a vCPU something to look at, whether its kernel lets events through or not? */
 export function isUpcallPending(h: Host, d: Domain, vcpu: number): boolean {
-  return d.vcpus[vcpu] !== undefined && testBit(h, vcpuInfo(h, d, vcpu), UPCALL_PENDING);
+  const info = vcpuInfo(h, d, vcpu);
+  return info !== NOWHERE && d.vcpus[vcpu] !== undefined && testBit(h, info, UPCALL_PENDING);
 }
 
 /** Call a kernel's event handler, if it has something to look at and lets it through: events are masked then. @returns whether it is called */
@@ -54,12 +59,13 @@ export function takeUpcall(h: Host, d: Domain, vcpu: number): boolean {
 
 /** Let events through to a vCPU. */
 export function enableEvents(h: Host, d: Domain, vcpu: number): void {
-  Atomics.and(h.s.w, vcpuInfo(h, d, vcpu), ~UPCALL_MASK);
+  const at = vcpuInfo(h, d, vcpu);
+  if (at !== NOWHERE) Atomics.and(h.s.w, at, ~UPCALL_MASK);
 }
 
 /** Is there something to look at, and let through? Source: local_events_need_delivery() (xen/arch/x86/include/asm/event.h). */
 export function eventsAwaited(h: Host, d: Domain, vcpu: number): boolean {
-  const flags = Atomics.load(h.s.w, vcpuInfo(h, d, vcpu));
+  const at = vcpuInfo(h, d, vcpu), flags = at === NOWHERE ? 0 : Atomics.load(h.s.w, at);
   return (flags & 0xff) !== 0 && (flags & UPCALL_MASK) === 0;
 }
 
@@ -81,10 +87,11 @@ const maskWord = (h: Host, d: Domain, port: number): number => h.table(d.sharedI
 /** Set the selector's bit for a port, and tell the vCPU if it was not set. */
 function select(h: Host, d: Domain, vcpu: number, port: number): void {
   const n = port >>> (d.is32 ? 5 : 6), info = vcpuInfo(h, d, vcpu);
-  if (!testAndSetBit(h, info + (d.is32 ? SELECTOR_32 : SELECTOR_64) + (n >>> 5), n & 31)) mark(h, d, vcpu, info);
+  if (info !== NOWHERE && !testAndSetBit(h, info + (d.is32 ? SELECTOR_32 : SELECTOR_64) + (n >>> 5), n & 31)) mark(h, d, vcpu, info);
 }
 
 export function setPending2l(h: Host, d: Domain, vcpu: number, { number }: Port): void {
+  if (d.sharedInfo === NO_FRAME) return;
   const pending = pendingWord(h, d, number);
   if (testAndSetBit(h, pending, number & 31)) return;
   if (!testBit(h, pending + (d.is32 ? MASK_32 : MASK_64) - PENDING, number & 31)) select(h, d, vcpu, number);
@@ -92,13 +99,14 @@ export function setPending2l(h: Host, d: Domain, vcpu: number, { number }: Port)
 }
 
 export function clearPending2l(h: Host, d: Domain, { number }: Port): void {
-  testAndClearBit(h, pendingWord(h, d, number), number & 31);
+  if (d.sharedInfo !== NO_FRAME) testAndClearBit(h, pendingWord(h, d, number), number & 31);
 }
 
 export function isPending2l(h: Host, d: Domain, { number }: Port): boolean {
-  return testBit(h, pendingWord(h, d, number), number & 31);
+  return d.sharedInfo !== NO_FRAME && testBit(h, pendingWord(h, d, number), number & 31);
 }
 
 export function unmask2l(h: Host, d: Domain, { number, vcpu }: Port): void {
+  if (d.sharedInfo === NO_FRAME) return;
   if (testAndClearBit(h, maskWord(h, d, number), number & 31) && testBit(h, pendingWord(h, d, number), number & 31)) select(h, d, vcpu, number);
 }

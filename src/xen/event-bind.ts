@@ -10,9 +10,10 @@ import { clearPendingFifo, destroyFifo, isBusyFifo, setPendingFifo, unmaskFifo }
 import { ECS_FREE, ECS_INTERDOMAIN, ECS_IPI, ECS_PIRQ, ECS_RESERVED, ECS_UNBOUND, ECS_VIRQ, type EventPorts, type Port } from './event-port.ts';
 import { eventsOf } from './event-state.ts';
 import type { Host } from './host.ts';
-import { XEN_EEXIST, XEN_EINVAL, XEN_ENOENT, XEN_EPERM } from './numbers.ts';
+import { XEN_EAGAIN, XEN_EBUSY, XEN_EEXIST, XEN_EINVAL, XEN_ENOENT, XEN_EPERM } from './numbers.ts';
 
 const VIRQS = 24;
+const PORTS_BETWEEN_CHECKS = 64;
 const PER_VCPU = [0, 1, 7, 13]; // VIRQ_TIMER, _DEBUG, _XENOPROF, _XENPMU: get_virq_type()
 
 /** Does each vCPU have its own? */
@@ -192,16 +193,44 @@ export function unmask(h: Host, d: Domain, number: number): number {
   return 0;
 }
 
-/** evtchn_reset(): closes all ports, and goes back to two levels. */
-export function reset(h: Host, d: Domain): void {
-  const events = eventsOf(d);
-  for (let n = 1; n < events.valid; n++) closePort(h, d, n);
+const PORTS_A_CHECK = 64; // that a reset closes before it may be preempted
+/** Result of a reset that is to be continued. */
+export const RESET_PREEMPTED = 1;
+
+/**
+ * evtchn_reset(): closes all ports, and goes back to two levels.
+ *
+ * @param resuming - it was preempted before
+ * @returns 0; -XEN_EBUSY: one is under way, or none to be resumed; -XEN_EAGAIN: ports were opened meanwhile; or RESET_PREEMPTED
+ */
+export function reset(h: Host, d: Domain, resuming: boolean): number {
+  const events = eventsOf(d), first = resuming ? events.nextReset : events.nextReset === 0 ? 1 : 0;
+  if (first === 0) return -XEN_EBUSY;
+  let active = events.active();
+  for (let n = first; n < events.valid && active > 0; n++) {
+    if (closePort(h, d, n) === 0) active--;
+    if (n % PORTS_A_CHECK === 0 && n > first && h.preemptCheck()) {
+      events.nextReset = n;
+      return RESET_PREEMPTED;
+    }
+  }
+  events.nextReset = 0;
+  if (events.active() > 0) return -XEN_EAGAIN;
   if (events.fifo) destroyFifo(h, d);
+  return 0;
 }
 
-/** evtchn_destroy(): at the end of a domain its ports are closed from the highest down. */
-export function destroyEvents(h: Host, d: Domain): void {
+/**
+ * evtchn_destroy(): at the end of a domain its ports are closed from the highest down.
+ *
+ * @param from - the lowest that is closed already, 0: none is @returns the same after a preemption, or -1: all are closed
+ */
+export function destroyEvents(h: Host, d: Domain, from: number): number {
   const events = eventsOf(d);
-  for (let n = events.valid - 1; n > 0; n--) closePort(h, d, n);
+  for (let n = (from === 0 ? events.valid : from) - 1; n > 0; n--) {
+    closePort(h, d, n);
+    if (n % PORTS_BETWEEN_CHECKS === 0 && h.preemptCheck()) return n;
+  }
   if (events.fifo) destroyFifo(h, d);
+  return -1;
 }

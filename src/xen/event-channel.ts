@@ -5,13 +5,13 @@
  */
 import type { Domain } from './domain.ts';
 import { isPending2l } from './event-2l.ts';
-import { allocUnbound, bindInterdomain, bindIpi, bindPirq, bindVcpu, bindVirq, closePort, reset, send, unmask } from './event-bind.ts';
+import { allocUnbound, bindInterdomain, bindIpi, bindPirq, bindVcpu, bindVirq, closePort, reset, RESET_PREEMPTED, send, unmask } from './event-bind.ts';
 import { controlFits, destroyFifo, expandArray, FIFO_LINK_BITS, FIFO_PRIORITIES, FifoVcpu, mapControl } from './event-fifo.ts';
 import { ECS_FREE, ECS_INTERDOMAIN, ECS_PIRQ, ECS_RESERVED, ECS_UNBOUND, ECS_VIRQ } from './event-port.ts';
 import { eventsOf } from './event-state.ts';
 import { copyFromGuest, copyToGuest } from './guest-memory.ts';
 import type { Host } from './host.ts';
-import { DOMID_SELF, XEN_EACCES, XEN_EFAULT, XEN_EINVAL, XEN_ENOENT, XEN_ENOSYS, XEN_EOPNOTSUPP, XEN_EPERM, XEN_ESRCH } from './numbers.ts';
+import { DOMID_SELF, HYPERVISOR_event_channel_op, XEN_EACCES, XEN_EFAULT, XEN_EINVAL, XEN_ENOENT, XEN_ENOSYS, XEN_EOPNOTSUPP, XEN_EPERM, XEN_ESRCH } from './numbers.ts';
 
 const EVTCHNOP_bind_interdomain = 0;
 const EVTCHNOP_bind_virq = 1;
@@ -28,9 +28,10 @@ const EVTCHNOP_init_control = 11;
 const EVTCHNOP_expand_array = 12;
 const EVTCHNOP_set_priority = 13;
 const BIND_PIRQ__WILL_SHARE = 1;
+const EVTCHNOP_reset_cont = 14; // a reset that was preempted
 
 /** Bytes of each command's structure. */
-const BYTES = [12, 12, 12, 4, 4, 24, 8, 8, 8, 4, 2, 24, 8, 8];
+const BYTES = [12, 12, 12, 4, 4, 24, 8, 8, 8, 4, 2, 24, 8, 8, 2];
 /** Commands whose structure is written back if they succeed. */
 const ANSWERED = (1 << EVTCHNOP_bind_interdomain) | (1 << EVTCHNOP_bind_virq) | (1 << EVTCHNOP_bind_pirq) | (1 << EVTCHNOP_status) |
   (1 << EVTCHNOP_alloc_unbound) | (1 << EVTCHNOP_bind_ipi) | (1 << EVTCHNOP_init_control);
@@ -42,6 +43,7 @@ export function eventChannelOp(h: Host, at: number): number {
   if (!copyFromGuest(h, hi, lo, BYTES[command])) return -XEN_EFAULT;
   if (command === EVTCHNOP_send) return send(h, h.current.domain, h.buffer[0] >>> 0);
   const rc = perform(h, h.current.domain, command, h.buffer);
+  if (rc === RESET_PREEMPTED) return h.continueCall(HYPERVISOR_event_channel_op, at, [EVTCHNOP_reset_cont, 0]);
   if (rc !== 0 || !((ANSWERED >>> command) & 1)) return rc;
   return copyToGuest(h, hi, lo, BYTES[command]) ? 0 : -XEN_EFAULT;
 }
@@ -59,7 +61,7 @@ function perform(h: Host, d: Domain, command: number, b: Int32Array): number {
     case EVTCHNOP_bind_ipi: return answer(b, 1, bindIpi(h, d, b[0] >>> 0));
     case EVTCHNOP_bind_vcpu: return bindVcpu(d, b[0] >>> 0, b[1] >>> 0);
     case EVTCHNOP_unmask: return unmask(h, d, b[0] >>> 0);
-    case EVTCHNOP_reset: return resetDomain(h, d, b[0] & 0xffff);
+    case EVTCHNOP_reset: case EVTCHNOP_reset_cont: return resetDomain(h, d, b[0] & 0xffff, command === EVTCHNOP_reset_cont);
     case EVTCHNOP_init_control: return initControl(h, d, b);
     case EVTCHNOP_expand_array: return eventsOf(d).fifo ? expandArray(h, d, b[1], b[0]) : -XEN_EOPNOTSUPP;
     case EVTCHNOP_set_priority: return setPriority(d, b[0] >>> 0, b[1] >>> 0);
@@ -122,12 +124,11 @@ function status(h: Host, d: Domain, b: Int32Array): number {
 }
 
 /** evtchn_reset() of a domain: only its own, as no other is paused by whoever controls it. */
-function resetDomain(h: Host, d: Domain, domid: number): number {
+function resetDomain(h: Host, d: Domain, domid: number, resuming: boolean): number {
   const target = anyDomain(h, domid);
   if (!target) return -XEN_ESRCH;
   if (target !== d) return d.privileged ? -XEN_EINVAL : -XEN_EPERM;
-  reset(h, d);
-  return 0;
+  return reset(h, d, resuming);
 }
 
 /** evtchn_fifo_init_control(). */

@@ -67,6 +67,8 @@ export class EventPorts {
   private readonly virqs = new Map<number, number>();
   /** ... and a PIRQ. */
   readonly pirqs = new Map<number, number>();
+  /** Where a reset that was preempted goes on, 0: none is under way. */
+  nextReset = 0;
   private readonly ports: Port[] = [];
 
   constructor(domain: Domain, highest: number) {
@@ -91,9 +93,14 @@ export class EventPorts {
     return this.ports[number];
   }
 
-  /** A port by a guest's number, undefined if there is none. Only ports that the format can have are reached. */
+  /** A port by a guest's number, undefined if there is none. Those beyond what the format can have are there all the same, and free. */
   find(number: number): Port | undefined {
-    return number < this.most ? this.ports[number] : undefined;
+    return this.ports[number];
+  }
+
+  /** How many ports are given out. */
+  active(): number {
+    return this.ports.reduce((sum, { usable }) => sum + (usable ? 1 : 0), 0);
   }
 
   /** @param busy - is the port still in a queue of the guest's? @returns the lowest free port, or -XEN_E* */

@@ -1,7 +1,6 @@
 /** Where the frames come from that memory hypercalls hand out. */
 import { NO_FRAME } from './domain.ts';
 import type { Frames } from './frames.ts';
-import type { OwnFrames } from './m2p.ts';
 
 const PAGE_SHIFT = 12;
 
@@ -21,15 +20,13 @@ export interface FrameSource {
   release(mfn: number): void;
 }
 
-/** All frames that the frame table calls free, but the hypervisor's own, in turn. */
+/** All frames that the frame table calls free, in turn. */
 export class FreeFrames implements FrameSource {
   private readonly frames: Frames;
-  private readonly own: OwnFrames;
   private next = 0;
 
-  constructor(frames: Frames, own: OwnFrames) {
+  constructor(frames: Frames) {
     this.frames = frames;
-    this.own = own;
   }
 
   allocate(_domid: number, order: number, addressBits: number): number {
@@ -49,8 +46,6 @@ export class FreeFrames implements FrameSource {
   }
 
   private areFree(first: number, count: number): boolean {
-    const { own } = this;
-    if (first < own.first + own.frames && first + count > own.first) return false;
     for (let mfn = first; mfn < first + count; mfn++) if (!this.frames.isFree(mfn)) return false;
     return true;
   }

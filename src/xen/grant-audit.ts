@@ -7,11 +7,13 @@
  *        overwrote such an entry, which leaves the handle to it for good
  *   XG4  the frames of a table, and of its status in version 2, are the hypervisor's, shared with its domain, and as many as there are entries for
  *   XG5  a handle is in use, or in the list of one vCPU, once
+ *   XG6  a domain that is dead has frames left, none of them allocated or a page table, and no handles: what refers to its frames are entries of
+ *        others' level-1 tables and others' devices, which XA4 and XG3 tie to handles, and to domains that control it
  *
  * A mapping for a device holds a reference of the frame, and a type count if it is writable; one for the processor holds what its entry does.
  */
 import { PTE_P, PTE_RW } from '../arch/pte.ts';
-import { PGT_VALIDATED } from '../layout/frame.ts';
+import { PGC_ALLOCATED, PGT_VALIDATED } from '../layout/frame.ts';
 import { pinsOf } from './active-grants.ts';
 import type { Domain } from './domain.ts';
 import { frameOf } from './entry-flags.ts';
@@ -22,6 +24,7 @@ import { levelOf } from './page-type.ts';
 
 const ENTRIES = 512;
 const FRAME_BYTES = 4096;
+const HIGHEST_TABLE = 4;
 type Complain = (rule: string, what: string) => void;
 type Hold = (mfn: number, refs: number, types: number) => void;
 
@@ -71,6 +74,7 @@ export function auditGrants(h: Host, complain: Complain): void {
     }
     compareTable(h, domain, complain);
     compareHandles(domain, complain);
+    if (domain.dead) compareDead(h, domain, complain);
     if (!domain.privileged) compareEntries(h, domain, complain);
   }
   for (const [domain, counted] of pins) comparePins(domain, counted, complain);
@@ -101,6 +105,16 @@ function compareHandles({ id, grants }: Domain, complain: Complain): void {
   }
   for (let handle = 0; handle < maptrack.limit; handle++) {
     if (seen[handle] === 0 && maptrack.flags(handle) === 0) return complain('XG5', `handle ${handle} of domain ${id} is neither free nor in use`);
+  }
+}
+
+function compareDead(h: Host, { id, grants, totalPages, xenPages, vcpus }: Domain, complain: Complain): void {
+  if (totalPages + xenPages === 0) complain('XG6', `domain ${id} is dead and has no frames, and is known`);
+  if (grants.maptrack.limit !== 0 || vcpus.length !== 0) complain('XG6', `domain ${id} is dead and has ${grants.maptrack.limit} handles, ${vcpus.length} vCPUs`);
+  for (let mfn = 0; mfn < h.frames.count; mfn++) {
+    if (h.frames.refs(mfn) === 0 || h.frames.owner(mfn) !== id) continue;
+    const allocated = (h.frames.flags(mfn) & PGC_ALLOCATED) !== 0, level = levelOf(h.frames.type(mfn)), isTable = level >= 1 && level <= HIGHEST_TABLE && h.frames.typeCount(mfn) !== 0;
+    if (allocated || isTable) complain('XG6', `domain ${id} is dead, and its frame 0x${mfn.toString(16)} ${allocated ? 'is allocated' : 'is a page table'}`);
   }
 }
 

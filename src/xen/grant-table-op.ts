@@ -20,6 +20,7 @@ import { hiBeyond } from './guest-array.ts';
 import { arrayOk } from './guest-memory.ts';
 import type { Host } from './host.ts';
 import { HYPERVISOR_grant_table_op, XEN_EFAULT, XEN_EINVAL, XEN_ENOSYS } from './numbers.ts';
+import { REQUESTS } from './work.ts';
 
 /** Arguments: command, array of its operations, count. @param at - word index */
 export function grantTableOp(h: Host, at: number): number {
@@ -30,6 +31,7 @@ export function grantTableOp(h: Host, at: number): number {
   if (!arrayOk(hi, count, size)) return -XEN_EFAULT;
   const progress = { ref: resumed };
   const done = several(h, command, hi, lo, count, progress);
+  if (done >= 0) h.counters.work.add(REQUESTS, done === 0 ? count : done);
   if (done < 0 || (done === 0 && progress.ref === 0)) return done;
   const offset = done * size;
   return h.continueCall(HYPERVISOR_grant_table_op, at, [progress.ref | command, 0], [(lo + offset) | 0, hiBeyond(hi, lo, offset)], [count - done, 0]);

@@ -75,19 +75,20 @@ export class GrantTable {
 /** Status frames for so many frames of entries. */
 export const statusFramesFor = (frames: number): number => Math.ceil(frames * 2 ** (V2_SHIFT - STATUS_SHIFT));
 
-/** New frames of the hypervisor's, zeroed; undefined if there are not so many. */
+/** New frames of the hypervisor's, zeroed; undefined if there are not so many. @throws ConfigError - the source is at fault; those taken are free again */
 function allocate(h: Host, domain: Domain, count: number, use: 'grant' | 'status'): number[] | undefined {
   const frames: number[] = [];
-  while (frames.length < count) {
-    const mfn = takeShared(h, domain, use);
-    if (mfn === NO_FRAME) {
-      free(h, frames);
-      return undefined;
+  let whole = false;
+  try {
+    for (let mfn = 0; frames.length < count && (mfn = takeShared(h, domain, use)) !== NO_FRAME;) {
+      clearFrame(h, mfn);
+      frames.push(mfn);
     }
-    clearFrame(h, mfn);
-    frames.push(mfn);
+    whole = frames.length >= count;
+  } finally {
+    if (!whole) free(h, frames);
   }
-  return frames;
+  return whole ? frames : undefined;
 }
 
 /** A frame of the source, held. @throws ConfigError - it is not free */
@@ -95,7 +96,7 @@ function takeShared(h: Host, domain: Domain, use: 'grant' | 'status'): number {
   if (h.source.allocateShared === undefined) return takeFrames(h, domain, 0, Infinity);
   const mfn = h.source.allocateShared(domain.id, use);
   if (mfn === NO_FRAME) return mfn;
-  if (!h.frames.valid(mfn) || !h.frames.isFree(mfn)) throw new ConfigError('source.allocateShared()', 'a free frame', mfn);
+  if (!Number.isInteger(mfn) || !h.frames.valid(mfn) || !h.frames.isFree(mfn)) throw new ConfigError('source.allocateShared()', 'a free frame', mfn);
   h.frames.setOwner(mfn, 0, PGC_HELD);
   h.flushFreed();
   return mfn;
@@ -119,10 +120,13 @@ export function clearFrame(h: Host, mfn: number): void {
 export function growTable(h: Host, domain: Domain, count: number): boolean {
   const { grants } = domain, shared = allocate(h, domain, count - grants.frames.length, 'grant');
   if (shared === undefined) return false;
-  if (grants.version > 1 && !addStatusFrames(h, domain, count)) {
-    free(h, shared);
-    return false;
+  let whole = grants.version === 1;
+  try {
+    whole ||= addStatusFrames(h, domain, count);
+  } finally {
+    if (!whole) free(h, shared);
   }
+  if (!whole) return false;
   unhold(h, shared);
   grants.add(h, domain, shared);
   return true;

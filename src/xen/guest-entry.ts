@@ -7,7 +7,7 @@
  */
 import { ACCESS_READ, FAULT_NONE } from '../arch/fault.ts';
 import { PTE_P, PTE_PS } from '../arch/pte.ts';
-import { VCPU_OUT_HI, VCPU_OUT_LO } from '../layout/vcpu.ts';
+import { VCPU_OUT_CYCLES, VCPU_OUT_HI, VCPU_OUT_LO } from '../layout/vcpu.ts';
 import { wordOf } from '../memory/extents.ts';
 import { frameOf } from './entry-flags.ts';
 import { addressOk } from './guest-memory.ts';
@@ -23,7 +23,9 @@ const linearLo = (hi: number, lo: number): number => ((lo >>> 9) | (hi << 23)) &
 /** Word index of the memory that the supervisor reads at `hi:lo`; -1: a fault, or no bytes. */
 function readable(h: Host, hi: number, lo: number): number {
   const { s } = h, v = h.current.v;
-  if (h.current.cpu!.access(hi, lo, ACCESS_READ) !== FAULT_NONE) return -1;
+  const fault = h.current.cpu!.access(hi, lo, ACCESS_READ);
+  h.counters.work.accessed(s.w[v + (VCPU_OUT_CYCLES >>> 2)]);
+  if (fault !== FAULT_NONE) return -1;
   return wordOf(s, s.w[v + (VCPU_OUT_HI >>> 2)], s.w[v + (VCPU_OUT_LO >>> 2)]);
 }
 

@@ -6,7 +6,7 @@
  *         copy_to_guest_ll() (xen/arch/x86/usercopy.c), guest_handle_okay() (xen/arch/x86/include/asm/guest_access.h).
  */
 import { ACCESS_READ, ACCESS_WRITE, FAULT_NONE, FAULT_PF, faultVector } from '../arch/fault.ts';
-import { VCPU_OUT_HI, VCPU_OUT_LO } from '../layout/vcpu.ts';
+import { VCPU_OUT_CYCLES, VCPU_OUT_HI, VCPU_OUT_LO } from '../layout/vcpu.ts';
 import { readBus, wordOf, writeBus } from '../memory/extents.ts';
 import { COPY_USER_FAULTS, PAGE_FAULTS } from './counters.ts';
 import type { Host } from './host.ts';
@@ -60,6 +60,7 @@ const NO_BYTES = -1;
 /** Word index of what the vCPU reaches at `hi:lo`; NO_BYTES if no memory has it, and FAULT. */
 function reach(h: Host, hi: number, lo: number, kind: number): number {
   const { s, current } = h, { v } = current, fault = current.cpu!.access(hi, lo, kind);
+  h.counters.work.accessed(s.w[v + (VCPU_OUT_CYCLES >>> 2)]);
   if (fault === FAULT_NONE) return wordOf(s, s.w[v + (VCPU_OUT_HI >>> 2)], s.w[v + (VCPU_OUT_LO >>> 2)]);
   if (faultVector(fault) === faultVector(FAULT_PF)) {
     h.counters.add(PAGE_FAULTS, 1);

@@ -4,7 +4,7 @@
  * Frames that are no one's and not free are held (PGC_HELD): the source cannot hand them out a second time.
  *
  * Source: facts of Xen 4.17, alloc_domheap_pages(), assign_pages(), free_domheap_pages() (xen/common/page_alloc.c), steal_page()
- *         (xen/arch/x86/mm.c).
+ *         (xen/arch/x86/mm.c); of claims: alloc_heap_pages(), domain_adjust_tot_pages() (xen/common/page_alloc.c).
  */
 import { ConfigError } from '../errors.ts';
 import { PGC_ALLOCATED, PGC_HELD } from '../layout/frame.ts';
@@ -20,7 +20,9 @@ const PAGE_SHIFT = 12;
  * @returns the first of 2^order, or NO_FRAME @throws ConfigError - frames that are in use, none, not aligned, or beyond `addressBits`
  */
 export function takeFrames(h: Host, domain: Domain, order: number, addressBits: number): number {
-  const first = h.source.allocate(domain.id, order, addressBits), count = 2 ** order;
+  const count = 2 ** order;
+  if (h.claimed > 0 && domain.claimed < count && count > freePages(h)) return NO_FRAME;
+  const first = h.source.allocate(domain.id, order, addressBits);
   if (first === NO_FRAME) return NO_FRAME;
   const end = Math.min(h.frames.count, 2 ** (addressBits - PAGE_SHIFT));
   const fits = Number.isInteger(first) && first >= 0 && first % count === 0 && first + count <= end;
@@ -30,6 +32,19 @@ export function takeFrames(h: Host, domain: Domain, order: number, addressBits: 
   for (let k = 0; k < count; k++) h.frames.setOwner(first + k, 0, PGC_HELD);
   h.flushFreed();
   return first;
+}
+
+/** Frames that are free and kept for no domain. */
+export function freePages(h: Host): number {
+  let free = 0;
+  for (let mfn = 0; mfn < h.frames.count; mfn++) if (h.frames.isFree(mfn)) free++;
+  return free - h.claimed;
+}
+
+/** Keep so many frames free for a domain. */
+export function setClaim(h: Host, domain: Domain, pages: number): void {
+  h.claimed += pages - domain.claimed;
+  domain.claimed = pages;
 }
 
 /** Give held frames to a domain, which counts them already or not. */
@@ -45,6 +60,7 @@ export function allocateFor(h: Host, domain: Domain, order: number, addressBits:
   if (first === NO_FRAME) return first;
   assignFrames(h, domain, first, order);
   domain.totalPages += count;
+  setClaim(h, domain, Math.max(domain.claimed - count, 0));
   return first;
 }
 

@@ -17,6 +17,7 @@ import type { FrameSource } from './frame-source.ts';
 import { Interrupts } from './interrupts.ts';
 import type { M2p } from './m2p.ts';
 import { DOMID_IO, DOMID_SELF, DOMID_XEN, INVALID_M2P_ENTRY } from './numbers.ts';
+import { FLUSHES, IPIS, PAGES } from './work.ts';
 
 /** What of the real Xen's behaviour can be turned off. */
 export interface Behaviour {
@@ -24,6 +25,12 @@ export interface Behaviour {
   readonly linearPageTables: boolean;
   /** Release builds leave a level-2 table partial for good if its validation, and that of the tables above, fails in certain slots. */
   readonly leakPartialTables: boolean;
+  /**
+   * A table whose validation is preempted in slot 0 holds a general reference of the table there. If the latter is refused when the call is
+   * continued, and is not the one that is put later, no one puts that reference: get_page_and_type_from_mfn() leaves it to its caller
+   * (PTF_partial_set), and promote_l4_table() remembers nothing of a failure in slot 0.
+   */
+  readonly leakPreemptedTables: boolean;
   /** CONFIG_PV32: there may be 32-bit guests. */
   readonly pv32: boolean;
   /** Boot parameter scrub-domheap: frames are cleared whenever they are freed, not only those of dying domains and those exchanged. */
@@ -42,7 +49,7 @@ export type XenSlot = readonly [slot: number, lo: number, hi: number];
 /** References that nothing holds any more. */
 export interface Lost {
   /** Which behaviour of the real Xen lost them. */
-  readonly by: 'leakPartialTables' | 'shared compat table';
+  readonly by: 'leakPartialTables' | 'leakPreemptedTables' | 'shared compat table';
   readonly mfn: number;
   readonly refs: number;
   readonly types: number;
@@ -72,6 +79,8 @@ export class Host {
   readonly counters = new Counters();
   /** Entries that the call in progress may still look at before it is preempted; Infinity: never preempted. */
   budget = Infinity;
+  /** Frames that are kept free for domains, all together. */
+  claimed = 0;
   /** Frames were freed since all vCPUs were last flushed. */
   freed = false;
   /** References that the real Xen loses too. */
@@ -159,6 +168,10 @@ export class Host {
       if (owner) owner.xenPages--;
     } else {
       if (owner) owner.totalPages--;
+      if (owner && owner.claimed > 0) {
+        owner.claimed++;
+        this.claimed++;
+      }
       this.release(mfn, owner === undefined || owner.dying);
     }
     if (owner?.dead) this.forget(owner);
@@ -177,6 +190,7 @@ export class Host {
     if (clear || this.behaviour.scrubDomheap) {
       const at = this.table(mfn);
       this.s.w.fill(0, at, at + FRAME_BYTES / 4);
+      this.counters.work.add(PAGES, 1);
     }
     this.freed = true;
     this.source.release(mfn);
@@ -215,7 +229,14 @@ export class Host {
 
   /** Invalidate everything that the vCPUs of a domain have cached. */
   flushAll(domid: number): void {
-    for (const guest of this.domains.get(domid)?.vcpus ?? []) guest.cpu?.flush();
+    for (const guest of this.domains.get(domid)?.vcpus ?? []) this.flush(guest);
+  }
+
+  /** Invalidate everything that a vCPU has cached. */
+  flush(guest: GuestVcpu): void {
+    if (guest.cpu === undefined) return;
+    guest.cpu.flush();
+    this.counters.work.add(guest === this.current ? FLUSHES : IPIS, 1);
   }
 
   /** Ask for the call in progress to be made again, with up to four other arguments. @param at - word index of its arguments @returns its number */

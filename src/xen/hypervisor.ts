@@ -1,13 +1,15 @@
 /** The hypervisor: what an embedder constructs beside a machine, and hands its guests' hypercalls and page faults to. */
 import { CR0_PE, CR0_PG, CR0_WP, CR0_ET, CR0_NE, CR4_PAE, CR4_PGE, EFER_LME, EFER_NXE } from '../arch/registers.ts';
+import { checkHypervisorCosts, hypervisorCosts, type HypervisorCosts } from '../cost/hypervisor-costs.ts';
 import { ConfigError } from '../errors.ts';
-import { VCPU_CALL, VCPU_CALL_ARGS } from '../layout/vcpu.ts';
+import { PGC_HELD } from '../layout/frame.ts';
+import { VCPU_CALL, VCPU_CALL_ARGS, VCPU_TIMED } from '../layout/vcpu.ts';
 import { hiWord, loWord } from '../machine/address.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Vcpu } from '../machine/vcpu.ts';
 import { audit } from './audit.ts';
 import { call } from './calls.ts';
-import type { CounterValues } from './counters.ts';
+import { MODE_SWITCH, PAGE_FAULT, type CounterValues } from './counters.ts';
 import { Delivery } from './delivery.ts';
 import { Domain, GuestVcpu, NO_FRAME } from './domain.ts';
 import { deliverInterrupt } from './event-bind.ts';
@@ -17,12 +19,15 @@ import { FreeFrames, type FrameSource } from './frame-source.ts';
 import { Host, type Behaviour, type XenSlot } from './host.ts';
 import { M2p, OwnPool, type OwnFrames } from './m2p.ts';
 import { holdForDevices, isGranted } from './grant-audit.ts';
+import { disownMappings } from './grant-release.ts';
 import type { GrantLimits } from './grant-table.ts';
+import { ldtDescriptor } from './ldt.ts';
 import { DOMID_IO, XEN_EPERM } from './numbers.ts';
 import { faultAddress, guestRead, guestWrite, pageFault } from './page-fault.ts';
 import { pageType } from './page-info.ts';
 import { holdForEoiMaps } from './physdev-op.ts';
 import { loadRoot, startRoot } from './root.ts';
+import { COMPAT_TRAPS, TRAPS } from './work.ts';
 
 /** What `Hypervisor.create()` takes besides the machine. */
 export interface HypervisorOptions extends Partial<Behaviour> {
@@ -46,6 +51,8 @@ export interface HypervisorOptions extends Partial<Behaviour> {
   readonly gsis?: number;
   /** Where frames for guests come from. Default: all that are free. */
   readonly source?: FrameSource;
+  /** What its work costs a machine in timed mode. Default: `hypervisorCosts`. */
+  readonly costs?: HypervisorCosts;
 }
 
 /** What `createDomain()` takes. */
@@ -91,13 +98,16 @@ export class Hypervisor {
     this.budget = options.budget ?? Infinity;
     this.own = new OwnPool(machine.views, options.own);
     const m2p = new M2p(machine.views, count, this.own, options.m2pLevel3, options.m2pCompat);
-    this.host = new Host(machine, frames, m2p, options.source ?? new FreeFrames(frames, options.own), {
+    this.host = new Host(machine, frames, m2p, options.source ?? new FreeFrames(frames), {
       linearPageTables: options.linearPageTables ?? true,
       leakPartialTables: options.leakPartialTables ?? true,
+      leakPreemptedTables: options.leakPreemptedTables ?? true,
       pv32: options.pv32 ?? true,
       scrubDomheap: options.scrubDomheap ?? false,
       checkEachCopy: options.checkEachCopy ?? true,
     }, options.gsis ?? DEFAULT_GSIS);
+    const costs = checkHypervisorCosts(options.costs ?? hypervisorCosts);
+    if (machine.views.w[(machine.vcpus[0].block + VCPU_TIMED) >>> 2] !== 0) this.host.counters.work.price(costs);
     this.idle = this.host.current = new GuestVcpu(this.host.xen, machine.vcpus[0]);
     this.host.xenSlots = options.xenSlots ?? [];
     this.host.compatSlots = options.compatSlots;
@@ -105,6 +115,8 @@ export class Hypervisor {
     this.host.holders.push(hold => holdForEoiMaps(this.host, hold));
     this.host.isGranted = (mfn, domain) => isGranted(this.host, mfn, domain);
     for (let mfn = 0; mfn < (options.ioFrames ?? 0x100); mfn++) frames.assign(mfn, DOMID_IO);
+    const { first, frames: many } = options.own;
+    for (let mfn = first; mfn < Math.min(first + many, count); mfn++) frames.setOwner(mfn, 0, PGC_HELD); // no one else's, ever
   }
 
   /** Make a domain that owns the given frames, zeroed or not as they are. @throws ConfigError - an option; nothing is changed then */
@@ -139,6 +151,7 @@ export class Hypervisor {
       host.shareFrame(domain, options.sharedInfo);
     }
     domain.grants.add(host, domain, options.grants?.frames ?? []);
+    disownMappings(host, domain.id);
     host.domains.set(domain.id, domain);
     return domain;
   }
@@ -161,19 +174,34 @@ export class Hypervisor {
     if (steps.some(fault => fault !== 0)) throw new ConfigError('machine', 'a processor with 64-bit paging and NX', steps);
     cpu.setCode64(true);
     loadRoot(this.host, guest);
+    this.host.counters.forgive();
     return guest;
   }
 
   /**
    * Kill a domain: it gives up all it has. Frames that others still map live on, and its number is taken until they do not.
    *
-   * @throws ConfigError - there is no such domain, or it is dying already, or the one that made the call in progress
+   * @throws ConfigError - there is no such domain, or it is dead already
    */
   destroyDomain(id: number): void {
-    const domain = this.host.domain(id);
-    if (domain === undefined || domain.dying) throw new ConfigError('id', 'the number of a domain that lives', id);
+    while (!this.destroyDomainPart(id));
+  }
+
+  /**
+   * The same for embedders that serve others meanwhile: as much of it as the budget allows. None of its vCPUs runs any more.
+   *
+   * @returns whether it is done; if not, it has to be called again @throws ConfigError - as `destroyDomain()`
+   */
+  destroyDomainPart(id: number): boolean {
+    const { host } = this, domain = host.domain(id);
+    if (domain === undefined || domain.dead) throw new ConfigError('id', 'the number of a domain that is not dead', id);
     for (const guest of domain.vcpus) if (guest.cpu !== undefined) this.running.delete(guest.cpu);
-    destroyDomain(this.host, domain, this.idle);
+    if (host.current.domain === domain) host.current = this.idle;
+    host.budget = this.budget;
+    const done = destroyDomain(host, domain, this.idle);
+    host.budget = Infinity;
+    host.counters.forgive();
+    return done;
   }
 
   /**
@@ -238,8 +266,9 @@ export class Hypervisor {
     host.preempted = false;
     if (!guest.kernelMode) return -XEN_EPERM;
     host.budget = this.budget;
+    host.counters.work.add(guest.domain.is32 ? COMPAT_TRAPS : TRAPS, 1);
     const nr = host.s.w[v + (VCPU_CALL >>> 2)], rc = call(host, nr, v + (VCPU_CALL_ARGS >>> 2));
-    host.counters.count(nr, !host.preempted);
+    host.counters.count(nr, !host.preempted, host.s.w, v);
     host.budget = Infinity;
     return rc;
   }
@@ -279,8 +308,21 @@ export class Hypervisor {
     if (guest.kernelMode === kernel) return true;
     if (!kernel && !guest.domain.is32 && guest.userRoot === NO_FRAME) return false;
     guest.kernelMode = kernel;
+    this.host.counters.work.add(guest.domain.is32 ? COMPAT_TRAPS : TRAPS, 1);
     if (!guest.domain.is32) loadRoot(this.host, guest);
+    this.host.counters.charge(MODE_SWITCH, this.host.s.w, guest.v);
     return true;
+  }
+
+  /**
+   * The descriptor that a selector of the guest's LDT names; its page becomes a descriptor page with the first one of it.
+   *
+   * @param out - the descriptor's two words @returns FAULT_NONE, or the exception to inject: #GP, or the #PF of reading the table
+   */
+  descriptor(cpu: Vcpu, selector: number, out: Int32Array): number {
+    const guest = this.enter(cpu), fault = ldtDescriptor(this.host, guest, selector, out);
+    this.host.counters.charge(PAGE_FAULT, this.host.s.w, guest.v);
+    return fault;
   }
 
   /**
@@ -321,13 +363,13 @@ export class Hypervisor {
     return audit(this.host);
   }
 
-  /** What was done since the start, counted by the names of Xen's perfc, and how often each hypercall was made. */
+  /** What was done since the start, counted by the names of Xen's perfc, how often each hypercall was made, and what it cost. */
   counters(): CounterValues {
     return this.host.counters.read();
   }
 
   private enter(cpu: Vcpu): GuestVcpu {
     const { host } = this;
-    return host.current?.cpu === cpu ? host.current : (host.current = this.guestOf(cpu));
+    return host.current.cpu === cpu && host.current !== this.idle ? host.current : (host.current = this.guestOf(cpu));
   }
 }

@@ -12,3 +12,4 @@ export { Hypervisor, type DomainOptions, type HypervisorOptions } from './hyperv
 export * from './numbers.ts';
 export { BackRing, FrontRing, type RingPage } from './ring.ts';
 export { waitForEvent } from './wake.ts';
+export type { WorkCounts, WorkCycles } from './work.ts';

@@ -6,6 +6,7 @@
  * Source: facts of Xen 4.17, do_memory_op() (xen/common/memory.c), compat_memory_op() (xen/common/compat/memory.c), domain_get_maximum_gpfn()
  *         (xen/arch/x86/mm.c); struct shared_info of xen/include/public/xen.h.
  */
+import { acquireResource } from './acquire-resource.ts';
 import { NO_FRAME, type Domain } from './domain.ts';
 import { exchangeCall } from './exchange-call.ts';
 import { COMPAT_BYTES, compatArrayOk, highAfter, lowAfter } from './extents.ts';
@@ -18,9 +19,10 @@ import {
   XENMEM_current_reservation, XENMEM_decrease_reservation, XENMEM_exchange, XENMEM_increase_reservation, XENMEM_machphys_compat_mfn_list,
   XENMEM_machphys_mapping, XENMEM_machphys_mfn_list, XENMEM_maximum_gpfn, XENMEM_maximum_ram_page, XENMEM_maximum_reservation, XENMEM_memory_map,
   XENMEM_populate_physmap, XENMEM_remove_from_physmap, XENMEM_set_memory_map, XEN_EACCES, XEN_EDOM, XEN_EFAULT, XEN_EINVAL, XEN_ENOSYS,
-  XEN_EOPNOTSUPP, XEN_EPERM, XEN_ESRCH,
+  XENMEM_acquire_resource, XEN_EOPNOTSUPP, XEN_EPERM, XEN_ESRCH,
 } from './numbers.ts';
 import { reservationCall, XLAT_BYTES } from './reservation-call.ts';
+import { toolstackMemory } from './toolstack-memory.ts';
 
 const SIZE_MOST = 0xffff;
 const BATCH_PIECE = Math.floor((XLAT_BYTES - WIDE_LAYOUT.addBatch.bytes) / 16);
@@ -41,18 +43,20 @@ export function memoryOp(h: Host, at: number): number {
     case XENMEM_add_to_physmap: return addToPhysmap(h, hi, lo, start);
     case XENMEM_add_to_physmap_batch: return addBatch(h, hi, lo, start);
     case XENMEM_remove_from_physmap: return removeFromPhysmap(h, hi, lo, start);
-    default: return start === 0 ? aboutMachine(h, op, hi, lo) : -XEN_ENOSYS;
+    case XENMEM_acquire_resource: return acquireResource(h, at, hi, lo, start);
+    default: return aboutMachine(h, op, hi, lo, start);
   }
 }
 
-function aboutMachine(h: Host, op: number, hi: number, lo: number): number {
+function aboutMachine(h: Host, op: number, hi: number, lo: number, start: number): number {
+  if (start !== 0) return toolstackMemory(h, op, hi, lo, start);
   switch (op) {
     case XENMEM_machphys_mapping: return machphysMapping(h, hi, lo);
     case XENMEM_machphys_mfn_list: return machphysList(h, hi, lo, !h.current.domain.is32);
     case XENMEM_machphys_compat_mfn_list: return machphysList(h, hi, lo, false);
     case XENMEM_memory_map: return memoryMap(h, hi, lo);
     case XENMEM_set_memory_map: return setMemoryMap(h, hi, lo);
-    default: return -XEN_ENOSYS;
+    default: return toolstackMemory(h, op, hi, lo, start);
   }
 }
 

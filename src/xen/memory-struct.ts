@@ -30,6 +30,16 @@ export interface MemoryLayout {
   readonly addBatch: { readonly bytes: number; readonly idxs: number; readonly gpfns: number; readonly errs: number };
   /** xen_remove_from_physmap: `domid` is at 0. */
   readonly removeFromPhysmap: { readonly bytes: number };
+  /** xen_pod_target. */
+  readonly podTarget: { readonly bytes: number; readonly domid: number };
+  /** xen_mem_access_op: `domid` is at 2. */
+  readonly accessOp: { readonly bytes: number };
+  /** xen_vnuma_topology_info: `domid` at 0, `pad` at 2. */
+  readonly vnuma: { readonly bytes: number };
+  /** xen_reserved_device_memory_map: `flags` at 0, `nr_entries` at 4. */
+  readonly reservedDevices: { readonly bytes: number; readonly buffer: number; readonly entryBytes: number };
+  /** xen_mem_acquire_resource: `domid` at 0, `type` at 2, `id` at 4, `pad` at 12, `frame` at 16. */
+  readonly acquire: { readonly bytes: number; readonly nrFrames: number; readonly frameList: number };
 }
 
 export const WIDE_LAYOUT: MemoryLayout = {
@@ -41,6 +51,11 @@ export const WIDE_LAYOUT: MemoryLayout = {
   addToPhysmap: { bytes: 24 },
   addBatch: { bytes: 32, idxs: 8, gpfns: 16, errs: 24 },
   removeFromPhysmap: { bytes: 16 },
+  podTarget: { bytes: 40, domid: 32 },
+  accessOp: { bytes: 32 },
+  vnuma: { bytes: 40 },
+  reservedDevices: { bytes: 24, buffer: 8, entryBytes: 16 },
+  acquire: { bytes: 32, nrFrames: 8, frameList: 24 },
 };
 
 export const COMPAT_LAYOUT: MemoryLayout = {
@@ -52,4 +67,9 @@ export const COMPAT_LAYOUT: MemoryLayout = {
   addToPhysmap: { bytes: 16 },
   addBatch: { bytes: 20, idxs: 8, gpfns: 12, errs: 16 },
   removeFromPhysmap: { bytes: 8 },
+  podTarget: { bytes: 36, domid: 32 },
+  accessOp: { bytes: 24 },
+  vnuma: { bytes: 40 },
+  reservedDevices: { bytes: 16, buffer: 8, entryBytes: 8 },
+  acquire: { bytes: 28, nrFrames: 8, frameList: 24 },
 };

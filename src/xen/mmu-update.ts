@@ -18,6 +18,7 @@ import {
 } from './numbers.ts';
 import { updateRun } from './runs.ts';
 import { getPageType, levelOf, putOldTable, putPageType } from './page-type.ts';
+import { ENTRIES_SEEN, REQUESTS } from './work.ts';
 
 const LEVEL_WRITABLE = 7;
 const COMMANDS = 7; // the low bits of a request's address
@@ -80,6 +81,9 @@ function requests(h: Host, at: number, count: number, before: number, tableOwner
     if (lo >>> 0 < done * MMU_UPDATE_BYTES) hi = (hi + 1) | 0;
   }
   h.counters.add(NUM_PAGE_UPDATES, i);
+  const looked = rc < 0 && rc !== -XEN_ERESTART ? i + 1 : i; // also at the one that is refused
+  h.counters.work.add(REQUESTS, looked);
+  h.counters.work.add(ENTRIES_SEEN, looked);
   if (rc === -XEN_ERESTART) {
     const left = (count - i) | MMU_UPDATE_PREEMPTED;
     rc = h.continueCall(HYPERVISOR_mmu_update, at, [lo, hi], [left, 0]);

@@ -9,6 +9,7 @@ import { CALLS_TO_MMUEXT_OP, NUM_MMUEXT_OPS } from './counters.ts';
 import { NO_FRAME, type Domain } from './domain.ts';
 import { addressOk, copyFromGuest, ownArrayOk } from './guest-memory.ts';
 import type { Host } from './host.ts';
+import { putLdt } from './ldt.ts';
 import { doneBefore, writeDone } from './mmu-update.ts';
 import {
   HYPERVISOR_mmuext_op, MMUEXT_CLEAR_PAGE, MMUEXT_COPY_PAGE, MMUEXT_FLUSH_CACHE, MMUEXT_FLUSH_CACHE_GLOBAL, MMUEXT_INVLPG_ALL,
@@ -19,10 +20,12 @@ import {
 } from './numbers.ts';
 import { deferPut, getPageType, putOldTable, putPageAndType, putPageType, tableType } from './page-type.ts';
 import { newBase, newUserBase } from './root.ts';
-import { flushVcpus, vcpuMask } from './va-mapping.ts';
+import { flushEvery, flushMasked, flushVcpu, vcpuMask } from './va-mapping.ts';
+import { PAGES, REQUESTS } from './work.ts';
 
-const OP_BYTES = 24;
-const COMPAT_OP_BYTES = 12;
+/** struct mmuext_op, as 64-bit and as 32-bit guests lay it out. */
+export const OP_BYTES = 24;
+export const COMPAT_OP_BYTES = 12;
 const LDT_MOST = 8192;
 const FRAME_WORDS = 1024;
 
@@ -69,6 +72,7 @@ function operations(h: Host, at: number, count: number, before: number, owner: D
   if (rc === -XEN_ERESTART) rc = h.continueCall(HYPERVISOR_mmuext_op, at, [lo, hi], [(count - i) | MMU_UPDATE_PREEMPTED, 0]);
   else if (h.current.oldTable !== NO_FRAME) rc = h.continueCall(HYPERVISOR_mmuext_op, at, [0, 0], [MMU_UPDATE_PREEMPTED, 0], [0, 0], [rc, 0]);
   h.counters.add(NUM_MMUEXT_OPS, i);
+  h.counters.work.add(REQUESTS, Math.min(i + 1, count));
   writeDone(h, doneLo, doneHi, before + i);
   return rc;
 }
@@ -106,18 +110,18 @@ function isOwn(command: number): boolean {
 }
 
 function ownOperation(h: Host, op: Op): number {
-  const { domain } = h.current, self = 1n << BigInt(domain.vcpus.indexOf(h.current));
+  const { domain } = h.current;
   switch (op.command) {
     case MMUEXT_NEW_BASEPTR: return newBase(h, number(op.lo, op.hi));
     case MMUEXT_NEW_USER_BASEPTR: return newUserBase(h, number(op.lo, op.hi));
-    case MMUEXT_TLB_FLUSH_LOCAL: flushVcpus(h, self, false, 0, 0); return 0;
-    case MMUEXT_INVLPG_LOCAL: flushVcpus(h, self, true, op.hi, op.lo); return 0;
-    case MMUEXT_TLB_FLUSH_ALL: flushVcpus(h, -1n, false, 0, 0); return 0;
-    case MMUEXT_INVLPG_ALL: flushVcpus(h, -1n, true, op.hi, op.lo); return 0;
+    case MMUEXT_TLB_FLUSH_LOCAL: flushVcpu(h, h.current, false, 0, 0); return 0;
+    case MMUEXT_INVLPG_LOCAL: flushVcpu(h, h.current, true, op.hi, op.lo); return 0;
+    case MMUEXT_TLB_FLUSH_ALL: flushEvery(h, false, 0, 0); return 0;
+    case MMUEXT_INVLPG_ALL: flushEvery(h, true, op.hi, op.lo); return 0;
     case MMUEXT_TLB_FLUSH_MULTI: case MMUEXT_INVLPG_MULTI: {
       const vcpus = vcpuMask(h, op.hi2, op.lo2);
       if (vcpus === undefined) return -XEN_EINVAL;
-      flushVcpus(h, vcpus, op.command === MMUEXT_INVLPG_MULTI, op.hi, op.lo);
+      flushMasked(h, vcpus, op.command === MMUEXT_INVLPG_MULTI, op.hi, op.lo);
       return 0;
     }
     case MMUEXT_FLUSH_CACHE: return domain.iomem.length > 0 ? 0 : -XEN_EACCES;
@@ -130,8 +134,11 @@ function ownOperation(h: Host, op: Op): number {
 function setLdt(h: Host, op: Op): number {
   const entries = op.lo2 >>> 0, guest = h.current;
   if (entries > LDT_MOST || (entries !== 0 && ((op.lo & 0xfff) !== 0 || !addressOk(op.hi)))) return -XEN_EINVAL;
-  guest.ldtBaseLo = entries === 0 ? 0 : op.lo;
-  guest.ldtBaseHi = entries === 0 ? 0 : op.hi;
+  const lo = entries === 0 ? 0 : op.lo, hi = entries === 0 ? 0 : op.hi;
+  if (lo === guest.ldtBaseLo && hi === guest.ldtBaseHi && entries === guest.ldtEntries) return 0;
+  if (putLdt(h, guest)) h.flush(guest);
+  guest.ldtBaseLo = lo;
+  guest.ldtBaseHi = hi;
   guest.ldtEntries = entries;
   return 0;
 }
@@ -185,6 +192,7 @@ function clearPage(h: Host, mfn: number, owner: Domain): number {
   if (!getWritable(h, mfn, owner)) return -XEN_EINVAL;
   const at = h.table(mfn);
   h.s.w.fill(0, at, at + FRAME_WORDS);
+  h.counters.work.add(PAGES, 1);
   putWritable(h, mfn);
   return 0;
 }
@@ -195,6 +203,7 @@ function copyPage(h: Host, to: number, from: number, owner: Domain): number {
   if (ok) {
     const source = h.table(from);
     h.s.w.copyWithin(h.table(to), source, source + FRAME_WORDS);
+    h.counters.work.add(PAGES, 1);
     putWritable(h, to);
   }
   h.frames.putPage(from);

@@ -9,9 +9,10 @@ import { CALLS_FROM_MULTICALL } from './counters.ts';
 import { copyFromGuest, copyToGuest, ownArrayOk } from './guest-memory.ts';
 import type { Host } from './host.ts';
 import { HYPERVISOR_multicall, XEN_EFAULT, XEN_EINVAL } from './numbers.ts';
+import { SUBCALLS } from './work.ts';
 
 const ARGS = 5; //      arguments that calls take; an entry has room for 6
-const ENTRY_WORDS = 8; // operation, result, 6 arguments
+export const ENTRY_WORDS = 8; // of struct multicall_entry, each of the guest's width: operation, result, 6 arguments
 
 /** Arguments: list of calls, count. @param at - word index @param call - serves one */
 export function multicall(h: Host, at: number, call: (h: Host, nr: number, at: number) => number): number {
@@ -37,9 +38,11 @@ function calls(h: Host, at: number, count: number, size: number, call: (h: Host,
       w[sub + k * 2] = entry[wide ? 4 + k * 2 : 2 + k];
       w[sub + k * 2 + 1] = wide ? entry[5 + k * 2] : 0;
     }
+    h.counters.work.add(SUBCALLS, 1);
+    h.counters.charge(HYPERVISOR_multicall, w, h.current.v);
     const nr = wide && entry[1] !== 0 ? -1 : entry[0];
     const result = call(h, nr, sub);
-    h.counters.count(nr, !h.preempted);
+    h.counters.count(nr, !h.preempted, w, h.current.v);
     if (!h.preempted) h.counters.add(CALLS_FROM_MULTICALL, 1);
     if (!writeResult(h, lo, hi, result, wide)) {
       h.preempted = false;

@@ -6,12 +6,14 @@
 import { ACCESS_READ, ACCESS_USER, ACCESS_WRITE, FAULT_NONE, FAULT_PF, PFEC_I, PFEC_P, PFEC_RSVD, PFEC_U, PFEC_W, faultVector } from '../arch/fault.ts';
 import { VCPU_CR2_HI, VCPU_CR2_LO } from '../layout/vcpu.ts';
 import { hiWord, joinWords, loWord } from '../machine/address.ts';
-import { PAGE_FAULTS, PTWR_EMULATIONS } from './counters.ts';
+import { PAGE_FAULT, PAGE_FAULTS, PTWR_EMULATIONS } from './counters.ts';
 import type { GuestVcpu } from './domain.ts';
 import { addressOk } from './guest-memory.ts';
 import type { Host } from './host.ts';
+import { descriptorFault, isDescriptorFault } from './ldt.ts';
 import { VMASST_TYPE_writable_pagetables } from './numbers.ts';
 import { emulateTableWrite } from './table-write.ts';
+import { BOUNCES, EMULATIONS, ENTRIES_SEEN, FAULTS } from './work.ts';
 
 const LARGEST_STORE = 8;
 
@@ -40,16 +42,28 @@ export function guestWrite(h: Host, guest: GuestVcpu, va: bigint, data: Uint8Arr
  */
 export function pageFault(h: Host, guest: GuestVcpu, fault: number, va: bigint, data?: Uint8Array): number {
   const w = h.s.w, hi = w[guest.v + (VCPU_CR2_HI >>> 2)], lo = w[guest.v + (VCPU_CR2_LO >>> 2)];
+  const { work } = h.counters;
   if (faultVector(fault) === faultVector(FAULT_PF)) h.counters.add(PAGE_FAULTS, 1);
+  work.add(FAULTS, 1);
+  if (isDescriptorFault(guest, fault, hi, lo)) return settled(h, guest, descriptorFault(h, guest, fault, lo));
   const emulated = data !== undefined && isPower(data.length) && isTableWrite(guest, fault, hi) && emulateTableWrite(h, hiWord(va), loWord(va), data);
   if (emulated) {
     h.counters.add(PTWR_EMULATIONS, 1);
-    return FAULT_NONE;
+    work.add(EMULATIONS, 1);
+    work.add(ENTRIES_SEEN, 1);
+    return settled(h, guest, FAULT_NONE);
   }
-  if (faultVector(fault) !== faultVector(FAULT_PF)) return fault;
+  if (faultVector(fault) !== faultVector(FAULT_PF)) return settled(h, guest, fault);
   guest.cr2Hi = hi;
   guest.cr2Lo = lo;
-  return (fault & ~PFEC_U) | (guest.kernelMode ? 0 : PFEC_U); // U/S tells the guest's own modes apart, not the processor's
+  return settled(h, guest, (fault & ~PFEC_U) | (guest.kernelMode ? 0 : PFEC_U)); // U/S tells the guest's own modes apart, not the processor's
+}
+
+/** A fault was served. @param given - what the guest gets of it */
+function settled(h: Host, guest: GuestVcpu, given: number): number {
+  if (given !== FAULT_NONE) h.counters.work.add(BOUNCES, 1);
+  h.counters.charge(PAGE_FAULT, h.s.w, guest.v);
+  return given;
 }
 
 const isPower = (bytes: number): boolean => bytes <= LARGEST_STORE && (bytes & (bytes - 1)) === 0;

@@ -13,7 +13,8 @@ import { getFromL1, putFromL1 } from './l1-entry.ts';
 import { XEN_EINTR, XEN_EINVAL, XEN_ERESTART } from './numbers.ts';
 import { deferPut, putOldTable, tableType } from './page-type.ts';
 import { takeRun } from './runs.ts';
-import { getFromTable, getTable } from './table-entry.ts';
+import { getFromTable, getTable, putFromTable } from './table-entry.ts';
+import { ENTRIES_SEEN } from './work.ts';
 import { compatSlot, fillCompatSlots, fillRootSlots, guestSlot } from './xen-slots.ts';
 
 const ENTRIES = 512;
@@ -26,11 +27,13 @@ export function promoteL1(h: Host, mfn: number): number {
     const lo = w[at + i * 2], hi = w[at + i * 2 + 1];
     const flip = getFromL1(h, lo, hi, owner, owner);
     if (flip < 0) {
+      h.counters.work.add(ENTRIES_SEEN, i * 2 + 1); // those before are put again
       while (i-- > 0) putFromL1(h, w[at + i * 2], w[at + i * 2 + 1]);
       return flip;
     }
     storeEntry(h.s, at + i * 2, keptLo(owner, 1, lo ^ flip, hi), keptHi(owner, 1, lo ^ flip, hi));
   }
+  h.counters.work.add(ENTRIES_SEEN, ENTRIES);
   return 0;
 }
 
@@ -47,9 +50,13 @@ export function promoteTable(h: Host, mfn: number, level: number, type: number):
     else if (compatSlot(owner, level, i)) rc = getCompatLast(h, lo, hi, owner, held);
     else if ((lo & PTE_P) === 0) continue;
     else rc = getFromTable(h, level, lo, hi, mfn, owner, held, level > 2);
-    if (rc < 0) return stop(h, mfn, level, i, held, rc);
+    if (rc < 0) {
+      h.counters.work.add(ENTRIES_SEEN, i - first + 1);
+      return stop(h, mfn, level, i, held, rc);
+    }
     storeEntry(h.s, at + i * 2, keptLo(owner, level, lo, hi), keptHi(owner, level, lo, hi));
   }
+  h.counters.work.add(ENTRIES_SEEN, end - first);
   if ((type & PGT_PAE_XEN_L2) !== 0) fillCompatSlots(h, owner, at);
   if (level === 4) fillRootSlots(h, owner, mfn, at);
   return 0;
@@ -76,16 +83,23 @@ function stop(h: Host, mfn: number, level: number, i: number, held: boolean, rc:
     frames.setValidated(mfn, i, held);
     return -XEN_ERESTART;
   }
-  const at = h.table(mfn), w = h.s.w;
-  if (i > 0) {
-    const failed = frameOf(w[at + i * 2], w[at + i * 2 + 1]);
-    const handed = current.oldTable === failed && current.oldTable !== NO_FRAME;
+  const at = h.table(mfn), w = h.s.w, failed = frameOf(w[at + i * 2], w[at + i * 2 + 1]);
+  const handed = current.oldTable === failed && current.oldTable !== NO_FRAME;
+  if (i === 0) {
+    if (held && !handed) putFirst(h, mfn, w[at], w[at + 1], failed);
+  } else {
     if (current.oldTable !== NO_FRAME && !handed) forget(h);
     frames.setValidated(mfn, i, held || handed);
     deferPut(h, mfn, NO_FRAME, true);
   }
   if (level === 3 && h.ownerOf(mfn)!.is32) for (let k = 0; k < i; k++) w[at + k * 2] = givenLo(w[at + k * 2]);
   return rc;
+}
+
+/** The reference that the first entry has held since validation was preempted there. */
+function putFirst(h: Host, table: number, lo: number, hi: number, mfn: number): void {
+  if (h.behaviour.leakPreemptedTables) h.lost.push({ by: 'leakPreemptedTables', mfn, refs: 1, types: 0 });
+  else h.unpreempted(() => putFromTable(h, lo, hi, table, true));
 }
 
 /** A table deferred two levels further down is about to be overwritten: the release build's leak. */

@@ -14,6 +14,7 @@ import type { Host } from './host.ts';
 import {
   XENMEMF_exact_node_request, XENMEMF_populate_on_demand, XENMEMF_vnode, XENMEM_decrease_reservation, XENMEM_increase_reservation,
 } from './numbers.ts';
+import { REQUESTS } from './work.ts';
 
 const DOMU_MAX_ORDER = 9;
 const MOST_MAX_ORDER = 12; // of a domain with privilege or devices
@@ -49,6 +50,7 @@ export function adjustReservation(h: Host, op: number, r: Reservation): void {
       r.preempted = true;
       return;
     }
+    h.counters.work.add(REQUESTS, 2 ** r.order);
     const ok = isDecrease ? removeExtent(h, domain, r) : isIncrease ? addExtent(h, domain, r, most)
       : onDemand ? demandExtent(h, domain, r) : populateExtent(h, domain, r, most);
     if (!ok) return;

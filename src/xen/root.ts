@@ -9,6 +9,7 @@ import { ConfigError } from '../errors.ts';
 import { MMU_NORMAL_PT_UPDATE, PGT_PINNED } from '../layout/frame.ts';
 import { NO_FRAME, type GuestVcpu } from './domain.ts';
 import type { Host } from './host.ts';
+import { putLdt } from './ldt.ts';
 import type { OwnPool } from './m2p.ts';
 import { modTable } from './mod-entry.ts';
 import { XEN_EINTR, XEN_ERESTART } from './numbers.ts';
@@ -39,10 +40,9 @@ export function startRoot(h: Host, guest: GuestVcpu, root: number, own: OwnPool)
 
 /** Let the processor walk the root of the mode that the guest is in, and forget what it cached. */
 export function loadRoot(h: Host, guest: GuestVcpu): void {
-  void h;
   if (guest.cpu === undefined) return;
   guest.cpu.writeCr3(BigInt(guest.kernelMode || guest.domain.is32 ? guest.root : guest.userRoot) << 12n);
-  guest.cpu.flush();
+  h.flush(guest);
 }
 
 /** A new root for the guest's kernel. @returns 0 or -XEN_E* */
@@ -59,6 +59,7 @@ export function newBase(h: Host, mfn: number): number {
   if (rc !== 0) return rc === -XEN_EINTR ? -XEN_ERESTART : rc;
   if (!domain.m2pStrict) fillM2p(h, h.table(mfn));
   guest.root = mfn;
+  putLdt(h, guest);
   loadRoot(h, guest);
   return old === NO_FRAME ? 0 : putRoot(h, old);
 }
@@ -67,6 +68,7 @@ function newCompatBase(h: Host, mfn: number): number {
   const guest = h.current, monitor = guest.root, lo = (mfn << 12) | MONITOR_FLAGS, hi = (mfn / 0x100000) | 0;
   const rc = modTable(h, ROOT_LEVEL, h.table(monitor), monitor, 0, lo, hi, MMU_NORMAL_PT_UPDATE, guest.domain);
   if (rc !== 0) return rc === -XEN_EINTR ? -XEN_ERESTART : rc;
+  putLdt(h, guest);
   loadRoot(h, guest);
   return 0;
 }
@@ -84,7 +86,8 @@ export function newUserBase(h: Host, mfn: number): number {
   return old === NO_FRAME ? 0 : putRoot(h, old);
 }
 
-function putRoot(h: Host, mfn: number): number {
+/** Put a root's references, later if preempted. @returns 0 or -XEN_ERESTART */
+export function putRoot(h: Host, mfn: number): number {
   const rc = putPageAndType(h, mfn);
   if (rc === 0) return 0;
   deferPut(h, mfn, NO_FRAME, rc === -XEN_ERESTART);

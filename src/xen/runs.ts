@@ -4,7 +4,7 @@
  */
 import { ACCESS_READ, FAULT_NONE } from '../arch/fault.ts';
 import { PTE_P } from '../arch/pte.ts';
-import { VCPU_OUT_HI, VCPU_OUT_LO, VCPU_OWED } from '../layout/vcpu.ts';
+import { VCPU_OUT_CYCLES, VCPU_OUT_HI, VCPU_OUT_LO, VCPU_OWED } from '../layout/vcpu.ts';
 import { OWING, STOPPED } from '../frames/references.ts';
 import { updateEntries, updateEntry } from '../frames/update.ts';
 import { dropEntries, validateEntries } from '../frames/validate.ts';
@@ -46,7 +46,10 @@ export function dropRun(h: Host, mfn: number, to: number, owner: Domain): number
 export function updateRun(h: Host, hi: number, lo: number, count: number, owner: Domain): number {
   const { s, current } = h, cpu = current.cpu, v = current.v, adjust = owner.is32 ? 0 : 1, fast = h.machine.accelerator;
   const most = Math.min(count, (FRAME_BYTES - (lo & (FRAME_BYTES - 1))) >>> REQUEST_SHIFT, h.budget + 1);
-  if ((lo & 7) !== 0 || most < 1 || cpu === undefined || !addressOk(hi) || cpu.access(hi, lo, ACCESS_READ) !== FAULT_NONE) return 0;
+  if ((lo & 7) !== 0 || most < 1 || cpu === undefined || !addressOk(hi)) return 0;
+  const fault = cpu.access(hi, lo, ACCESS_READ);
+  h.counters.work.accessed(s.w[v + (VCPU_OUT_CYCLES >>> 2)]);
+  if (fault !== FAULT_NONE) return 0;
   const at = wordOf(s, s.w[v + (VCPU_OUT_HI >>> 2)], s.w[v + (VCPU_OUT_LO >>> 2)]);
   if (at < 0) return 0;
   const done = fast ? fast.updateEntries(v * 4, at * 4, most, owner.id, STOP, adjust) : updateEntries(s, v, at * 4, most, owner.id, STOP, adjust);

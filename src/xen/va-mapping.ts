@@ -6,7 +6,7 @@
 import { MMU_NORMAL_PT_UPDATE, PGT_COUNT, PGT_VALIDATED } from '../layout/frame.ts';
 import { invlpg } from '../mmu/invalidate.ts';
 import { CALLS_TO_UPDATE_VA } from './counters.ts';
-import type { Domain } from './domain.ts';
+import type { Domain, GuestVcpu } from './domain.ts';
 import { tableFor } from './guest-entry.ts';
 import { addressOk, copyFromGuest } from './guest-memory.ts';
 import type { Host } from './host.ts';
@@ -14,6 +14,7 @@ import { modL1 } from './mod-entry.ts';
 import { UVMF_ALL, UVMF_FLUSHTYPE_MASK, UVMF_INVLPG, UVMF_LOCAL, UVMF_TLB_FLUSH, XEN_EFAULT, XEN_EINVAL, XEN_ESRCH } from './numbers.ts';
 import { levelOf } from './page-type.ts';
 import { updateOne } from './runs.ts';
+import { ENTRIES_SEEN, INVLPGS, IPIS, REQUESTS } from './work.ts';
 
 /** Arguments: address, entry, flags, and for another domain's frames its number. A 32-bit guest passes the entry as two. @param at - word index */
 export function updateVaMapping(h: Host, at: number, other: boolean): number {
@@ -23,6 +24,8 @@ export function updateVaMapping(h: Host, at: number, other: boolean): number {
   if (owner === undefined) return -XEN_ESRCH;
   const flagsLo = w[flagsAt], flagsHi = wide ? w[flagsAt + 1] : 0;
   h.counters.add(CALLS_TO_UPDATE_VA, 1);
+  h.counters.work.add(REQUESTS, 1);
+  h.counters.work.add(ENTRIES_SEEN, 1);
   const rc = changeAt(h, vaHi, vaLo, lo, hi, owner);
   return rc === 0 ? flush(h, vaHi, vaLo, flagsLo, flagsHi) : rc;
 }
@@ -43,14 +46,16 @@ function changeAt(h: Host, vaHi: number, vaLo: number, lo: number, hi: number, f
 function flush(h: Host, vaHi: number, vaLo: number, flagsLo: number, flagsHi: number): number {
   const type = flagsLo & UVMF_FLUSHTYPE_MASK, who = flagsLo & ~UVMF_FLUSHTYPE_MASK;
   if (type !== UVMF_TLB_FLUSH && type !== UVMF_INVLPG) return 0;
-  let vcpus = 1n;
-  if (flagsHi === 0 && who === UVMF_ALL) vcpus = -1n;
-  else if (flagsHi !== 0 || who !== UVMF_LOCAL) {
+  const one = type === UVMF_INVLPG;
+  if (flagsHi === 0 && who === UVMF_ALL) {
+    flushEvery(h, one, vaHi, vaLo);
+  } else if (flagsHi === 0 && who === UVMF_LOCAL) {
+    flushVcpu(h, h.current, one, vaHi, vaLo);
+  } else {
     const mask = vcpuMask(h, flagsHi, who);
     if (mask === undefined) return -XEN_EFAULT;
-    vcpus = mask;
-  } else vcpus = 1n << BigInt(h.current.domain.vcpus.indexOf(h.current));
-  flushVcpus(h, vcpus, type === UVMF_INVLPG, vaHi, vaLo);
+    flushMasked(h, mask, one, vaHi, vaLo);
+  }
   return 0;
 }
 
@@ -67,11 +72,22 @@ export function vcpuMask(h: Host, hi: number, lo: number): bigint | undefined {
   return mask;
 }
 
-/** Invalidate one address, or everything, on some vCPUs of the current domain. */
-export function flushVcpus(h: Host, vcpus: bigint, one: boolean, vaHi: number, vaLo: number): void {
-  h.current.domain.vcpus.forEach((guest, k) => {
-    if (((vcpus >> BigInt(k)) & 1n) === 0n || guest.cpu === undefined) return;
-    if (!one) guest.cpu.flush();
-    else if (addressOk(vaHi)) invlpg(h.s.w, guest.v, vaHi, vaLo);
-  });
+/** Invalidate one address, or everything, on a vCPU of the current domain. */
+export function flushVcpu(h: Host, guest: GuestVcpu, one: boolean, vaHi: number, vaLo: number): void {
+  if (!one) return h.flush(guest);
+  if (guest.cpu === undefined || !addressOk(vaHi)) return;
+  invlpg(h.s.w, guest.v, vaHi, vaLo);
+  h.counters.work.add(guest === h.current ? INVLPGS : IPIS, 1);
+}
+
+/** ... on all of them. */
+export function flushEvery(h: Host, one: boolean, vaHi: number, vaLo: number): void {
+  const { vcpus } = h.current.domain;
+  for (let k = 0; k < vcpus.length; k++) flushVcpu(h, vcpus[k], one, vaHi, vaLo);
+}
+
+/** ... on those of a mask. */
+export function flushMasked(h: Host, mask: bigint, one: boolean, vaHi: number, vaLo: number): void {
+  const { vcpus } = h.current.domain;
+  for (let k = 0; k < vcpus.length; k++) if (((mask >> BigInt(k)) & 1n) !== 0n) flushVcpu(h, vcpus[k], one, vaHi, vaLo);
 }

@@ -1,27 +1,37 @@
 /**
- * The hypercall xen_version: which hypervisor this is and what it does for a guest's memory code. What tells of a build is left out.
+ * The hypercall xen_version: which hypervisor this is and what it does for a guest's memory code. What tells of a build is empty: there was none.
  *
  * Source: facts of Xen 4.17, do_xen_version() (xen/common/kernel.c), arch_get_xen_caps() (xen/arch/x86/setup.c),
  *         xen/include/public/version.h and features.h.
  */
 import { copyFromGuest, copyToGuest } from './guest-memory.ts';
 import type { Host } from './host.ts';
-import { VMASST_TYPE_pae_extended_cr3, XEN_EFAULT, XEN_EINVAL, XEN_ENOSYS } from './numbers.ts';
+import { VMASST_TYPE_pae_extended_cr3, XEN_EFAULT, XEN_EINVAL, XEN_ENODATA, XEN_ENOSYS, XEN_EPERM } from './numbers.ts';
 
 const MAJOR = 4;
 const MINOR = 17;
 const EXTRA = '.7';
 const EXTRA_BYTES = 16;
+const COMPILE_INFO_BYTES = 144;
+const CHANGESET_BYTES = 64;
+const HANDLE_BYTES = 16;
+const COMMAND_LINE_BYTES = 1024;
+const DENIED = '<denied>';
 const CAPABILITIES_BYTES = 1024;
 const PAGE_BYTES = 4096;
 const VIRT_START_HI = 0xffff8000 | 0;
 
 export const XENVER_version = 0;
 export const XENVER_extraversion = 1;
+export const XENVER_compile_info = 2;
 export const XENVER_capabilities = 3;
+export const XENVER_changeset = 4;
 export const XENVER_platform_parameters = 5;
 export const XENVER_get_features = 6;
 export const XENVER_pagesize = 7;
+export const XENVER_guest_handle = 8;
+export const XENVER_commandline = 9;
+export const XENVER_build_id = 10;
 
 export const XENFEAT_pae_pgdir_above_4gb = 4;
 export const XENFEAT_mmu_pt_update_preserve_ad = 5;
@@ -38,6 +48,11 @@ export function xenVersion(h: Host, at: number): number {
     case XENVER_version: return (MAJOR << 16) | MINOR;
     case XENVER_extraversion: return text(h, hi, lo, EXTRA, EXTRA_BYTES);
     case XENVER_capabilities: return text(h, hi, lo, `xen-3.0-x86_64 ${h.behaviour.pv32 ? 'xen-3.0-x86_32p ' : ''}`, CAPABILITIES_BYTES);
+    case XENVER_compile_info: return text(h, hi, lo, '', COMPILE_INFO_BYTES);
+    case XENVER_changeset: return text(h, hi, lo, 'unavailable', CHANGESET_BYTES);
+    case XENVER_guest_handle: return text(h, hi, lo, '', HANDLE_BYTES);
+    case XENVER_commandline: return commandLine(h, hi, lo);
+    case XENVER_build_id: return buildId(h, hi, lo);
     case XENVER_platform_parameters:
       h.buffer[0] = domain.is32 ? domain.compatStart : 0;
       h.buffer[1] = VIRT_START_HI;
@@ -52,6 +67,18 @@ function text(h: Host, hi: number, lo: number, what: string, bytes: number): num
   h.bytes.fill(0, 0, bytes);
   for (let k = 0; k < what.length; k++) h.bytes[k] = what.charCodeAt(k);
   return copyToGuest(h, hi, lo, bytes) ? 0 : -XEN_EFAULT;
+}
+
+/** As many bytes as it has; there are no options. */
+function commandLine(h: Host, hi: number, lo: number): number {
+  return h.current.domain.privileged ? text(h, hi, lo, '', COMMAND_LINE_BYTES) : text(h, hi, lo, DENIED, DENIED.length + 1);
+}
+
+function buildId(h: Host, hi: number, lo: number): number {
+  if (!h.current.domain.privileged) return -XEN_EPERM;
+  if ((lo | hi) === 0) return -XEN_ENODATA;
+  if (!copyFromGuest(h, hi, lo, 4)) return -XEN_EFAULT;
+  return h.buffer[0] === 0 ? -XEN_EINVAL : -XEN_ENODATA;
 }
 
 function features(h: Host, hi: number, lo: number): number {

@@ -44,6 +44,8 @@ const BAD: readonly [field: string, ...options: unknown[]][] = [
   ['physicalAddressBits', { physicalAddressBits: 31 }, { physicalAddressBits: 53 }, { physicalAddressBits: 40.5 }, { physicalAddressBits: '40' }],
   ['hostPage', { hostPage: '4m' }, { hostPage: 4096 }, { hostPage: '2m', host: { title: 'x', entryCycles: 5, lastCachePercent: 9 } }],
   ['host', { host: 5 }, { host: null }],
+  ['nested', { nested: 5 as never }, { nested: null as never }, { nested: true, host: { title: 'x', entryCycles: 5, lastCachePercent: 9 } }],
+  ['nested.tlb[0].holds', { nested: { tlb: [{ name: 'x', sets: 1, ways: 4, replacement: 'lru', holds: [] }], hitCycles: 1, psc: {} } }],
   ['host.entryCycles', { host: {} }, { host: { entryCycles: -1, lastCachePercent: 9 } }],
   ['host.lastCachePercent', { host: { title: 'x', entryCycles: 5 } }, { host: { title: 'x', entryCycles: 5, lastCachePercent: 0 } }],
   ['dataAccesses', { dataAccesses: 1 }, { dataAccesses: 'yes' }],
@@ -81,7 +83,7 @@ it('has a row of mistakes for every option', () => {
   }
   const tried = new Set(BAD.map(([field]) => field.split(/[.[]/)[0]));
   expect(known.filter(name => !tried.has(name))).toEqual([]);
-  expect(known).toHaveLength(17);
+  expect(known).toHaveLength(18);
 });
 
 it.each([

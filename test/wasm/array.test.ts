@@ -29,7 +29,7 @@ interface Exports {
 
 function attach(): { w: Int32Array; wasm: Exports } {
   const memory = new WebAssembly.Memory({ initial: 2, maximum: 65536, shared: true });
-  const instance = new WebAssembly.Instance(new WebAssembly.Module(committed), { env: { memory, busRead: () => 0n, busWrite: () => {} } });
+  const instance = new WebAssembly.Instance(new WebAssembly.Module(committed), { env: { memory, busRead: () => 0n, busWrite: () => {}, nestedWalk: () => 0 } });
   return { w: new Int32Array(memory.buffer), wasm: instance.exports as unknown as Exports };
 }
 

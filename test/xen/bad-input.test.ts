@@ -2,8 +2,11 @@ import { describe, expect, it } from 'vitest';
 import { VCPU_CALL_ARGS } from '../../src/layout/vcpu.ts';
 import { HYPERVISOR_mmu_update, HYPERVISOR_mmuext_op, HYPERVISOR_multicall, MMUEXT_TLB_FLUSH_LOCAL } from '../../src/xen/numbers.ts';
 import { holds, refused, state } from '../xsa/world.ts';
-import { Guest, entryOf, DATA, P, READ, TABLE, US } from './guest.ts';
+import { ARGS, Guest, entryOf, DATA, P, READ, TABLE, US } from './guest.ts';
 import { lcg } from './lcg.ts';
+import {
+  adjust, EXCHANGE, INCREASE, LIST, memoryOp, OUT_LIST, pack, poke, POPULATE, putList, reservation, SELF as SELF_DOMAIN,
+} from './memory-calls.ts';
 
 const EFAULT = -14, SELF = 0x7ff0n;
 const widths = [['64-bit', true], ['32-bit', false]] as const;
@@ -136,12 +139,43 @@ describe.each(widths)('arguments of a %s guest', (_, wide) => {
   });
 });
 
+/** One of the operations beside those on page tables. @returns as the guest sees it, but -1 where none of what it asked for was done */
+function others(g: Guest, r: (below: number) => number, some: number, table: number, value: bigint): number {
+  const w = g.wide ? 8 : 4, halves = (x: bigint) => (g.wide ? [x] : [x & 0xffffffffn, x >> 32n]), one = { count: 1, list: g.va(LIST) };
+  const foreign = () => [0n, 1n, 9n, 0x7ff0n, 0x7ff1n, 0x7ff2n][r(6)]!;
+  switch (r(9)) {
+    case 0: return call(g, 10, ...halves(entryOf(table, BigInt(r(512) * (r(4) ? 8 : 4)))), ...halves([0x00cf93000000ffffn, 0x00008b0000000067n, 0x0000ec00e0080000n, 0n][r(4)]!));
+    case 1: return call(g, 2, g.words(w, BigInt(table), BigInt(some)), BigInt([0, 1, 512, 513, 7169, 0x10000][r(6)]!));
+    case 2: return g.ext(13, g.va(some) + BigInt(r(2) * 8), BigInt([0, 512, 8192, 8193][r(4)]!));
+    case 3: return Math.min(g.xen.descriptor(g.cpu, r(4096) * 8 + 7, new Int32Array(2)), 1) * -1;
+    case 4: return call(g, 22, g.va(some), ...halves(value), BigInt(r(3)), foreign());
+    case 5: return call(g, HYPERVISOR_mmu_update, g.words(8, entryOf(table, BigInt((300 + r(3)) * 8 + r(8))), value), 1n, 0n, foreign() | (BigInt(r(4)) << 16n));
+    case 6:
+      putList(g, [r(2) ? table : 0x350]);
+      return adjust(g, INCREASE + r(2) * POPULATE, { ...one, order: 20, domid: r(2) ? SELF_DOMAIN : 5 }) === 0 ? -1 : 0;
+    case 7: {
+      putList(g, [table]);
+      putList(g, [3000], g.va(OUT_LIST));
+      const body = [reservation(g, { ...one, order: r(2) }), reservation(g, { ...one, list: g.va(OUT_LIST) }), pack([w, 0])], bytes = new Uint8Array(body.reduce((n, part) => n + part.length, 0));
+      let at = 0;
+      for (const part of body) {
+        bytes.set(part, at);
+        at += part.length;
+      }
+      poke(g, g.va(ARGS), bytes);
+      return memoryOp(g, EXCHANGE, g.va(ARGS));
+    }
+    default: return memoryOp(g, [2 | (1 << 6), 8, 10, 13, 20, 28][r(6)]!, 0x1000n);
+  }
+}
+
 /** One random operation on few frames. */
 function step(g: Guest, r: (below: number) => number): number {
   const some = g.free(r(10)), other = g.free(r(10));
   const table = r(2) ? some : g.tables[r(g.tables.length)]!;
   const value = [entryOf(other, P | US), entryOf(other, TABLE), entryOf(other, DATA), entryOf(g.tables[r(4)]!, DATA), entryOf(0x350, P), entryOf(other, TABLE | BigInt(r(4096))), 0n][r(7)]!;
-  switch (r(7)) {
+  switch (r(11)) {
+    case 7: case 8: case 9: return others(g, r, some, table, value);
     case 0: return g.map(g.va(some), entryOf(r(2) ? some : 0x350, r(2) ? DATA : READ), BigInt([0, 1, 2, 4, 5, 6][r(6)]!)); // other flags fail after the change
     case 1: case 2: return g.update([table, 300 + r(3), value, r(8)]);
     case 3: return g.pin(1 + r(g.wide ? 4 : 3), some);
@@ -161,10 +195,12 @@ function step(g: Guest, r: (below: number) => number): number {
  * reference, no count, no owner, no other byte.
  */
 function trace(g: Guest, before: Buffer, after: Buffer): string[] {
+  if (Buffer.compare(before, after) === 0) return [];
   const found: string[] = [], rows = 6144 * 4096, adjusted = 0x167n | (1n << 52n);
-  const now = new BigUint64Array(new Uint8Array(after).buffer), then = new BigUint64Array(new Uint8Array(before).buffer);
+  const [newer, older] = [after, before].map(bytes => bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length)) as [ArrayBuffer, ArrayBuffer];
+  const now = new BigUint64Array(newer), then = new BigUint64Array(older), nowHalf = new Int32Array(newer), thenHalf = new Int32Array(older);
   for (let k = 0; k < rows / 8; k++) {
-    if (now[k] === then[k] || k >>> 9 === 0x7ff) continue; // the page of arguments
+    if ((nowHalf[k * 2] === thenHalf[k * 2] && nowHalf[k * 2 + 1] === thenHalf[k * 2 + 1]) || (k >>> 9 >= 0x7fb && k >>> 9 <= 0x7ff)) continue; // the pages of arguments and lists
     if (!g.wide && (k & 511) >= 4 && now[k] === 0n && (before.readInt32LE(rows + (k >>> 9) * 16) & 0xffffff) === 0) continue;
     if ((then[k]! & P) === 0n || ((now[k]! ^ then[k]!) & ~adjusted) !== 0n) found.push(`0x${(k * 8).toString(16)}: 0x${then[k]!.toString(16)} -> 0x${now[k]!.toString(16)}`);
   }
@@ -172,21 +208,21 @@ function trace(g: Guest, before: Buffer, after: Buffer): string[] {
     const type = before.readInt32LE(row), changed = type ^ after.readInt32LE(row), unused = (type & 0xffffff) === 0;
     if (before.compare(after, row + 8, row + 16, row + 8, row + 16) !== 0 || (changed !== 0 && (!unused || (changed & 0xffffff) !== 0))) found.push(`row of frame 0x${((row - rows) / 16).toString(16)}`);
   }
-  return found;
+  return found.slice(0, 5);
 }
 
 describe.each(widths)('a refused operation of a %s guest', (_, wide) => {
   it.each([[1, 'ts'], [2, 'wasm'], [3, 'ts'], [4, 'wasm']] as const)('leaves no more than a trace (seed %i, %s)', (seed, engine) => {
     const g = new Guest({ wide, engine, leakPartialTables: false }), r = lcg(seed);
     let refusals = 0;
-    for (let k = 0; k < 250; k++) {
+    for (let k = 0; k < 100; k++) {
       const before = state(g), rc = step(g, r);
       if (rc === 0) continue;
       refusals++;
       expect(trace(g, before, state(g)), `step ${k}: ${rc}`).toEqual([]);
     }
-    expect(refusals).toBeGreaterThan(50);
-    expect(refusals).toBeLessThan(230);
+    expect(refusals).toBeGreaterThan(20);
+    expect(refusals).toBeLessThan(90);
     holds(g);
   });
 });

@@ -16,12 +16,16 @@ it.each(widths)('counters of a %s guest have the names of perfc', (_, wide) => {
   expect(g.xen.write(g.cpu, g.va(g.level1[0]) + 1600n, new Uint8Array(8))).toBe(0);
   expect(g.xen.write(g.cpu, g.va(mfn), new Uint8Array(8))).not.toBe(0);
   expect(Number(g.xen.hypercall(g.cpu, HYPERVISOR_mmu_update, 0x1000n, 1n, 0n, BigInt(DOMID_SELF)))).toBe(-14);
-  expect(g.xen.counters()).toEqual({
+  const { work, ...counted } = g.xen.counters(), cycles = { trap: 0, validate: 0, flush: 0, copy: 0 };
+  expect(work).toMatchObject({ requests: 7, emulations: 1, faults: 2, bounces: 1 });
+  expect(counted).toEqual({
     calls_to_mmu_update: 2, num_page_updates: 3, writable_mmu_updates: 1, calls_to_update_va: 1, calls_to_mmuext_op: 1, num_mmuext_ops: 1,
     page_faults: 3, copy_user_faults: 1, ptwr_emulations: 1, calls_from_multicall: 0,
     hypercalls: {
-      vm_assist: { calls: 1, entries: 1 }, mmu_update: { calls: 2, entries: 2 }, update_va_mapping: { calls: 1, entries: 1 }, mmuext_op: { calls: 1, entries: 1 },
+      vm_assist: { calls: 1, entries: 1, cycles }, mmu_update: { calls: 2, entries: 2, cycles }, update_va_mapping: { calls: 1, entries: 1, cycles },
+      mmuext_op: { calls: 1, entries: 1, cycles },
     },
+    cycles: { pageFaults: cycles, modeSwitches: cycles, unknownCalls: cycles },
   });
   expect(before.num_page_updates).toBe(0); // a copy
 });
@@ -59,6 +63,10 @@ it.each(widths)('a %s guest is told version and features', (_, wide) => {
   expect(view.getUint32(4, true)).toBe((1 << 5) | (1 << 6) | (1 << 7) | (1 << 11) | (1 << 13) | (1 << 17));
   expect(ask(6, g.words(4, 1n, 0n))).toBe(-22);
   expect(ask(6, 0x1000n)).toBe(-14);
+  expect([ask(2, at), ask(4, at), text(), ask(8, at), ask(9, at), ask(10), ask(10, g.words(4, 0n)), ask(10, g.words(4, 20n)), ask(10, 0x1000n)])
+    .toEqual([0, 0, 'unavailable', 0, 0, -61, -22, -61, -14]);
+  Object.assign(g.domain, { privileged: false });
+  expect([ask(9, at), text(), ask(10)]).toEqual([0, '<denied>', -1]);
   expect(ask(99)).toBe(-38);
 });
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ConfigError } from '../../src/errors.ts';
-import type { Domain } from '../../src/xen/domain.ts';
+import { GuestVcpu, type Domain } from '../../src/xen/domain.ts';
 import { Guest, DATA, READ, TABLE, entryOf } from './guest.ts';
 import { DECREASE, POPULATE, adjust, getList, giveBack, named, peek, poke, putList, unmap } from './memory-calls.ts';
 
@@ -123,6 +123,15 @@ describe.each([['64-bit', true], ['32-bit', false]] as const)('a %s guest that r
     expect(() => g.xen.hypercall(g.cpu, 12, 2n, 0n)).toThrow(ConfigError);
   });
 
+  it('is destroyed with a vCPU that never ran', () => {
+    for (const vcpus of [1, 2]) {
+      const g = new Guest({ wide, vcpus });
+      g.domain.vcpus.push(new GuestVcpu(g.domain, undefined));
+      g.xen.destroyDomain(0);
+      expect([g.xen.host.domains.size, g.xen.audit()]).toEqual([0, []]);
+    }
+  });
+
   it('may give its shared frame back, which stays the hypervisor\'s', () => {
     const g = new Guest({ wide });
     expect(giveBack(g, g.sharedInfo)).toBe(1);
@@ -140,5 +149,63 @@ describe.each([['64-bit', true], ['32-bit', false]] as const)('a %s guest that r
     g.xen.destroyDomain(1);
     const at = g.words(4, 1n);
     expect(Number(g.xen.hypercall(g.cpu, 12, 3n, at))).toBe(ESRCH);
+  });
+});
+
+describe('a domain that is destroyed in parts', () => {
+  /** A domain with tables of all levels, a window on itself, pins, ports and its frames; and where it stood. */
+  function crowded(budget: number): Guest {
+    const { g } = neighbours({ budget });
+    fill(g, HOME, ...Array.from({ length: 300 }, (_x, k): [number, bigint] => [k, entryOf(HOME + 8 + (k & 7), DATA)]));
+    fill(g, HOME + 1, [0, entryOf(HOME, TABLE)], [4, entryOf(HOME, TABLE)], [511, entryOf(HOME, TABLE)]);
+    fill(g, HOME + 2, [0, entryOf(HOME + 1, TABLE)], [1, entryOf(HOME + 1, TABLE)], [2, entryOf(HOME + 2, READ)]);
+    fill(g, HOME + 3, [0, entryOf(HOME + 2, TABLE)], [511, entryOf(HOME + 2, TABLE)]);
+    expect(pinOther(g, 3, HOME + 3)).toBe(0);
+    expect(pinOther(g, 1, HOME + 1)).toBe(0);
+    mapOther(g, 1, HOME + 15);
+    return g;
+  }
+  /** What is left, for comparison. */
+  const rest = (g: Guest) => [g.xen.host.domain(1)?.totalPages, Array.from({ length: 16 }, (_x, k) => [g.xen.host.frames.refs(HOME + k), g.xen.host.frames.type(HOME + k)])];
+
+  it.each([0, 1, 7, 100])('with a budget of %i comes to the same, the audit holds between parts, and each gets further', budget => {
+    const whole = crowded(Infinity), g = crowded(budget), step = budget < 10 ? 13 : 1;
+    whole.xen.destroyDomain(1);
+    let parts = 1;
+    for (; !g.xen.destroyDomainPart(1); parts++) {
+      if (parts % step === 0) expect(g.xen.audit(), `part ${parts}`).toEqual([]);
+      expect(g.xen.host.domain(1)!.dying).toBe(true);
+      expect(parts).toBeLessThan(6000);
+    }
+    expect(parts).toBeGreaterThan(budget < 10 ? 100 : 5);
+    expect(rest(g)).toEqual(rest(whole));
+    expect(() => g.xen.destroyDomainPart(1)).toThrow(ConfigError);
+    expect(g.map(g.va(g.free(1)), 0n)).toBe(0);
+    expect([g.xen.host.domain(1), g.xen.audit()]).toEqual([undefined, []]);
+  });
+
+  it('is of no use to others between parts', () => {
+    const g = crowded(0);
+    for (let part = 0; part < 40; part++) expect(g.xen.destroyDomainPart(1)).toBe(false);
+    for (const [command, mfn] of [[0, HOME], [3, HOME + 3]] as const) {
+      expect(pinOther(g, command, mfn)).toBe(0); // of the dying it is let go at once
+      const type = g.xen.pageTypes(1, [mfn])[0]!;
+      expect(type === OTHERS || type < PINNED, type.toString(16)).toBe(true);
+    }
+    putList(g, [1]);
+    expect(adjust(g, POPULATE, { count: 1, domid: 1 })).toBe(0);
+    expect(g.xen.audit()).toEqual([]);
+    g.xen.destroyDomain(1);
+    expect(g.xen.audit()).toEqual([]);
+  });
+
+  it.each([['64-bit', true], ['32-bit', false]] as const)('when it is a %s one that runs', (_, wide) => {
+    const g = new Guest({ wide, budget: 1 }), tables = [...g.tables];
+    let parts = 1;
+    for (; !g.xen.destroyDomainPart(0); parts++) if (parts % 13 === 0) expect(g.xen.audit(), `part ${parts}`).toEqual([]);
+    expect(parts).toBeGreaterThan(500);
+    expect(tables.every(mfn => g.xen.host.frames.isFree(mfn))).toBe(true);
+    expect(() => g.xen.dispatch(g.cpu)).toThrow(ConfigError);
+    expect([g.xen.host.domains.size, g.xen.audit()]).toEqual([0, []]);
   });
 });

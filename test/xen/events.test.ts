@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ECS_IPI } from '../../src/xen/event-port.ts';
+import { ECS_IPI, ECS_UNBOUND } from '../../src/xen/event-port.ts';
 import { eventsOf } from '../../src/xen/event-state.ts';
 import { GuestVcpu } from '../../src/xen/domain.ts';
 import { HYPERVISOR_event_channel_op, HYPERVISOR_sched_op, HYPERVISOR_vcpu_op } from '../../src/xen/numbers.ts';
@@ -30,7 +30,9 @@ class World {
   set(at: number, value: number): void { this.g.machine.views.w[at] = value; }
 
   op(command: number, ...words: bigint[]): number {
-    return Number(this.g.xen.hypercall(this.g.cpu, HYPERVISOR_event_channel_op, BigInt(command), this.g.words(4, ...words, ...Array<bigint>(6 - words.length).fill(0n))));
+    const rc = Number(this.g.xen.hypercall(this.g.cpu, HYPERVISOR_event_channel_op, BigInt(command), this.g.words(4, ...words, ...Array<bigint>(6 - words.length).fill(0n))));
+    expect(this.g.xen.audit()).toEqual([]);
+    return rc;
   }
 
   /** Word of the structure that the last call left. */
@@ -213,6 +215,8 @@ describe.each(widths)('events of a %s guest are not lost', (_, wide) => {
 describe('the audit of events', () => {
   const breaks: [rule: string, what: string, (w: World, a: number) => void][] = [
     ['XE1', 'a port without its peer', (w, a) => { eventsOf(w.g.domain).port(a).remotePort = 9; }],
+    ['XE1', 'a port whose peer is another\'s', (w, a) => { eventsOf(w.g.domain).port(a).remoteDomid = 5; }],
+    ['XE1', 'a port whose peer is unbound', (w, a) => { const events = eventsOf(w.g.domain); events.port(events.port(a).remotePort).state = ECS_UNBOUND; }],
     ['XE2', 'a VIRQ without its port', (w) => { eventsOf(w.g.domain).setVirqPort(1, 3, 5); }],
     ['XE2', 'a port without its VIRQ', (w) => { eventsOf(w.g.domain).setVirqPort(0, 2, 0); }],
     ['XE3', 'a PIRQ without its port', (w, a) => { eventsOf(w.g.domain).pirqs.set(4, a); }],

@@ -3,6 +3,7 @@ import { GNTTABOP_copy, GNTTABOP_map_grant_ref, GNTTABOP_unmap_grant_ref } from 
 import { changeVersion } from '../../src/xen/grant-version.ts';
 import type { Domain } from '../../src/xen/domain.ts';
 import { HYPERVISOR_grant_table_op } from '../../src/xen/numbers.ts';
+import { copyOp, copyStatus, mapOp, struct, transferOp, unmapOp, type CopySide } from './grant-struct.ts';
 import { ARGS, Guest, type GuestOptions } from './guest.ts';
 
 const TABLE = [0x310, 0x320, 0x330]; // first frame of each domain's table
@@ -11,9 +12,6 @@ export const DOMAIN_PAGES = 64;
 /** First frames of domains 1 and 2. */
 export const FIRST1 = 0x900, FIRST2 = 0xa00;
 const FRAME = 4096;
-
-/** A side of a copy: a grant of a domain, or a frame of the caller's. */
-export type CopySide = readonly [what: 'ref' | 'frame', number: number, domid: number, offset: number];
 
 export class GrantWorld extends Guest {
   readonly others: readonly Domain[];
@@ -69,14 +67,15 @@ export class GrantWorld extends Guest {
     if (changeVersion(this.xen.host, this.domainOf(id), 2) !== 0) throw new Error(`domain ${id} stays at version 1`);
   }
 
-  /** Make a call on operations given as bytes. @returns its result, and the operations as they are then */
+  /** Make a call on operations given as bytes; then the audit must hold. @returns its result, and the operations as they are then */
   op(command: number, ops: readonly Uint8Array[], at = this.va(ARGS)): { readonly rc: number; readonly out: readonly DataView[] } {
     let offset = 0n;
     for (const data of ops) {
       this.xen.write(this.cpu, at + offset, data);
       offset += BigInt(data.length);
     }
-    const rc = Number(this.xen.hypercall(this.cpu, HYPERVISOR_grant_table_op, BigInt(command), at, BigInt(ops.length)));
+    const rc = Number(this.xen.hypercall(this.cpu, HYPERVISOR_grant_table_op, BigInt(command), at, BigInt(ops.length))), complaints = this.xen.audit();
+    if (complaints.length > 0) throw new Error(complaints.join('; '));
     offset = 0n;
     const out = ops.map(data => {
       const now = new Uint8Array(data.length);
@@ -87,9 +86,7 @@ export class GrantWorld extends Guest {
     return { rc, out };
   }
 
-  mapOp(address: bigint, flags: number, ref: number, from: number): Uint8Array {
-    return struct([[8, address], [4, flags], [4, ref], [2, from], [2, 0], [4, 0], [8, 0]]);
-  }
+  readonly mapOp = mapOp;
 
   /** Map one grant. @returns its status and handle */
   mapGrant(address: bigint, flags: number, ref: number, from: number): { readonly status: number; readonly handle: number } {
@@ -98,42 +95,20 @@ export class GrantWorld extends Guest {
     return { status: out[0].getInt16(18, true), handle: out[0].getUint32(20, true) };
   }
 
-  unmapOp(address: bigint, device: number, handle: number): Uint8Array {
-    return struct([[8, address], [8, device], [4, handle], [2, 0], [2, 0]]);
-  }
+  readonly unmapOp = unmapOp;
 
   unmapGrant(address: bigint, device: number, handle: number): number {
     return this.op(GNTTABOP_unmap_grant_ref, [this.unmapOp(address, device, handle)]).out[0].getInt16(20, true);
   }
 
-  copyOp(source: CopySide, dest: CopySide, length: number): Uint8Array {
-    const size = this.wide ? 8 : 4, pad: readonly [number, number][] = this.wide ? [[4, 0]] : [];
-    const side = ([, number, domid, offset]: CopySide): [number, number][] => [[size, number], [2, domid], [2, offset], ...pad];
-    const flags = (source[0] === 'ref' ? 1 : 0) | (dest[0] === 'ref' ? 2 : 0);
-    return struct([...side(source), ...side(dest), [2, length], [2, flags], [2, 0], [2, 0]]);
-  }
+  copyOp(source: CopySide, dest: CopySide, length: number): Uint8Array { return copyOp(this.wide, source, dest, length); }
 
   /** Copy. @returns the statuses */
   copy(...copies: readonly (readonly [source: CopySide, dest: CopySide, length: number])[]): number[] {
     const { rc, out } = this.op(GNTTABOP_copy, copies.map(one => this.copyOp(...one)));
     if (rc !== 0) throw new Error(`copy: ${rc}`);
-    return out.map(view => view.getInt16(this.wide ? 36 : 20, true));
+    return out.map(view => view.getInt16(copyStatus(this.wide), true));
   }
 
-  transferOp(frame: number, to: number, ref: number): Uint8Array {
-    return this.wide ? struct([[8, frame], [2, to], [2, 0], [4, ref], [2, 0], [2, 0], [4, 0]]) : struct([[4, frame], [2, to], [2, 0], [4, ref], [2, 0], [2, 0]]);
-  }
-}
-
-/** Numbers of 2, 4 and 8 bytes, one after the other. */
-export function struct(fields: readonly (readonly [bytes: number, value: number | bigint])[]): Uint8Array {
-  const data = new Uint8Array(fields.reduce((sum, [bytes]) => sum + bytes, 0)), view = new DataView(data.buffer);
-  let at = 0;
-  for (const [bytes, value] of fields) {
-    if (bytes === 8) view.setBigUint64(at, BigInt(value), true);
-    else if (bytes === 4) view.setUint32(at, Number(value), true);
-    else view.setUint16(at, Number(value), true);
-    at += bytes;
-  }
-  return data;
+  transferOp(frame: number, to: number, ref: number): Uint8Array { return transferOp(this.wide, frame, to, ref); }
 }

@@ -8,7 +8,8 @@ import {
 } from '../../src/xen/grant-numbers.ts';
 import { DOMID_SELF } from '../../src/xen/numbers.ts';
 import { ARGS, DATA, FIRST, entryOf } from './guest.ts';
-import { DOMAIN_PAGES, FIRST1, FIRST2, GrantWorld, struct } from './grant-world.ts';
+import { struct } from './grant-struct.ts';
+import { DOMAIN_PAGES, FIRST1, FIRST2, GrantWorld } from './grant-world.ts';
 
 const EFAULT = -14, EINVAL = -22, EBUSY = -16, EOPNOTSUPP = -95;
 const HOST = GNTMAP_host_map, READ_HOST = GNTMAP_host_map | GNTMAP_readonly, BOTH = GNTMAP_host_map | GNTMAP_device_map;

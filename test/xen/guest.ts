@@ -26,6 +26,7 @@ export interface GuestOptions extends Partial<HypervisorOptions> {
   readonly grants?: GrantLimits;
   readonly vcpus?: number;
   readonly privileged?: boolean;
+  readonly mode?: 'timed' | 'functional';
 }
 
 export class Guest {
@@ -42,10 +43,10 @@ export class Guest {
   readonly level1: number[] = [];
 
   constructor(options: GuestOptions = {}) {
-    const { wide = true, engine = 'ts', iomem = [], grants = {}, vcpus = 1, privileged = true, ...rest } = options;
+    const { wide = true, engine = 'ts', iomem = [], grants = {}, vcpus = 1, privileged = true, mode = 'functional', ...rest } = options;
     this.wide = wide;
     this.machine = Machine.create({
-      extents: [{ base: 0, bytes: (FRAMES + OWN) * 4096 }], mode: 'functional', paging: 'none', openBus: 0, engine, vcpus,
+      extents: [{ base: 0, bytes: (FRAMES + OWN) * 4096 }], mode, paging: 'none', openBus: 0, engine, vcpus,
     });
     this.xen = Hypervisor.create(this.machine, { frames: FRAMES, own: { first: FRAMES, frames: OWN }, ...rest });
     this.base = wide ? 0xffffffff80000000n : 0x40000000n;

@@ -2,7 +2,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ECS_PIRQ } from '../../src/xen/event-port.ts';
 import { HYPERVISOR_event_channel_op, HYPERVISOR_physdev_op } from '../../src/xen/numbers.ts';
-import { struct } from './grant-world.ts';
+import { struct } from './grant-struct.ts';
 import { Guest } from './guest.ts';
 import { Host, Kernel } from './scenarios/kernel.ts';
 

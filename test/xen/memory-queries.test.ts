@@ -91,37 +91,3 @@ describe.each(widths)('what a %s guest is told', (_, wide) => {
     expect(memoryOp(g, DECREASE, 0n)).toBe(0);
   });
 });
-
-// Structures as the public headers declare them, and the rules of the two ABIs: a field is aligned to its size, but in 32-bit ones to 4 at most.
-type Field = readonly [name: string, kind: 'handle' | 'ulong' | 'u32' | 'u16' | Field[]];
-const RESERVATION: Field[] = [['extent_start', 'handle'], ['nr_extents', 'ulong'], ['extent_order', 'u32'], ['mem_flags', 'u32'], ['domid', 'u16']];
-const MAP: Field[] = [['nr_entries', 'u32'], ['buffer', 'handle']];
-const STRUCTURES: Record<string, Field[]> = {
-  reservation: RESERVATION, memoryMap: MAP, foreignMap: [['domid', 'u16'], ['map', MAP]],
-  exchange: [['in', RESERVATION], ['out', RESERVATION], ['nr_exchanged', 'ulong']],
-  mfnList: [['max_extents', 'u32'], ['extent_start', 'handle'], ['nr_extents', 'u32']],
-  addToPhysmap: [['domid', 'u16'], ['size', 'u16'], ['space', 'u32'], ['idx', 'ulong'], ['gpfn', 'ulong']],
-  addBatch: [['domid', 'u16'], ['space', 'u16'], ['size', 'u16'], ['u', 'u16'], ['idxs', 'handle'], ['gpfns', 'handle'], ['errs', 'handle']],
-  removeFromPhysmap: [['domid', 'u16'], ['gpfn', 'ulong']],
-};
-
-function lay(fields: readonly Field[], word: number): { bytes: number; align: number; offsets: Record<string, number> } {
-  let at = 0, align = 1;
-  const offsets: Record<string, number> = {};
-  for (const [name, kind] of fields) {
-    const inner = typeof kind === 'string' ? undefined : lay(kind, word);
-    const bytes = inner?.bytes ?? (kind === 'u32' ? 4 : kind === 'u16' ? 2 : word), own = inner?.align ?? bytes;
-    offsets[name] = Math.ceil(at / own) * own;
-    at = offsets[name] + bytes;
-    align = Math.max(align, own);
-  }
-  return { bytes: Math.ceil(at / align) * align, align, offsets };
-}
-
-describe.each([['64-bit', WIDE_LAYOUT, 8], ['32-bit', COMPAT_LAYOUT, 4]] as const)('structures of %s guests', (_, layout, word) => {
-  it.each(Object.keys(STRUCTURES))('%s is laid out as the headers say', name => {
-    const { bytes, offsets } = lay(STRUCTURES[name], word), ours = (layout as unknown as Record<string, Record<string, number>>)[name];
-    const snake = (text: string) => text.replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`);
-    for (const [field, value] of Object.entries(ours)) expect([field, value]).toEqual([field, field === 'bytes' ? bytes : offsets[snake(field)]]);
-  });
-});

@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 import { balloonFloor } from '../../../src/xen/balloon.ts';
 import { HYPERVISOR_memory_op, XENMEM_decrease_reservation, XENMEM_populate_physmap } from '../../../src/xen/numbers.ts';
-import { struct } from '../grant-world.ts';
+import { struct } from '../grant-struct.ts';
 import { Host, Kernel } from './kernel.ts';
 
 const MIB = 256; // pages

@@ -12,7 +12,7 @@ import { GuestGrants } from '../../../src/xen/guest-grants.ts';
 import { Hypervisor } from '../../../src/xen/hypervisor.ts';
 import { HYPERVISOR_event_channel_op, HYPERVISOR_grant_table_op, HYPERVISOR_update_va_mapping } from '../../../src/xen/numbers.ts';
 import type { RingPage } from '../../../src/xen/ring.ts';
-import { struct } from '../grant-world.ts';
+import { struct } from '../grant-struct.ts';
 
 const FRAME = 4096, EACH = 256, OWN = 2048, TABLES = 5, MOST = 4;
 const VA = 0x4000_0000n, WINDOW = VA + 512n * 4096n; // a kernel sees its frames from VA on, what it maps of others' from WINDOW on

@@ -2,7 +2,7 @@
 import { beforeEach, expect, it } from 'vitest';
 import { GNTTABOP_transfer, GTF_accept_transfer, GTF_transfer_committed, GTF_transfer_completed } from '../../../src/xen/grant-numbers.ts';
 import { HYPERVISOR_grant_table_op } from '../../../src/xen/numbers.ts';
-import { struct } from '../grant-world.ts';
+import { struct } from '../grant-struct.ts';
 import { Host, Kernel } from './kernel.ts';
 
 const POSTED = [20, 21, 22, 23], OKAY = 0, GENERAL_ERROR = -1, BAD_DOMAIN = -2, PAGES = 128;

@@ -1,0 +1,291 @@
+// A block of a `.pwt` trace, from its sections to columns: see src/trace/pwt-block-reader.ts. The memory is that of src/layout/pwt.ts and no machine's.
+import {
+  MISS_GIVEN, MISS_LONG_RUN, MISS_NONE, MISS_PATH, MISS_RUN_SHIFT, MODE_LAST, MODE_OWN, MODE_PATH, MODE_REGION, PATH_NEW, PWT_BEFORE, PWT_BLOCK_ACCESSES,
+  PWT_BLOCK_KIND, PWT_BLOCK_SIZE, PWT_BLOCK_VA, PWT_CONTEXT, PWT_CONTEXT_SHIFT, PWT_DATA, PWT_DATA_ADDRESSES, PWT_DATA_HERE, PWT_FOLLOWERS,
+  PWT_FOLLOWER_BITS, PWT_GOLDEN, PWT_HERE, PWT_HISTORY, PWT_HISTORY_SEGMENTS, PWT_KNOWN_KIND, PWT_KNOWN_MOST, PWT_KNOWN_SIZE, PWT_KNOWN_VA, PWT_LAST,
+  PWT_LENGTH_MOST, PWT_MATCH, PWT_PATH, PWT_REGIONS, PWT_REGION_BITS, PWT_REGION_SHIFT, PWT_SECTIONS, PWT_SEGMENTS, PWT_SEGMENT_MOST, PWT_SEGMENT_ROWS,
+  PWT_SEGMENT_SHIFT, PWT_SLOTS, PWT_SLOT_MOST, PWT_SLOT_ROWS, PWT_SLOT_SHIFT, PWT_USED, SEG_AT, SEG_END, SEG_LENGTH, SEG_RECENT, SEG_SLOT, SEG_SLOTS,
+  SHAPE_DATA, SHAPE_DATA_SIZES, SHAPE_OTHER, SLOT_AT, SLOT_DISTANCE, SLOT_FROM, SLOT_LAST, SLOT_REGION,
+} from "../src/layout/pwt";
+import { FETCH, MODIFY } from "./batch";
+
+const SLOT_BYTES = 1 << PWT_SLOT_SHIFT;
+
+/** Sections being read: byte offsets of what comes next and of the ends. */
+namespace At {
+  export let paths: i32 = 0;
+  export let misses: i32 = 0;
+  export let shapes: i32 = 0;
+  export let addresses: i32 = 0;
+  export let pathsEnd: i32 = 0;
+  export let missesEnd: i32 = 0;
+  export let shapesEnd: i32 = 0;
+  export let addressesEnd: i32 = 0;
+}
+
+/** Slots that come as foreseen, and what the one after them does. */
+namespace Miss {
+  export let run: i32 = 0;
+  export let code: i32 = 0;
+}
+
+/** Something did not fit; looked at after every segment. */
+let failed: bool = false;
+
+/** @param count - accesses in the block @param paths, misses, shapes, addresses - bytes of its sections @returns 1, or 0: they are of no block */
+export function readPwtBlock(count: i32, paths: i32, misses: i32, shapes: i32, addresses: i32): i32 {
+  open(paths, misses, shapes, addresses);
+  let run = takePath();
+  takeMiss();
+  for (let done = 0; done < count && !failed;) {
+    const followed = run > 0;
+    let id = 0, known = true;
+    if (followed) {
+      const match = load<i32>(0, PWT_MATCH);
+      if (match == 0) return 0;
+      id = load<i32>(((match - 1) << 3), PWT_HISTORY);
+      run--;
+    } else {
+      const what = takePath();
+      run = takePath();
+      known = what != PATH_NEW;
+      if (what > load<i32>(0, PWT_SEGMENTS)) return 0;
+      id = known ? what : create();
+      if (id == 0) return 0;
+    }
+    const row = PWT_SEGMENT_ROWS + (id << PWT_SEGMENT_SHIFT), length = load<i32>(row, SEG_LENGTH), slot = load<i32>(row, SEG_SLOT), slots = load<i32>(row, SEG_SLOTS);
+    if (done + length > count) return 0;
+    const data = enter(id, row, slots, followed);
+    copy(load<i32>(row, SEG_AT), done, length);
+    if (slots != 0) {
+      const first = PWT_SLOT_ROWS + (slot << PWT_SLOT_SHIFT), path = load<i32>(0, PWT_PATH);
+      if (!known) given(first, slots, done, data);
+      else if (slots <= Miss.run) {
+        Miss.run -= slots;
+        foreseen(first, slots, done, path, data);
+      } else mixed(first, slots, done, path, data);
+    }
+    done += length;
+  }
+  const whole = i32(At.paths == At.pathsEnd) & i32(At.misses == At.missesEnd) & i32(At.shapes == At.shapesEnd) & i32(At.addresses == At.addressesEnd);
+  return whole & i32(!failed) & i32(run == 0) & i32(Miss.run == 0) & i32(Miss.code == MISS_NONE);
+}
+
+function open(paths: i32, misses: i32, shapes: i32, addresses: i32): void {
+  failed = false;
+  At.paths = PWT_SECTIONS;
+  At.pathsEnd = At.misses = At.paths + paths;
+  At.missesEnd = At.shapes = At.misses + misses;
+  At.shapesEnd = At.addresses = At.shapes + shapes;
+  At.addressesEnd = At.addresses + addresses;
+}
+
+/** Put a segment into the history and foresee the next. @returns byte offset of its data addresses there */
+@inline function enter(id: i32, row: i32, slots: i32, followed: bool): i32 {
+  const here = load<i32>(0, PWT_HERE), next = (here + 1) & (PWT_HISTORY_SEGMENTS - 1), match = load<i32>(0, PWT_MATCH), recent = load<i32>(row, SEG_RECENT);
+  let dataHere = load<i32>(0, PWT_DATA_HERE);
+  if (dataHere + PWT_LENGTH_MOST > PWT_DATA_ADDRESSES) dataHere = 0;
+  const data = PWT_DATA + (dataHere << 3), context = (load<i32>(0, PWT_CONTEXT) << PWT_CONTEXT_SHIFT) ^ id;
+  const follower = PWT_FOLLOWERS + (((context * <i32>PWT_GOLDEN) >>> (32 - PWT_FOLLOWER_BITS)) << 2);
+  if (followed) {
+    store<i32>(0, load<i32>((match - 1) << 3, PWT_HISTORY + 4), PWT_PATH);
+    store<i32>(0, (match & (PWT_HISTORY_SEGMENTS - 1)) + 1, PWT_MATCH);
+  } else {
+    const usual = load<i32>(follower);
+    store<i32>(0, recent == 0 ? PWT_DATA : load<i32>(((recent - 2) & (PWT_HISTORY_SEGMENTS - 1)) << 3, PWT_HISTORY + 4), PWT_PATH);
+    store<i32>(0, usual != 0 ? usual : recent, PWT_MATCH);
+  }
+  store<i32>(here << 3, id, PWT_HISTORY);
+  store<i32>(here << 3, data, PWT_HISTORY + 4);
+  store<i32>(follower, next + 1);
+  store<i32>(row, next + 1, SEG_RECENT);
+  store<i32>(0, next, PWT_HERE);
+  store<i32>(0, dataHere + slots, PWT_DATA_HERE);
+  store<i32>(0, context, PWT_CONTEXT);
+  store<i32>(0, id, PWT_BEFORE);
+  return data;
+}
+
+/** The columns of a segment, 8 accesses at a time: what is too much will be overwritten. */
+@inline function copy(at: i32, done: i32, length: i32): void {
+  for (let k = 0; k < length; k += 8) {
+    const from = at + k, to = done + k, va = from << 3, out = to << 3;
+    v128.store(out, v128.load(va, PWT_KNOWN_VA), PWT_BLOCK_VA);
+    v128.store(out, v128.load(va, PWT_KNOWN_VA + 16), PWT_BLOCK_VA + 16);
+    v128.store(out, v128.load(va, PWT_KNOWN_VA + 32), PWT_BLOCK_VA + 32);
+    v128.store(out, v128.load(va, PWT_KNOWN_VA + 48), PWT_BLOCK_VA + 48);
+    v128.store(to << 1, v128.load(from << 1, PWT_KNOWN_SIZE), PWT_BLOCK_SIZE);
+    store<u64>(to, load<u64>(from, PWT_KNOWN_KIND), PWT_BLOCK_KIND);
+  }
+}
+
+/** Slots whose addresses come as foreseen. @param path - byte offset of the addresses where the path is followed @param data - ... here */
+@inline function foreseen(slot: i32, slots: i32, done: i32, path: i32, data: i32): void {
+  for (const end = slot + (slots << PWT_SLOT_SHIFT); slot < end; slot += SLOT_BYTES) {
+    commit(slot, done, data, next(slot, path));
+    path += 8;
+    data += 8;
+  }
+}
+
+/** The address foreseen. */
+@inline function next(slot: i32, path: i32): u64 {
+  const from = load<i32>(slot, SLOT_FROM);
+  return load<u64>(from != 0 ? from : path) + load<u64>(slot, SLOT_DISTANCE);
+}
+
+@inline function commit(slot: i32, done: i32, data: i32, va: u64): void {
+  store<u64>(slot, va, SLOT_LAST);
+  store<u64>(load<i32>(slot, SLOT_REGION), va);
+  store<u64>(0, va, PWT_LAST);
+  store<u64>(data, va);
+  store<u64>((done + load<i32>(slot, SLOT_AT)) << 3, va, PWT_BLOCK_VA);
+}
+
+/** Slots of which some are missed. */
+function mixed(slot: i32, slots: i32, done: i32, path: i32, data: i32): void {
+  for (const end = slot + (slots << PWT_SLOT_SHIFT); slot < end; slot += SLOT_BYTES) {
+    if (Miss.run > 0) {
+      Miss.run--;
+      commit(slot, done, data, next(slot, path));
+    } else {
+      const code = Miss.code;
+      if (code == MISS_PATH) learn(slot, MODE_PATH, load<u64>(path), path);
+      else if (code >= MISS_GIVEN) learn(slot, code - MISS_GIVEN, load<u64>(slot, SLOT_LAST) + takeAddress(), path);
+      else failed = true;
+      commit(slot, done, data, load<u64>(slot, SLOT_LAST));
+      takeMiss();
+    }
+    path += 8;
+    data += 8;
+  }
+}
+
+/** Slots of a new segment. */
+function given(slot: i32, slots: i32, done: i32, data: i32): void {
+  for (const end = slot + (slots << PWT_SLOT_SHIFT); slot < end; slot += SLOT_BYTES) {
+    learn(slot, MODE_REGION, load<u64>(0, PWT_LAST) + takeAddress(), 0);
+    commit(slot, done, data, load<u64>(slot, SLOT_LAST));
+    data += 8;
+  }
+}
+
+/** From now on a slot's address is foreseen in this mode; the one that comes now becomes its last. */
+function learn(slot: i32, mode: i32, va: u64, path: i32): void {
+  const hash = (<i32>(va >> PWT_REGION_SHIFT) * <i32>PWT_GOLDEN) >>> (32 - PWT_REGION_BITS), region = PWT_REGIONS + (hash << 3);
+  const from = mode == MODE_REGION ? region : mode == MODE_OWN ? slot + SLOT_LAST : mode == MODE_LAST ? PWT_LAST : 0;
+  store<i32>(slot, from, SLOT_FROM);
+  store<u64>(slot, from == 0 ? 0 : va - load<u64>(from), SLOT_DISTANCE);
+  store<i32>(slot, region, SLOT_REGION);
+  store<u64>(slot, va, SLOT_LAST);
+}
+
+/** A segment that was not known. @returns its number; 0 with `failed` */
+function create(): i32 {
+  const length = At.shapes < At.shapesEnd ? <i32>load<u8>(At.shapes++) : 0;
+  if (length == 0 || length > PWT_LENGTH_MOST) return refused();
+  let end = load<u64>(PWT_SEGMENT_ROWS + (load<i32>(0, PWT_BEFORE) << PWT_SEGMENT_SHIFT), SEG_END);
+  makeRoom(length);
+  const id = load<i32>(0, PWT_SEGMENTS) + 1, at = load<i32>(0, PWT_USED), slot = load<i32>(0, PWT_SLOTS), row = PWT_SEGMENT_ROWS + (id << PWT_SEGMENT_SHIFT);
+  let slots = 0;
+  for (let k = 0; k < length; k++) {
+    const shape = takeShape(), kind = shape & 3, size = shape >>> 2;
+    if (size == 0) return refused();
+    let va: u64 = 0;
+    if (kind == FETCH) {
+      if (k == 0) end += takeAddress();
+      va = end;
+      end += <u64>size;
+    } else store<i32>(PWT_SLOT_ROWS + ((slot + slots++) << PWT_SLOT_SHIFT), k, SLOT_AT);
+    store<u64>((at + k) << 3, va, PWT_KNOWN_VA);
+    store<u16>((at + k) << 1, <u16>size, PWT_KNOWN_SIZE);
+    store<u8>(at + k, <u8>kind, PWT_KNOWN_KIND);
+  }
+  store<i32>(row, at, SEG_AT);
+  store<i32>(row, length, SEG_LENGTH);
+  store<i32>(row, slot, SEG_SLOT);
+  store<i32>(row, slots, SEG_SLOTS);
+  store<i32>(row, 0, SEG_RECENT);
+  store<u64>(row, end, SEG_END);
+  store<i32>(0, id, PWT_SEGMENTS);
+  store<i32>(0, at + length, PWT_USED);
+  store<i32>(0, slot + slots, PWT_SLOTS);
+  return id;
+}
+
+/** Forget everything if a segment of this length would not fit. */
+function makeRoom(length: i32): void {
+  const full = i32(load<i32>(0, PWT_SEGMENTS) == PWT_SEGMENT_MOST) | i32(load<i32>(0, PWT_USED) + length > PWT_KNOWN_MOST);
+  if (full | i32(load<i32>(0, PWT_SLOTS) + length > PWT_SLOT_MOST)) memory.fill(0, 0, PWT_HISTORY);
+}
+
+function refused(): i32 {
+  failed = true;
+  return 0;
+}
+
+/** @returns `kind | size << 2`; size 0: malformed */
+function takeShape(): i32 {
+  if (At.shapes == At.shapesEnd) return 0;
+  const byte = <i32>load<u8>(At.shapes++);
+  if (byte < SHAPE_DATA) return FETCH | (byte << 2);
+  if (byte == SHAPE_OTHER) {
+    const shape = varint(At.shapes, At.shapesEnd);
+    At.shapes = past;
+    return shape > 0x3ffff ? 0 : <i32>shape;
+  }
+  const which = (byte - SHAPE_DATA) >>> 3, log2 = (byte - SHAPE_DATA) & 7;
+  return which > 2 || log2 >= SHAPE_DATA_SIZES ? 0 : (which == FETCH ? MODIFY : which) | (1 << (log2 + 2));
+}
+
+/** @returns at most PWT_BLOCK_ACCESSES; 0 with `failed` */
+function takePath(): i32 {
+  const value = varint(At.paths, At.pathsEnd);
+  At.paths = past;
+  if (value <= <u64>PWT_BLOCK_ACCESSES) return <i32>value;
+  return refused();
+}
+
+function takeMiss(): void {
+  if (At.misses == At.missesEnd) {
+    failed = true;
+    return;
+  }
+  const byte = <i32>load<u8>(At.misses++);
+  let run = byte >>> MISS_RUN_SHIFT;
+  if (run == MISS_LONG_RUN) {
+    const more = varint(At.misses, At.missesEnd);
+    At.misses = past;
+    run += more <= <u64>PWT_BLOCK_ACCESSES ? <i32>more : refused();
+  }
+  Miss.run = run;
+  Miss.code = byte & ((1 << MISS_RUN_SHIFT) - 1);
+  if (Miss.code > MISS_GIVEN + MODE_PATH) failed = true;
+}
+
+/** A signed distance, zigzag. */
+function takeAddress(): u64 {
+  const value = varint(At.addresses, At.addressesEnd);
+  At.addresses = past;
+  return (value >> 1) ^ (0 - (value & 1));
+}
+
+/** Where the last varint ended. */
+let past: i32 = 0;
+
+/** A number of up to 64 bits, 7 a byte, lowest first; the bits above are lost. */
+function varint(at: i32, end: i32): u64 {
+  let value: u64 = 0;
+  for (let shift: u64 = 0; shift < 70; shift += 7) {
+    if (at == end) break;
+    const byte = <u64>load<u8>(at++);
+    value |= (byte & 127) << shift;
+    if (byte < 128) {
+      past = at;
+      return value;
+    }
+  }
+  past = at;
+  failed = true;
+  return 0;
+}
