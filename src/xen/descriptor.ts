@@ -34,7 +34,7 @@ const G = 1 << 23;
  * the guest's kernel; call gates for no one, so that their use faults; segments from 0 of 32-bit guests that reach their window on the
  * machine-to-physical table reach all of it.
  */
-export function checkDescriptor(domain: Domain, words: Int32Array, at: number): boolean {
+function checkDescriptor(domain: Domain, words: Int32Array, at: number): boolean {
   let a = words[at], b = words[at + 1];
   if ((b & PRESENT) === 0) return true;
   const dpl = kernelSelector(domain, (b >>> DPL_SHIFT) & 3);
