@@ -95,9 +95,9 @@ describe('the other examples run', () => {
 
   it('Xen', () => {
     const first = 0xc000, n = 0x800, frames = first + n, root = 0xb000;
-    const machine = pagewalk.Machine.create({ memory: frames * 4096, mode: 'functional', paging: 'none' }), cpu = machine.vcpus[0];
+    const options = { memory: frames * 4096, mode: 'functional', paging: 'none' } as const, machine = pagewalk.Machine.create(options), cpu = machine.vcpus[0];
     const call = { rdi: 0n, rsi: 0n, rdx: 0n, r10: 0n, r8: 0n };
-    const result = run(`${blocks[3]}\nreturn xen;`, { ...call, Hypervisor, machine, frames, first, n, cpu, root, fault: pagewalk.FAULT_PF, va: 0x1000n, bytes: new Uint8Array(8) }) as Hypervisor;
+    const result = run(`${blocks[3]}\nreturn xen;`, { ...call, Machine: pagewalk.Machine, memory: machine.views.memory, options, Hypervisor, machine, frames, first, n, cpu, root, fault: pagewalk.FAULT_PF, va: 0x1000n, bytes: new Uint8Array(8) }) as Hypervisor;
     expect(result.audit()).toEqual([]);
   });
 });

@@ -7,7 +7,7 @@
  * which vCPU makes it, the budget that is left, and the buffer. A call that was preempted has its arguments in the vCPU block.
  */
 import { CR0_PE, CR0_PG, CR0_WP, CR0_ET, CR0_NE, CR4_PAE, CR4_PGE, EFER_LME, EFER_NXE } from '../arch/registers.ts';
-import { checkHypervisorCosts, hypervisorCosts, type HypervisorCosts } from '../cost/hypervisor-costs.ts';
+import { hypervisorCosts } from '../cost/hypervisor-costs.ts';
 import { ConfigError } from '../errors.ts';
 import { layFrameTable } from '../frames/table.ts';
 import { PGC_HELD } from '../layout/frame.ts';
@@ -27,68 +27,19 @@ import { deliverInterrupt } from './event-bind.ts';
 import { destroyDomain } from './destroy.ts';
 import { FreeFrames, type FrameSource } from './frame-source.ts';
 import { Host } from './host.ts';
+import { checkHypervisorOptions, type DomainOptions, type HypervisorOptions } from './hypervisor-options.ts';
 import { M2p } from './m2p.ts';
 import { holdForDevices, isGranted } from './grant-audit.ts';
 import { disownMappings } from './grant-release.ts';
-import type { GrantLimits } from './grant-table.ts';
 import { ldtDescriptor } from './ldt.ts';
 import { DOMID_IO, DOMID_XEN, XEN_EPERM } from './numbers.ts';
-import { OwnFrames, type OwnRange } from './own-frames.ts';
+import { OwnFrames } from './own-frames.ts';
 import { faultAddress, guestRead, guestWrite, pageFault } from './page-fault.ts';
 import { pageType } from './page-info.ts';
 import { holdForEoiMaps } from './physdev-op.ts';
 import { loadRoot, startRoot } from './root.ts';
-import { laySettings, type Behaviour, type XenSlot } from './settings.ts';
+import { laySettings } from './settings.ts';
 import { COMPAT_TRAPS, TRAPS } from './work.ts';
-
-/** What `Hypervisor.create()` takes besides the machine. */
-export interface HypervisorOptions extends Partial<Behaviour> {
-  /** Frames that are memory, from 0 up. Default: the machine's first extent. */
-  readonly frames?: number;
-  /** Frames of the machine (with bytes) that the hypervisor keeps all it knows in. */
-  readonly own: OwnRange;
-  /** Frames from 0 up that belong to devices. Default 256: the first megabyte. */
-  readonly ioFrames?: number;
-  /** The hypervisor's entries in root tables of 64-bit guests; slots 256 and 258 are filled in. */
-  readonly xenSlots?: readonly XenSlot[];
-  /** ... and in the level-2 table of the fourth GiB of 32-bit guests. Default: the window on the machine-to-physical table. */
-  readonly compatSlots?: readonly XenSlot[];
-  /** Frame of the level-3 table of the window on the machine-to-physical table. Default: one of `own`. */
-  readonly m2pLevel3?: number;
-  /** First frame (a multiple of 512) of the table's 4-byte form. Default: of `own`. */
-  readonly m2pCompat?: number;
-  /** Entries and requests that a call looks at before it is preempted, and continued. Default: calls run to their end. */
-  readonly budget?: number;
-  /** Interrupt lines of the machine's I/O APICs. Default 24. */
-  readonly gsis?: number;
-  /** Where frames for guests come from. Default: all that are free. */
-  readonly source?: FrameSource;
-  /** What its work costs a machine in timed mode. Default: `hypervisorCosts`. */
-  readonly costs?: HypervisorCosts;
-}
-
-/** What `createDomain()` takes. */
-export interface DomainOptions {
-  readonly id: number;
-  readonly privileged?: boolean;
-  /** 32-bit (PAE) guest. */
-  readonly is32?: boolean;
-  readonly maxPages?: number;
-  /** Frames it owns from the start, as runs. */
-  readonly p2m?: readonly (readonly [pfn: number, mfn: number, count: number])[];
-  readonly sharedInfo?: number;
-  /** Its grant table: limits, and frames of entries that it has from the start. Default: Xen's limits, and none. */
-  readonly grants?: GrantLimits & { readonly frames?: readonly number[] };
-  /** Frames that are no memory and that it may map: `[first, last]`. */
-  readonly iomem?: readonly (readonly [first: number, last: number])[];
-  readonly maxVcpus?: number;
-  /** Highest event-channel port. Default: as many as the format has. */
-  readonly maxEventPort?: number;
-  /** Physical interrupts it may have numbers for. Default 0. */
-  readonly pirqs?: number;
-  /** 32-bit guests: where the hypervisor's part of their address space begins. */
-  readonly compatStart?: number;
-}
 
 export class Hypervisor {
   readonly host: Host;
@@ -96,9 +47,9 @@ export class Hypervisor {
   private readonly epochAt: number; // word index
   private epoch = -1; // when the current vCPU was looked up
 
-  /** Put a hypervisor on a machine. @throws ConfigError - an option */
+  /** Put a hypervisor on a machine. @throws ConfigError - an option; nothing is changed then */
   static create(machine: Machine, options: HypervisorOptions): Hypervisor {
-    const { views: s } = machine, own = OwnFrames.create(s, options.own), frames = options.frames ?? machine.extents[0].frames;
+    const frames = checkHypervisorOptions(machine, options), { views: s } = machine, own = OwnFrames.create(s, options.own);
     layFrameTable(s, frames);
     s.w[own.block + (HV_FRAMES >>> 2)] = frames;
     laySettings(own, options);
@@ -107,8 +58,8 @@ export class Hypervisor {
     s.w[own.block + (HV_IO >>> 2)] = layDomain(own, { ...none, id: DOMID_IO }) << 2;
     s.w[own.block + (HV_XEN >>> 2)] = layDomain(own, { ...none, id: DOMID_XEN }) << 2;
     const xen = new Hypervisor(machine, own, options.source);
-    const costs = checkHypervisorCosts(options.costs ?? hypervisorCosts), { first, frames: many } = options.own;
-    if (s.w[(machine.vcpus[0].block + VCPU_TIMED) >>> 2] !== 0) xen.host.counters.work.price(costs);
+    const { first, frames: many } = options.own;
+    if (s.w[(machine.vcpus[0].block + VCPU_TIMED) >>> 2] !== 0) xen.host.counters.work.price(options.costs ?? hypervisorCosts);
     for (let mfn = 0; mfn < (options.ioFrames ?? 0x100); mfn++) xen.host.frames.assign(mfn, DOMID_IO);
     for (let mfn = first; mfn < Math.min(first + many, frames); mfn++) xen.host.frames.setOwner(mfn, 0, PGC_HELD); // no one else's, ever
     return xen;

@@ -36,6 +36,7 @@ const BITS: Readonly<Record<keyof Behaviour, number>> = {
   checkEachCopy: HVB_CHECK_EACH_COPY,
 };
 const DEFAULTS: Behaviour = { linearPageTables: true, leakPartialTables: true, leakPreemptedTables: true, pv32: true, scrubDomheap: false, checkEachCopy: true };
+export const BEHAVIOURS = Object.keys(BITS) as (keyof Behaviour)[];
 const SLOTS_MOST = 512;
 const DEFAULT_GSIS = 24;
 
@@ -63,10 +64,9 @@ export interface Settings {
   readonly compatSlots: readonly XenSlot[] | undefined;
 }
 
-/** Write them down. @throws ConfigError - one is wrong, or there is no memory for them */
+/** Write them down. @throws ConfigError - there is no memory for them */
 export function laySettings(own: OwnFrames, decided: Decisions): void {
   const { s: { w }, block } = own, { budget = Infinity } = decided;
-  if (budget !== Infinity && !(Number.isInteger(budget) && budget >= 0 && budget < 2 ** 31)) throw new ConfigError('budget', 'an integer from 0 to 2^31 - 1, or Infinity', budget);
   let bits = 0;
   for (const [name, bit] of Object.entries(BITS)) if (decided[name as keyof Behaviour] ?? DEFAULTS[name as keyof Behaviour]) bits |= bit;
   w[block + (HV_BEHAVIOUR >>> 2)] = bits;

@@ -37,7 +37,7 @@ describe('each way in', () => {
   it('throws the same errors, as nothing is there twice', async () => {
     const [{ ConfigError, Machine }, { Hypervisor }, { openTrace }] = await Promise.all(['index', 'xen/index', 'trace/index'].map(entry => import(`${project}dist/${entry}.js`)));
     const machine = Machine.create();
-    expect(() => Hypervisor.create(machine, { frames: -1 })).toThrow(ConfigError);
+    expect(() => Hypervisor.create(machine, { frames: -1, own: { first: 0, frames: 1 } })).toThrow(ConfigError);
     await expect(openTrace('x', { format: 'none' })).rejects.toThrow(ConfigError);
   });
 });

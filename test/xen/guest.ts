@@ -9,7 +9,8 @@ import type { Vcpu } from '../../src/machine/vcpu.ts';
 import { readEntry, writeEntry } from '../../src/memory/entry.ts';
 import type { Domain } from '../../src/xen/domain.ts';
 import type { GrantLimits } from '../../src/xen/grant-table.ts';
-import { Hypervisor, type HypervisorOptions } from '../../src/xen/hypervisor.ts';
+import { Hypervisor } from '../../src/xen/hypervisor.ts';
+import type { HypervisorOptions } from '../../src/xen/hypervisor-options.ts';
 import { DOMID_SELF, HYPERVISOR_mmuext_op, HYPERVISOR_mmu_update, HYPERVISOR_update_va_mapping, HYPERVISOR_vm_assist } from '../../src/xen/numbers.ts';
 
 const FRAMES = 4096; // memory; the hypervisor's own frames are beyond

@@ -10,7 +10,8 @@ import { readEntry, writeEntry } from '../../src/memory/entry.ts';
 import type { Domain } from '../../src/xen/domain.ts';
 import { GNTTABOP_copy, GNTTABOP_map_grant_ref, GNTTABOP_set_version, GNTTABOP_transfer, GNTTABOP_unmap_grant_ref } from '../../src/xen/grant-numbers.ts';
 import type { GrantLimits } from '../../src/xen/grant-table.ts';
-import { Hypervisor, type HypervisorOptions } from '../../src/xen/hypervisor.ts';
+import { Hypervisor } from '../../src/xen/hypervisor.ts';
+import type { HypervisorOptions } from '../../src/xen/hypervisor-options.ts';
 import {
   HYPERVISOR_event_channel_op, HYPERVISOR_grant_table_op, HYPERVISOR_mmuext_op, HYPERVISOR_update_va_mapping, DOMID_SELF,
 } from '../../src/xen/numbers.ts';
