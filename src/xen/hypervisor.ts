@@ -109,7 +109,7 @@ export class Hypervisor {
     const xen = new Hypervisor(machine, own, options.source);
     const costs = checkHypervisorCosts(options.costs ?? hypervisorCosts), { first, frames: many } = options.own;
     if (s.w[(machine.vcpus[0].block + VCPU_TIMED) >>> 2] !== 0) xen.host.counters.work.price(costs);
-    for (let mfn = 0; mfn < (options.ioFrames ?? 0x100); mfn++) xen.host.frames.assign(mfn, DOMID_IO);
+    for (let mfn = 0; mfn < (options.ioFrames ?? 0x100); mfn++) xen.host.keepForDevices(mfn);
     for (let mfn = first; mfn < Math.min(first + many, frames); mfn++) xen.host.frames.setOwner(mfn, 0, PGC_HELD); // no one else's, ever
     return xen;
   }
