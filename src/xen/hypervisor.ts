@@ -18,7 +18,7 @@ import { hiWord, loWord } from '../machine/address.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Vcpu } from '../machine/vcpu.ts';
 import { audit } from './audit.ts';
-import { call } from './calls.ts';
+import { call, callNumber } from './calls.ts';
 import { MODE_SWITCH, PAGE_FAULT, type CounterValues } from './counters.ts';
 import { Delivery } from './delivery.ts';
 import { NO_FRAME, type Domain, type GuestVcpu } from './domain.ts';
@@ -259,7 +259,7 @@ export class Hypervisor {
   setCall(cpu: Vcpu, nr: number, ...args: bigint[]): void {
     const w = this.host.s.w, v = cpu.block >>> 2, bits = this.guestOf(cpu).domain.is32 ? 32 : 64;
     w[v + (VCPU_CALL >>> 2)] = nr;
-    w[v + (VCPU_CALL >>> 2) + 1] = 0;
+    w[v + (VCPU_CALL >>> 2) + 1] = nr / 2 ** 32;
     for (let k = 0; k < 5; k++) {
       const value = BigInt.asUintN(bits, args[k] ?? 0n);
       w[v + (VCPU_CALL_ARGS >>> 2) + k * 2] = loWord(value);
@@ -289,7 +289,7 @@ export class Hypervisor {
     if (!guest.kernelMode) return -XEN_EPERM;
     host.budget = host.wholeBudget;
     host.counters.work.add(guest.domain.is32 ? COMPAT_TRAPS : TRAPS, 1);
-    const nr = host.s.w[v + (VCPU_CALL >>> 2)], rc = call(host, nr, v + (VCPU_CALL_ARGS >>> 2));
+    const nr = callNumber(host.s.w, v, guest.domain.is32), rc = call(host, nr, v + (VCPU_CALL_ARGS >>> 2));
     host.counters.count(nr, !host.preempted, host.s.w, v);
     host.budget = Infinity;
     return rc;
