@@ -22,6 +22,7 @@ import { call, callNumber } from './calls.ts';
 import { MODE_SWITCH, PAGE_FAULT, type CounterValues } from './counters.ts';
 import { Delivery } from './delivery.ts';
 import { NO_FRAME, type Domain, type GuestVcpu } from './domain.ts';
+import { checkDomainOptions, type DomainOptions } from './domain-options.ts';
 import { layDomain } from './domains.ts';
 import { deliverInterrupt } from './event-bind.ts';
 import { destroyDomain } from './destroy.ts';
@@ -30,7 +31,6 @@ import { Host } from './host.ts';
 import { M2p } from './m2p.ts';
 import { holdForDevices, isGranted } from './grant-audit.ts';
 import { disownMappings } from './grant-release.ts';
-import type { GrantLimits } from './grant-table.ts';
 import { ldtDescriptor } from './ldt.ts';
 import { DOMID_IO, DOMID_XEN, XEN_EPERM } from './numbers.ts';
 import { OwnFrames, type OwnRange } from './own-frames.ts';
@@ -40,6 +40,8 @@ import { holdForEoiMaps } from './physdev-op.ts';
 import { loadRoot, startRoot } from './root.ts';
 import { laySettings, type Behaviour, type XenSlot } from './settings.ts';
 import { COMPAT_TRAPS, TRAPS } from './work.ts';
+
+const IO_FRAMES = 0x100;
 
 /** What `Hypervisor.create()` takes besides the machine. */
 export interface HypervisorOptions extends Partial<Behaviour> {
@@ -67,29 +69,6 @@ export interface HypervisorOptions extends Partial<Behaviour> {
   readonly costs?: HypervisorCosts;
 }
 
-/** What `createDomain()` takes. */
-export interface DomainOptions {
-  readonly id: number;
-  readonly privileged?: boolean;
-  /** 32-bit (PAE) guest. */
-  readonly is32?: boolean;
-  readonly maxPages?: number;
-  /** Frames it owns from the start, as runs. */
-  readonly p2m?: readonly (readonly [pfn: number, mfn: number, count: number])[];
-  readonly sharedInfo?: number;
-  /** Its grant table: limits, and frames of entries that it has from the start. Default: Xen's limits, and none. */
-  readonly grants?: GrantLimits & { readonly frames?: readonly number[] };
-  /** Frames that are no memory and that it may map: `[first, last]`. */
-  readonly iomem?: readonly (readonly [first: number, last: number])[];
-  readonly maxVcpus?: number;
-  /** Highest event-channel port. Default: as many as the format has. */
-  readonly maxEventPort?: number;
-  /** Physical interrupts it may have numbers for. Default 0. */
-  readonly pirqs?: number;
-  /** 32-bit guests: where the hypervisor's part of their address space begins. */
-  readonly compatStart?: number;
-}
-
 export class Hypervisor {
   readonly host: Host;
   private readonly idle: GuestVcpu; // of the hypervisor itself, for what no guest asked for
@@ -100,6 +79,8 @@ export class Hypervisor {
   static create(machine: Machine, options: HypervisorOptions): Hypervisor {
     const { views: s } = machine, own = OwnFrames.create(s, options.own), frames = options.frames ?? machine.extents[0].frames;
     layFrameTable(s, frames);
+    const { ioFrames = Math.min(IO_FRAMES, frames) } = options;
+    if (!(Number.isInteger(ioFrames) && ioFrames >= 0 && ioFrames <= frames)) throw new ConfigError('ioFrames', `an integer up to ${frames}, the frames that are memory`, ioFrames);
     s.w[own.block + (HV_FRAMES >>> 2)] = frames;
     laySettings(own, options);
     M2p.create(own, options.m2pLevel3, options.m2pCompat);
@@ -109,7 +90,7 @@ export class Hypervisor {
     const xen = new Hypervisor(machine, own, options.source);
     const costs = checkHypervisorCosts(options.costs ?? hypervisorCosts), { first, frames: many } = options.own;
     if (s.w[(machine.vcpus[0].block + VCPU_TIMED) >>> 2] !== 0) xen.host.counters.work.price(costs);
-    for (let mfn = 0; mfn < (options.ioFrames ?? 0x100); mfn++) xen.host.keepForDevices(mfn);
+    for (let mfn = 0; mfn < ioFrames; mfn++) xen.host.keepForDevices(mfn);
     for (let mfn = first; mfn < Math.min(first + many, frames); mfn++) xen.host.frames.setOwner(mfn, 0, PGC_HELD); // no one else's, ever
     return xen;
   }
@@ -137,15 +118,7 @@ export class Hypervisor {
   createDomain(options: DomainOptions): Domain {
     const { host } = this, { frames } = host;
     const runs = options.p2m ?? [];
-    if (host.domains.has(options.id)) throw new ConfigError('id', 'a number that no domain has', options.id);
-    runs.forEach(([, mfn, count], k) => {
-      for (let f = mfn; f < mfn + count; f++) {
-        if (!frames.valid(f) || !frames.isFree(f)) throw new ConfigError(`p2m[${k}]`, 'free frames', f);
-      }
-    });
-    for (const [k, [first, last]] of (options.iomem ?? []).entries()) {
-      if (host.own.overlaps(first, last)) throw new ConfigError(`iomem[${k}]`, "frames that are not the hypervisor's own", [first, last]);
-    }
+    checkDomainOptions(host, options);
     const owned = runs.reduce((sum, [, , count]) => sum + count, 0);
     const domain = host.domains.add({
       id: options.id, privileged: options.privileged ?? false, is32: options.is32 ?? false, maxPages: options.maxPages ?? owned,
@@ -187,8 +160,15 @@ export class Hypervisor {
    * @throws ConfigError - the tables are not valid
    */
   startVcpu(domain: Domain, cpu: Vcpu, root: number): GuestVcpu {
-    const guest = this.host.current = domain.addVcpu(cpu);
-    startRoot(this.host, guest, root);
+    const { current } = this.host, guest = this.host.current = domain.addVcpu(cpu);
+    try {
+      startRoot(this.host, guest, root);
+    } catch (error) {
+      this.host.current = current;
+      domain.dropVcpus(guest.number);
+      this.host.s.w[(cpu.block + VCPU_GUEST) >>> 2] = 0;
+      throw error;
+    }
     const steps = [
       cpu.writeCr4(BigInt(CR4_PAE | CR4_PGE)), cpu.writeEfer(BigInt(EFER_LME | EFER_NXE)), cpu.writeCr3(BigInt(guest.root) << 12n),
       cpu.writeCr0(BigInt((CR0_PE | CR0_ET | CR0_NE | CR0_WP | CR0_PG) >>> 0)),
