@@ -11,6 +11,8 @@ import { readBus, wordOf, writeBus } from '../memory/extents.ts';
 import { COPY_USER_FAULTS, PAGE_FAULTS } from './counters.ts';
 import type { Host } from './host.ts';
 
+/** Room for structures of a 32-bit guest in the form that 64-bit guests have. Source: COMPAT_ARG_XLAT_SIZE (xen/arch/x86/include/asm/x86_64/uaccess.h). */
+export const XLAT_BYTES = 8192;
 const GUEST_LOW_HI = 0x8000; //               addresses below 2^47 are the guest's
 const HYPERVISOR_END_HI = 0xffff8800; // ... and those from here up (as the high word)
 

@@ -69,6 +69,7 @@ function validate(h: Host, mfn: number, type: number): number {
     : (type & PGT_TYPE_MASK) === PGT_L1_TABLE ? promoteL1(h, mfn) : promoteTable(h, mfn, levelOf(type), type);
   if (rc === 0) {
     frames.setType(mfn, frames.type(mfn) | PGT_VALIDATED);
+    frames.setValidated(mfn, 0, false); // the same state, preempted on the way or not
   } else if (rc === -XEN_EINTR) {
     frames.setType(mfn, frames.type(mfn) & ~PGT_COUNT);
   } else if (rc === -XEN_ERESTART || mfn === h.current.oldTable) {
