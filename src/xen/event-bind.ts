@@ -3,6 +3,7 @@
  *
  * Source: facts of Xen 4.17, xen/common/event_channel.c, the functions named at each.
  */
+import { ConfigError } from '../errors.ts';
 import { NO_FRAME, type Domain } from './domain.ts';
 import { testAndClearBit, testAndSetBit } from './event-bits.ts';
 import { clearPending2l, setPending2l, unmask2l } from './event-2l.ts';
@@ -43,9 +44,10 @@ function bound(port: Port, state: number): Port {
   return port;
 }
 
-/** evtchn_alloc_unbound(). @returns the port, or -XEN_E* */
+/** evtchn_alloc_unbound(): whether the caller may comes after whether there is a port. @returns the port, or -XEN_E* */
 export function allocUnbound(h: Host, d: Domain, remoteDomid: number): number {
   const events = d.events, number = freePort(h, events);
+  if (number >= 0 && !h.mayControl(d)) return -XEN_EPERM;
   if (number >= 0) bound(events.port(number), ECS_UNBOUND).remoteDomid = remoteDomid;
   return number;
 }
@@ -79,6 +81,21 @@ export function bindVirq(h: Host, d: Domain, virq: number, vcpu: number): number
   port.virq = virq;
   events.setVirqPort(vcpu, virq, number);
   return number;
+}
+
+/**
+ * Raise the port of a VIRQ. Source: send_guest_vcpu_virq(), send_guest_global_virq().
+ *
+ * @returns whether there is one @throws ConfigError - the domain can have no such VIRQ
+ */
+export function raiseVirq(h: Host, d: Domain, virq: number, vcpu: number): boolean {
+  if (!Number.isInteger(virq) || virq < 0 || virq >= VIRQS) throw new ConfigError('virq', `an integer from 0 to ${VIRQS - 1}`, virq);
+  if (!Number.isInteger(vcpu) || vcpu < 0 || vcpu >= d.maxVcpus) throw new ConfigError('vcpu', `one of the domain's ${d.maxVcpus}`, vcpu);
+  const each = isPerVcpu(virq), number = d.events.virqPort(each ? vcpu : 0, virq);
+  if (number === 0) return false;
+  const port = d.events.port(number);
+  raise(h, d, each ? vcpu : port.vcpu, port);
+  return true;
 }
 
 /** evtchn_bind_ipi(). @returns the port, or -XEN_E* */

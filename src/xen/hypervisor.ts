@@ -22,15 +22,15 @@ import { call } from './calls.ts';
 import { MODE_SWITCH, PAGE_FAULT, type CounterValues } from './counters.ts';
 import { Delivery } from './delivery.ts';
 import { NO_FRAME, type Domain, type GuestVcpu } from './domain.ts';
+import { checkDomain, type DomainOptions } from './domain-options.ts';
 import { layDomain } from './domains.ts';
-import { deliverInterrupt } from './event-bind.ts';
+import { deliverInterrupt, raiseVirq } from './event-bind.ts';
 import { destroyDomain } from './destroy.ts';
 import { FreeFrames, type FrameSource } from './frame-source.ts';
 import { Host } from './host.ts';
 import { M2p } from './m2p.ts';
 import { holdForDevices, isGranted } from './grant-audit.ts';
 import { disownMappings } from './grant-release.ts';
-import type { GrantLimits } from './grant-table.ts';
 import { ldtDescriptor } from './ldt.ts';
 import { DOMID_IO, DOMID_XEN, XEN_EPERM } from './numbers.ts';
 import { OwnFrames, type OwnRange } from './own-frames.ts';
@@ -65,29 +65,6 @@ export interface HypervisorOptions extends Partial<Behaviour> {
   readonly source?: FrameSource;
   /** What its work costs a machine in timed mode. Default: `hypervisorCosts`. */
   readonly costs?: HypervisorCosts;
-}
-
-/** What `createDomain()` takes. */
-export interface DomainOptions {
-  readonly id: number;
-  readonly privileged?: boolean;
-  /** 32-bit (PAE) guest. */
-  readonly is32?: boolean;
-  readonly maxPages?: number;
-  /** Frames it owns from the start, as runs. */
-  readonly p2m?: readonly (readonly [pfn: number, mfn: number, count: number])[];
-  readonly sharedInfo?: number;
-  /** Its grant table: limits, and frames of entries that it has from the start. Default: Xen's limits, and none. */
-  readonly grants?: GrantLimits & { readonly frames?: readonly number[] };
-  /** Frames that are no memory and that it may map: `[first, last]`. */
-  readonly iomem?: readonly (readonly [first: number, last: number])[];
-  readonly maxVcpus?: number;
-  /** Highest event-channel port. Default: as many as the format has. */
-  readonly maxEventPort?: number;
-  /** Physical interrupts it may have numbers for. Default 0. */
-  readonly pirqs?: number;
-  /** 32-bit guests: where the hypervisor's part of their address space begins. */
-  readonly compatStart?: number;
 }
 
 export class Hypervisor {
@@ -138,14 +115,7 @@ export class Hypervisor {
     const { host } = this, { frames } = host;
     const runs = options.p2m ?? [];
     if (host.domains.has(options.id)) throw new ConfigError('id', 'a number that no domain has', options.id);
-    runs.forEach(([, mfn, count], k) => {
-      for (let f = mfn; f < mfn + count; f++) {
-        if (!frames.valid(f) || !frames.isFree(f)) throw new ConfigError(`p2m[${k}]`, 'free frames', f);
-      }
-    });
-    for (const [k, [first, last]] of (options.iomem ?? []).entries()) {
-      if (host.own.overlaps(first, last)) throw new ConfigError(`iomem[${k}]`, "frames that are not the hypervisor's own", [first, last]);
-    }
+    checkDomain(host, options);
     const owned = runs.reduce((sum, [, , count]) => sum + count, 0);
     const domain = host.domains.add({
       id: options.id, privileged: options.privileged ?? false, is32: options.is32 ?? false, maxPages: options.maxPages ?? owned,
@@ -174,11 +144,12 @@ export class Hypervisor {
   }
 
   /** Let a new domain have what takes memory of the hypervisor's. @throws ConfigError - there is none */
-  private furnish(domain: Domain, { iomem = [], maxEventPort, compatStart, pirqs }: DomainOptions): void {
+  private furnish(domain: Domain, { iomem = [], maxEventPort, compatStart, pirqs, grants = {} }: DomainOptions): void {
     for (const [first, last] of iomem) if (!domain.iomem.add(first, last)) throw new ConfigError('own.frames', 'frames for ranges of iomem', this.host.own.frames);
     domain.maxEventPort = maxEventPort ?? domain.maxEventPort;
     domain.compatStart = compatStart ?? domain.compatStart;
     domain.pirqs = pirqs ?? 0;
+    if (!domain.grants.reserve(grants.frames?.length ?? 0)) throw new ConfigError('grants.frames', `at most ${domain.grants.maxFrames} frames, and memory for what is known of them`, grants.frames?.length);
   }
 
   /**
@@ -373,6 +344,15 @@ export class Hypervisor {
   /** A device sends one of its messages. */
   sendMessage(bus: number, devfn: number, entry = 0): void {
     deliverInterrupt(this.host, this.host.interrupts.messageIrq(bus, devfn, entry));
+  }
+
+  /**
+   * A virtual interrupt of a domain is due: VIRQ_TIMER, VIRQ_CONSOLE and so on, which are the embedder's to raise.
+   *
+   * @param vcpu - whose it is, if each vCPU has one @returns whether a port is bound to it @throws ConfigError - the domain has no such one
+   */
+  raiseVirq(domain: Domain, virq: number, vcpu = 0): boolean {
+    return raiseVirq(this.host, domain, virq, vcpu);
   }
 
   /** CR2 as the guest sees it. */
