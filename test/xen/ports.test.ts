@@ -1,9 +1,9 @@
-/** Virtual interrupts that the embedder raises, and ports of other domains that are asked for. */
+/** Ports: of virtual interrupts that the embedder raises, of other domains, and used again. */
 import { describe, expect, it } from 'vitest';
 import { DOMID_SELF, XEN_EPERM, XEN_ENOSPC } from '../../src/xen/numbers.ts';
 import { Tenants, type Tenant } from './tenants.ts';
 
-const BIND_INTERDOMAIN = 0, BIND_VIRQ = 1, CLOSE = 3, SEND = 4, STATUS = 5, ALLOC_UNBOUND = 6, BIND_VCPU = 8;
+const BIND_INTERDOMAIN = 0, BIND_VIRQ = 1, BIND_IPI = 7, CLOSE = 3, SEND = 4, STATUS = 5, ALLOC_UNBOUND = 6, BIND_VCPU = 8;
 const VIRQ_TIMER = 0, VIRQ_CONSOLE = 2;
 const PENDING = 0x800, UPCALL = 0, INFO_BYTES = 64;
 
@@ -49,6 +49,16 @@ describe('a port of another domain (evtchn_alloc_unbound())', () => {
     expect(a!.event(ALLOC_UNBOUND, b!.id).rc).toBe(-XEN_EPERM);
     for (let k = 1; k < 64; k++) expect(b!.event(ALLOC_UNBOUND, DOMID_SELF).rc).toBe(0);
     expect(a!.event(ALLOC_UNBOUND, b!.id).rc).toBe(-XEN_ENOSPC);
+  });
+});
+
+describe('a port that is used again (evtchn_free())', () => {
+  it('tells vCPU 0, whichever the one before told', () => {
+    const { list: [t] } = new Tenants({ domains: 1, maxVcpus: 2 }), port = t!.event(BIND_IPI, 1).out[1]!;
+    expect(t!.event(STATUS, DOMID_SELF, port).out[3]).toBe(1);
+    t!.event(CLOSE, port);
+    expect(t!.event(ALLOC_UNBOUND, DOMID_SELF).out[1]).toBe(port);
+    expect(t!.event(STATUS, DOMID_SELF, port).out[3]).toBe(0);
   });
 });
 
