@@ -1,7 +1,8 @@
 /** What a domain is made with, and whether it can be. */
 import { ConfigError } from '../errors.ts';
-import type { GrantLimits } from './grant-table.ts';
+import { checkLimits, type GrantLimits } from './grant-table.ts';
 import type { Host } from './host.ts';
+import { MOST_PIRQS } from './pirqs.ts';
 
 const PFN_LIMIT = 2 ** 32; //   beyond what the machine-to-physical table says of a frame
 const FRAME_LIMIT = 2 ** 40; // frame numbers of a page-table entry
@@ -18,6 +19,7 @@ export interface DomainOptions {
   readonly maxPages?: number;
   /** Frames it owns from the start, as runs. */
   readonly p2m?: readonly (readonly [pfn: number, mfn: number, count: number])[];
+  /** Frame that it shares with the hypervisor. */
   readonly sharedInfo?: number;
   /** Its grant table: limits, and frames of entries that it has from the start. Default: Xen's limits, and none. */
   readonly grants?: GrantLimits & { readonly frames?: readonly number[] };
@@ -36,10 +38,13 @@ const isWhole = (value: number, limit: number): boolean => Number.isInteger(valu
 
 /** @throws ConfigError - an option that cannot be; nothing is changed then */
 export function checkDomainOptions(h: Host, options: DomainOptions): void {
-  const { maxPages = 0, compatStart = COMPAT_FIRST, iomem = [] } = options;
+  const { maxPages = 0, maxEventPort = 0, pirqs = 0, compatStart = COMPAT_FIRST, iomem = [], grants = {} } = options;
   if (h.domains.has(options.id)) throw new ConfigError('id', 'a number that no domain has', options.id);
   checkFrames(h, options);
   if (!isWhole(maxPages, PAGES_MOST + 1)) throw new ConfigError('maxPages', `an integer from 0 to ${PAGES_MOST}`, maxPages);
+  if (!isWhole(maxEventPort, PFN_LIMIT)) throw new ConfigError('maxEventPort', 'an integer of 32 bits', maxEventPort);
+  if (!isWhole(pirqs, MOST_PIRQS + 1)) throw new ConfigError('pirqs', `an integer from 0 to ${MOST_PIRQS}`, pirqs);
+  checkLimits(grants);
   if (!isWhole(compatStart, COMPAT_LAST + 1) || compatStart < COMPAT_FIRST || compatStart % COMPAT_STEP !== 0) {
     throw new ConfigError('compatStart', 'a multiple of 0x200000 from 0xc0000000 to 0xffc00000', compatStart);
   }

@@ -24,7 +24,7 @@ import { Delivery } from './delivery.ts';
 import { NO_FRAME, type Domain, type GuestVcpu } from './domain.ts';
 import { checkDomainOptions, type DomainOptions } from './domain-options.ts';
 import { layDomain } from './domains.ts';
-import { deliverInterrupt } from './event-bind.ts';
+import { deliverInterrupt, raiseVirq } from './event-bind.ts';
 import { destroyDomain } from './destroy.ts';
 import { FreeFrames, type FrameSource } from './frame-source.ts';
 import { Host } from './host.ts';
@@ -121,11 +121,12 @@ export class Hypervisor {
   }
 
   /** Let a new domain have what takes memory of the hypervisor's. @throws ConfigError - there is none */
-  private furnish(domain: Domain, { iomem = [], maxEventPort, compatStart, pirqs }: DomainOptions): void {
+  private furnish(domain: Domain, { iomem = [], maxEventPort, compatStart, pirqs, grants = {} }: DomainOptions): void {
     for (const [first, last] of iomem) if (!domain.iomem.add(first, last)) throw new ConfigError('own.frames', 'frames for ranges of iomem', this.host.own.frames);
     domain.maxEventPort = maxEventPort ?? domain.maxEventPort;
     domain.compatStart = compatStart ?? domain.compatStart;
     domain.pirqs = pirqs ?? 0;
+    if (!domain.grants.reserve(grants.frames?.length ?? 0)) throw new ConfigError('grants.frames', `at most ${domain.grants.maxFrames} frames, and memory for what is known of them`, grants.frames?.length);
   }
 
   /**
@@ -327,6 +328,15 @@ export class Hypervisor {
   /** A device sends one of its messages. */
   sendMessage(bus: number, devfn: number, entry = 0): void {
     deliverInterrupt(this.host, this.host.interrupts.messageIrq(bus, devfn, entry));
+  }
+
+  /**
+   * A virtual interrupt of a domain is due: VIRQ_TIMER, VIRQ_CONSOLE and so on, which are the embedder's to raise.
+   *
+   * @param vcpu - whose it is, if each vCPU has one @returns whether a port is bound to it @throws ConfigError - the domain has no such one
+   */
+  raiseVirq(domain: Domain, virq: number, vcpu = 0): boolean {
+    return raiseVirq(this.host, domain, virq, vcpu);
   }
 
   /** CR2 as the guest sees it. */

@@ -7,7 +7,6 @@
 import { PGT_WRITABLE } from '../layout/frame.ts';
 import { NO_FRAME, type Domain } from './domain.ts';
 import { markPending, selectAll, startInfo, VCPU_INFO_BYTES, VCPUS_IN_SHARED_INFO, vcpuInfo } from './event-2l.ts';
-import { eventsOf } from './event-state.ts';
 import { copyFromGuest } from './guest-memory.ts';
 import type { Host } from './host.ts';
 import { XEN_EFAULT, XEN_EINVAL, XEN_ENOENT, XEN_ENOSYS, XEN_ENXIO } from './numbers.ts';
@@ -29,7 +28,7 @@ export function vcpuOp(h: Host, at: number): number {
 
 /** Move a vCPU's vcpu_info, for good. All its events are marked, so that none that comes meanwhile is lost. */
 function register(h: Host, domain: Domain, vcpu: number, mfn: number, offset: number): number {
-  const events = eventsOf(domain), guest = domain.vcpus[vcpu];
+  const events = domain.events, guest = domain.vcpus[vcpu];
   if (offset > FRAME_BYTES - VCPU_INFO_BYTES || (offset & (domain.is32 ? 3 : 7)) !== 0) return -XEN_ENXIO;
   if (events.infoAt(vcpu) >= 0 || (guest !== undefined && guest !== h.current)) return -XEN_EINVAL;
   if (!h.frames.getPage(mfn, domain.id)) return -XEN_EINVAL;
@@ -39,7 +38,7 @@ function register(h: Host, domain: Domain, vcpu: number, mfn: number, offset: nu
   }
   const to = h.table(mfn) + (offset >>> 2);
   if (vcpu < VCPUS_IN_SHARED_INFO && domain.sharedInfo !== NO_FRAME) {
-    const from = vcpuInfo(h, domain, vcpu);
+    const from = vcpuInfo(domain, vcpu);
     h.s.w.copyWithin(to, from, from + VCPU_INFO_BYTES / 4);
   } else {
     startInfo(h, to);
@@ -52,7 +51,7 @@ function register(h: Host, domain: Domain, vcpu: number, mfn: number, offset: nu
 
 /** Let go of the frames, at the end of a domain. Source: Xen 4.17, unmap_vcpu_info() (xen/common/domain.c). */
 export function putVcpuInfos(h: Host, domain: Domain): void {
-  const events = eventsOf(domain);
+  const events = domain.events;
   for (const mfn of events.infoFrames()) putPageAndType(h, mfn);
   events.clearInfos();
 }

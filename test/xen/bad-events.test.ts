@@ -3,7 +3,6 @@
  * (xen/common/event_channel.c if not said otherwise). It is made twice, the second time not a byte may change.
  */
 import { describe, expect, it } from 'vitest';
-import { eventsOf } from '../../src/xen/event-state.ts';
 import { DOMID_IO, DOMID_SELF, DOMID_XEN, HYPERVISOR_event_channel_op, HYPERVISOR_sched_op, HYPERVISOR_vcpu_op } from '../../src/xen/numbers.ts';
 import { struct } from './grant-struct.ts';
 import { READ, entryOf } from './guest.ts';
@@ -109,8 +108,8 @@ describe.each([['64-bit', true], ['32-bit', false]] as const)('a %s guest', (_, 
     for (const [command, what, words, rc, by] of all) {
       const call = () => t.event(command, ...words(s)).rc, name = `command ${command}, ${what}: ${by}`;
       expect([name, call()]).toEqual([name, rc]);
-      const before = world.state(), active = eventsOf(t.domain).active();
-      expect([name, call(), Buffer.compare(before, world.state()), eventsOf(t.domain).active()]).toEqual([name, rc, 0, active]);
+      const before = world.state(), active = t.domain.events.active();
+      expect([name, call(), Buffer.compare(before, world.state()), t.domain.events.active()]).toEqual([name, rc, 0, active]);
     }
   });
 
@@ -125,7 +124,7 @@ describe.each([['64-bit', true], ['32-bit', false]] as const)('a %s guest', (_, 
   });
 
   it('asks for a port at an address that it may not write: the port is bound all the same, and it is not told (do_event_channel_op())', () => {
-    const { t } = scene(wide, false), events = eventsOf(t.domain), before = events.active(), at = t.va(DATA_FRAME);
+    const { t } = scene(wide, false), events = t.domain.events, before = events.active(), at = t.va(DATA_FRAME);
     t.world.machine.write(BigInt(t.frame(DATA_FRAME)) * 4096n, struct([[4, SELF | (SELF << 16)]]));
     expect(t.map(DATA_FRAME, entryOf(t.frame(DATA_FRAME), READ))).toBe(0);
     expect([t.call(HYPERVISOR_event_channel_op, BigInt(ALLOC_UNBOUND), at), events.active()]).toEqual([EFAULT, before + 1]);
