@@ -129,15 +129,15 @@ export function enterGuest(w: Int32Array, v: number, stage: Numbers): void {
   w[n + (VCPU_CR3_HI >>> 2)] = Number(stage.root >> 32n);
   w[n + (VCPU_CR4 >>> 2)] = CR4_PAE | (stage.levels === 5 ? CR4_LA57 : 0);
   w[n + (VCPU_EFER >>> 2)] = EFER_LME | EFER_LMA | (stage.nxe ? EFER_NXE : 0);
-  recompute(w, n);
+  if (stage.flush !== 0) flushAsid(w, v, stage.flush, stage.id);
+  enterContexts(w, v, n, stage);
+  recompute(w, n); // after that, as the tags have the context
   recomputeRights(w, n);
   w[n + (VCPU_CTL >>> 2)] |= CTL_FETCH_CODE; // a nested page fault tells fetches whatever EFER.NXE is
   if (stage.format === NEST_EPT) {
     w[n + (VCPU_RSVD_HI >>> 2)] = reservedHi(MODE_4LEVEL, w[n + (VCPU_PABITS >>> 2)], true); // addresses beyond MAXPHYADDR
     eptRights(w, n);
   }
-  if (stage.flush !== 0) flushAsid(w, v, stage.flush, stage.id);
-  enterContexts(w, v, n, stage);
   changeStage(w, v, 1);
 }
 
