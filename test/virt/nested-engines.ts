@@ -1,8 +1,9 @@
 /** The same guest on several machines: each engine, timed and functional; and what each says of an access, as the oracle's text. */
 import { ACCESS_FETCH, ACCESS_IMPLICIT, ACCESS_SHADOW_STACK, ACCESS_USER, ACCESS_WRITE, FAULT_PF } from '../../src/arch/fault.ts';
 import { CR4_LA57, CR4_PAE, CR4_PSE, CR4_SMAP, CR4_SMEP, EFER_LME, EFER_NXE } from '../../src/arch/registers.ts';
+import { FAST_USED } from '../../src/layout/fast-table.ts';
 import { REF_BYTES, REF_GUEST, REF_HOST, REF_PA_HI, REF_PA_LO, NEST_REFS } from '../../src/layout/nested.ts';
-import { VCPU_NEST, VCPU_OUT_HIT, VCPU_OUT_REFS, VCPU_OUT_SIZE } from '../../src/layout/vcpu.ts';
+import { VCPU_FAST_USED, VCPU_NEST, VCPU_OUT_HIT, VCPU_OUT_REFS, VCPU_OUT_SIZE } from '../../src/layout/vcpu.ts';
 import { exitOf } from '../../src/machine/guest-exit.ts';
 import { Machine } from '../../src/machine/machine.ts';
 import type { MachineOptions } from '../../src/machine/options.ts';
@@ -31,11 +32,6 @@ export class Engine {
 
   private get cpu() {
     return this.machine.vcpus[0]!;
-  }
-
-  /** Take over all entries. */
-  load(words: Words): void {
-    this.machine.views.w.set(words.halves, this.first);
   }
 
   /** Take over the 8 bytes at a word index. */
@@ -78,7 +74,10 @@ export class Engine {
   /** Forget all that is cached; in functional mode of one address, as it remembers nothing else of it. */
   flush(format: Stage['format'], va: bigint): void {
     const { w } = this.machine.views, v = this.cpu.block >>> 2;
-    if (!this.timed) fastDropPage(w, v, Number(va >> 32n) | 0, Number(va & 0xffffffffn) | 0);
+    if (!this.timed) {
+      w[v + (VCPU_FAST_USED >>> 2)] &= FAST_USED; // no other row is of the same page, large or not: clearing them all takes long
+      fastDropPage(w, v, Number(va >> 32n) | 0, Number(va & 0xffffffffn) | 0);
+    }
     else if (format === 'npt') flushAsid(w, v, TLB_FLUSH_ALL, 3);
     else invept(w, v, INVEPT_GLOBAL, 0, 0);
   }
@@ -123,9 +122,10 @@ export class Engine {
 /** The references of a full walk, each of which the two levels name. */
 export class FullList {
   readonly pa = new Float64Array(48);
-  readonly length: number;
+  length = 0;
 
-  constructor(references: readonly Reference[]) {
+  set(references: readonly Reference[]): void {
+    this.pa.fill(-1);
     this.length = references.length;
     for (const { guest, host, pa } of references) this.pa[guest * 8 + host] = Number(pa);
   }

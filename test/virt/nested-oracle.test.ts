@@ -3,7 +3,7 @@ import { GEOMETRIES, modelOf } from '../mmu/tlb-geometries.ts';
 import { Random } from '../mmu/tlb-random.ts';
 import { Engine, FullList } from './nested-engines.ts';
 import { loadPdptes, NestedAccess, type Access, type Guest, type Mode } from './nested-oracle.ts';
-import { randomGuest, randomStage, World } from './nested-world.ts';
+import { randomGuest, randomStage, Words, World } from './nested-world.ts';
 
 const MODES: readonly Mode[] = ['flat', 'legacy', 'pae', '4-level', '5-level'];
 const WORLDS = 48, CASES = 100;
@@ -34,18 +34,21 @@ function show(value: unknown): string {
   return JSON.stringify(value, (_, v: unknown) => (typeof v === 'bigint' ? v.toString(16) : v));
 }
 
-function play(engines: readonly Engine[], r: Random, format: 'ept' | 'npt', mode: Mode, paBits: number, pages1g: boolean): void {
+const full = new FullList();
+
+function play(engines: readonly Engine[], memory: Words, r: Random, format: 'ept' | 'npt', mode: Mode, paBits: number, pages1g: boolean): void {
   const wrong = r.chance(60) ? 0.5 + r.below(5) : 0.05;
-  const stage = randomStage(r, format, paBits, pages1g), world = new World(r, stage, mode, wrong);
+  const stage = randomStage(r, format, paBits, pages1g), world = new World(memory, r, stage, mode, wrong);
   for (const e of engines) {
     e.flush(format, 0n);
-    e.load(world.memory);
+    for (const at of world.watched) e.copy(world.memory, at);
   }
   const guest = entered(engines, world, randomGuest(r, mode, world.guestRoot()), stage);
   if (guest === undefined) return;
   for (let n = 0; n < CASES; n++) {
     const access = randomAccess(r, world, mode, format === 'ept'), expected = new NestedAccess(world.memory, guest, stage, access).make();
-    const full = new FullList(expected.references), what = () => `case ${n} ${show(access)} of ${show(guest)} under ${show(stage)}`;
+    const what = () => `case ${n} ${show(access)} of ${show(guest)} under ${show(stage)}`;
+    full.set(expected.references);
     for (const e of engines) {
       const got = e.access(access), at = e.different(world.memory, world.watched), stray = e.stray(full);
       if (got !== expected.text) throw new Error(`${e.name}: ${got}, ought to be ${expected.text}: ${what()}`);
@@ -69,12 +72,16 @@ it.each((['ept', 'npt'] as const).flatMap(format => MODES.map(mode => [format, m
   shapes.forEach(({ paBits, pages1g }, k) => {
     const options = { cpu: modelOf(GEOMETRIES[2]!, 'lru'), physicalAddressBits: paBits, features: { pages1g, la57: true, amd: format === 'npt' } };
     const engines = (['ts', 'wasm'] as const).flatMap(engine => (['timed', 'functional'] as const).map(m => new Engine({ ...options, engine, mode: m })));
-    const r = new Random(MODES.indexOf(mode) * 1000 + k * 10 + (format === 'ept' ? 1 : 2));
-    for (let w = 0; w < WORLDS; w++) play(engines, r, format, mode, paBits, pages1g);
+    const memory = new Words(), r = new Random(MODES.indexOf(mode) * 1000 + k * 10 + (format === 'ept' ? 1 : 2));
+    for (let w = 0; w < WORLDS; w++) play(engines, memory, r, format, mode, paBits, pages1g);
   });
 });
 
 it('had 200,000 cases, of every kind of outcome', () => {
-  console.log(cases, JSON.stringify([...outcomes].sort((a, b) => b[1] - a[1])));
-  console.log(cases, [...outcomes].sort((a, b) => b[1] - a[1]));
+  expect(cases).toBeGreaterThan(200_000);
+  const counts = (start: string) => [...outcomes].filter(([kind]) => kind.startsWith(start)).map(([, count]) => count);
+  for (const size of ['4K', '2M', '1G']) expect(counts(size)[0], size).toBeGreaterThan(1000);
+  expect(counts('EPT misconfiguration')[0]).toBeGreaterThan(1000);
+  for (const start of ['#PF', 'EPT violation', 'nested page fault']) expect(counts(start).length, start).toBeGreaterThan(10);
+  for (const info of ['83', '81', '8b', 'a3', '1bc', '7bc', '184', 'aa', '782']) expect(counts(`EPT violation ${info}`)[0], info).toBeGreaterThan(20);
 });

@@ -92,7 +92,7 @@ export class NestedAccess {
   }
 
   private outcome(): string {
-    const { guest, stage, access } = this;
+    const { guest, access } = this;
     const found = guest.mode === 'flat' ? this.flat() : this.guestLeaf();
     if (typeof found === 'string') return found;
     if (guest.mode !== 'flat') {
@@ -239,7 +239,7 @@ function attempted(stage: Stage, rights: EptRights, wish: Wish): bigint {
     | set(stage.modeBasedExecute && rights.executeUser, 6);
 }
 
-function exitWithoutRights(refused: Second & { why: 'misconfiguration' | 'nested page fault' }, gpa: bigint, wish: Wish, final: boolean): string {
+function exitWithoutRights(refused: Exclude<Second, { ok: true } | { why: 'violation' }>, gpa: bigint, wish: Wish, final: boolean): string {
   if (refused.why === 'misconfiguration') return exitText('EPT misconfiguration', 0n, gpa);
   const code = set(refused.present, 0) | set(wish.write, 1) | set(true, 2) | set(refused.reserved, 3) | set(wish.fetch, 4);
   return exitText('nested page fault', code | set(final, 32) | set(!final, 33), gpa);

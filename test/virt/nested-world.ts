@@ -36,7 +36,7 @@ export const hostTable = (r: Random, level: number): bigint => BigInt(FIRST_HOST
 
 /** Memory with tables in it. How wrong their entries are is a chance in percent, for each thing that can be. */
 export class World {
-  readonly memory = new Words();
+  readonly memory: Words;
   /** Word index (of 4 bytes) of every entry that is ever written: the low word of each. */
   readonly watched: readonly number[];
   private readonly random: Random;
@@ -44,7 +44,9 @@ export class World {
   private readonly mode: Mode;
   private readonly wrong: number;
 
-  constructor(random: Random, stage: Stage, mode: Mode, wrong: number) {
+  /** @param memory - whose entries are all written anew */
+  constructor(memory: Words, random: Random, stage: Stage, mode: Mode, wrong: number) {
+    this.memory = memory;
     this.random = random;
     this.stage = stage;
     this.mode = mode;
@@ -55,6 +57,7 @@ export class World {
     this.watched = [
       ...HOST_FRAMES.flatMap(frame => HOST_SLOTS.map(slot => frame * 1024 + slot * 2)),
       ...GUEST_FRAMES.flatMap(frame => this.guestSlots.map(slot => frame * 1024 + (mode === 'legacy' ? slot & ~1 : slot * 2))),
+      ...(mode === 'pae' ? GUEST_FRAMES.flatMap(frame => [0, 1, 2, 3].map(k => frame * 1024 + (PDPTES + k) * 2)) : []),
     ];
   }
 
