@@ -10,7 +10,7 @@ export type GuestMode = 'flat' | 'legacy' | 'pae' | '4-level' | '5-level';
 export type Leaf = 1 | 2 | 3;
 
 const TOP: Readonly<Record<GuestMode, number>> = { flat: 0, legacy: 2, pae: 3, '4-level': 4, '5-level': 5 };
-const GIB = 2 ** 30;
+const GIB = 2 ** 30, FRAME = 4096;
 
 /** Guest-physical memory begins here, so that no guest-physical address of its tables is by chance a machine address. */
 export const GUEST_BASE = GIB;
@@ -23,10 +23,13 @@ export class TwoStages {
   readonly machine: Machine;
   readonly hostRoot: number;
   readonly guestRoot: number;
+  private readonly spread: number;
   private nextFrame = 1; // of host tables, from the bottom; the guest's memory is above 2M
   private nextGuest = GUEST_BASE + 0x200000;
 
-  constructor(format: Format, hostLevels: 4 | 5, hostLeaf: Leaf, mode: GuestMode, options: MachineOptions = {}) {
+  /** @param spread - guest-physical distance of one table of the guest from the next; more than a frame only by multiples of a host entry's reach */
+  constructor(format: Format, hostLevels: 4 | 5, hostLeaf: Leaf, mode: GuestMode, options: MachineOptions = {}, spread = FRAME) {
+    this.spread = spread;
     this.format = format;
     this.hostLevels = hostLevels;
     this.hostLeaf = hostLeaf;
@@ -43,14 +46,14 @@ export class TwoStages {
   /** A fresh guest frame, which the host maps. @returns its guest-physical address */
   guestFrame(): number {
     const gpa = this.nextGuest;
-    this.nextGuest += 4096;
+    this.nextGuest += this.spread;
     this.hostMap(gpa);
     return gpa;
   }
 
   /** Machine address of a guest-physical one: 4K pages change places in pairs, larger ones are in order. */
   machineOf(gpa: number): number {
-    const offset = gpa - GUEST_BASE;
+    const region = this.spread - this.spread % GIB, offset = region === 0 ? gpa - GUEST_BASE : (gpa - GUEST_BASE) % region;
     return this.hostLeaf === 1 ? offset ^ 0x1000 : offset;
   }
 
