@@ -21,7 +21,7 @@ import { fastDropAll } from '../mmu/fast-table.ts';
 import { dropContext } from '../mmu/invalidate.ts';
 import { recompute, reservedHi } from '../mmu/mode.ts';
 import { recomputeRights } from '../mmu/rights.ts';
-import { enterContext, leaveContext } from './context.ts';
+import { enterContext, forContexts, leaveContext } from './context.ts';
 import { contextId, flushAsid } from './invalidate.ts';
 
 /** A second stage in EPT format. */
@@ -141,14 +141,21 @@ export function enterGuest(w: Int32Array, v: number, stage: Numbers): void {
   changeStage(w, v, 1);
 }
 
-/** Without a VPID a guest's linear addresses are tagged as the host's, and entering and leaving drop them. */
+/**
+ * Without a VPID a guest's linear addresses are tagged as the host's, and entering and leaving drop them. A guest's own invalidations are of its
+ * VPID under every EPT pointer ("Operations that Invalidate Cached Mappings"): so that they need look at one context, no two of a VPID hold anything.
+ */
 function enterContexts(w: Int32Array, v: number, n: number, { format, id, root }: Numbers): void {
   const lo = format === NEST_EPT ? Number(root & 0xffffffffn) | 0 : 0, hi = format === NEST_EPT ? Number(root >> 32n) : 0;
   const own = contextId(format, id), base = w[v + (VCPU_NEST >>> 2)];
   enterContext(w, n, (base + NEST_PHYSICAL) >>> 2, format === NEST_EPT ? contextId(format, 0) : own, lo, hi);
   leaveContext(w, v);
   if (id === 0) dropContext(w, v, 0);
-  else enterContext(w, v, (base + NEST_LINEAR) >>> 2, own, lo, hi);
+  else {
+    const table = (base + NEST_LINEAR) >>> 2;
+    forContexts(w, table, (other, rootLo, rootHi) => other === own && (rootLo !== lo || rootHi !== hi), context => dropContext(w, v, context));
+    enterContext(w, v, table, own, lo, hi);
+  }
 }
 
 /** Take the vCPU out: its addresses are machine addresses again. */

@@ -7,8 +7,10 @@ import { VCPU_FAST_USED, VCPU_NEST, VCPU_OUT_HIT, VCPU_OUT_REFS, VCPU_OUT_SIZE }
 import { exitOf } from '../../src/machine/guest-exit.ts';
 import { Machine } from '../../src/machine/machine.ts';
 import type { MachineOptions } from '../../src/machine/options.ts';
+import { readEntry } from '../../src/memory/entry.ts';
 import { wordOf } from '../../src/memory/extents.ts';
 import { fastDropPage } from '../../src/mmu/fast-table.ts';
+import type { Stage as GuestStage } from '../../src/virt/host-block.ts';
 import { flushAsid, invept, INVEPT_GLOBAL, TLB_FLUSH_ALL } from '../../src/virt/invalidate.ts';
 import { exitText, pageFaultText, reached, type Access, type Guest, type Reference } from './nested-oracle.ts';
 import type { Stage } from './second-stage-oracle.ts';
@@ -52,10 +54,7 @@ export class Engine {
     const { cpu } = this, { mode } = guest, long = mode === '4-level' || mode === '5-level', on = (yes: boolean, bits: number) => (yes ? bits : 0);
     cpu.guest.leave();
     cpu.reset();
-    cpu.guest.enter(stage.format === 'npt' ? { format: 'npt', ncr3: stage.root, levels: stage.levels, nxe: stage.nxe, asid: 3 } : {
-      format: 'ept', vpid: 3, eptp: stage.root | 6n | BigInt(stage.levels - 1) << 3n | (stage.accessedDirty ? 1n << 6n : 0n), executeOnly: stage.executeOnly,
-      modeBasedExecute: stage.modeBasedExecute, pagingWrite: stage.pagingWrite, advancedExitInfo: stage.advancedExitInfo,
-    });
+    cpu.guest.enter(this.stageOf(stage, 3));
     cpu.setAc(guest.ac);
     this.must(cpu.writeEfer(BigInt(on(long, EFER_LME) | on(guest.nxe, EFER_NXE))));
     this.must(cpu.writeCr4(BigInt(on(guest.smep, CR4_SMEP) | on(guest.smap, CR4_SMAP) | on(mode === '5-level', CR4_LA57)
@@ -65,6 +64,19 @@ export class Engine {
     const fault = cpu.writeCr0(BigInt((0x80000001 | on(guest.wp, 1 << 16)) >>> 0));
     if (mode !== 'pae') this.must(fault);
     return fault === 0 ? undefined : this.faultText(fault);
+  }
+
+  /** A stage as VM entry or VMRUN takes it. @param id - VPID or ASID */
+  stageOf(stage: Stage, id: number, tlbControl = 0): GuestStage {
+    const { format, root, levels, nxe, accessedDirty, executeOnly, modeBasedExecute, pagingWrite, advancedExitInfo } = stage;
+    if (format === 'npt') return { format, ncr3: root, levels, nxe, asid: id, tlbControl };
+    const eptp = root | 6n | BigInt(levels - 1) << 3n | (accessedDirty ? 1n << 6n : 0n);
+    return { format, vpid: id, eptp, executeOnly, modeBasedExecute, pagingWrite, advancedExitInfo };
+  }
+
+  /** The entry at a word index. */
+  entry(at: number): bigint {
+    return readEntry(this.machine.views, at * 4);
   }
 
   private must(fault: number): void {

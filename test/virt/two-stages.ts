@@ -39,6 +39,13 @@ export class TwoStages {
     this.guestRoot = mode === 'flat' ? 0 : this.guestFrame();
   }
 
+  /** Another root of the same tables. */
+  copyHostRoot(): number {
+    const root = this.frame();
+    for (let k = 0; k < 512; k++) this.write(root + k * 8, this.read(this.hostRoot + k * 8));
+    return root;
+  }
+
   private frame(): number {
     return this.nextFrame++ * 4096;
   }
