@@ -114,10 +114,13 @@ export class World {
     return this.random.chance(percent) ? value : 0n;
   }
 
-  /** Where an entry of the second stage leads: a table of the level below, a frame of the guest, or (for a large page) an identity. */
+  /**
+   * Where an entry of the second stage leads: a table of the level below, a frame of the guest, or (for a large page) an identity. Where no more
+   * than half a percent is to be wrong, no frame is a table of both stages.
+   */
   private hostTarget(level: number, large: boolean): bigint {
     const r = this.random;
-    if (r.chance(this.wrong / 2)) return BigInt(r.pick(HOST_FRAMES)) * KIB4;
+    if (r.chance((this.wrong - 0.5) / 2)) return BigInt(r.pick(HOST_FRAMES)) * KIB4;
     if (large) return level === 3 ? 0n : BigInt(r.pick(INDEX_2)) << 21n;
     return level === 1 ? BigInt(r.pick(GUEST_FRAMES)) * KIB4 : hostTable(r, level - 1);
   }
