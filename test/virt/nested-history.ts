@@ -9,6 +9,7 @@
  */
 import { CR4_LA57, CR4_PAE, CR4_PCIDE, CR4_PGE, EFER_LME, EFER_NXE } from '../../src/arch/registers.ts';
 import type { MachineOptions } from '../../src/machine/options.ts';
+import { stateOf } from '../wasm/state.ts';
 import type { Random } from '../mmu/tlb-random.ts';
 import { Engine, FullList } from './nested-engines.ts';
 import { NestedAccess, type Access, type Guest, type Mode } from './nested-oracle.ts';
@@ -180,6 +181,12 @@ export class History {
       else this.enter(r.pick(this.vms), r.below(PCIDS));
       if (this.changes.length > MOST_CHANGES) this.everything();
     }
+  }
+
+  /** Have both engines left the same bytes? */
+  get same(): boolean {
+    const [a, b] = this.engines.map(e => stateOf(e.machine)) as [Buffer, Buffer];
+    return Buffer.compare(a, b) === 0;
   }
 
   private access(): void {
