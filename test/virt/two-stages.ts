@@ -20,6 +20,7 @@ export class TwoStages {
   readonly hostLevels: 4 | 5;
   readonly hostLeaf: Leaf;
   readonly mode: GuestMode;
+  readonly options: MachineOptions;
   readonly machine: Machine;
   readonly hostRoot: number;
   readonly guestRoot: number;
@@ -34,7 +35,8 @@ export class TwoStages {
     this.hostLevels = hostLevels;
     this.hostLeaf = hostLeaf;
     this.mode = mode;
-    this.machine = Machine.create({ memory: '64M', cpu: presets.skylake, paging: 'none', nested: true, features: { la57: true, pages1g: true, amd: format === 'npt' }, ...options });
+    this.options = { memory: '64M', cpu: presets.skylake, paging: 'none', nested: true, features: { la57: true, pages1g: true, amd: format === 'npt' }, ...options };
+    this.machine = Machine.create(this.options);
     this.hostRoot = this.frame();
     this.guestRoot = mode === 'flat' ? 0 : this.guestFrame();
   }
@@ -113,10 +115,10 @@ export class TwoStages {
   }
 
   /** Put the vCPU into the guest's mode, with its tables, under the second stage. @param eptBits - further bits of the EPT pointer */
-  enter(eptBits = 0): void {
-    const cpu = this.machine.vcpus[0], { mode } = this;
+  enter(eptBits = 0, cpu = this.machine.vcpus[0]): void {
+    const { mode } = this;
     const long = mode === '4-level' || mode === '5-level';
-    this.enterStage(eptBits);
+    this.enterStage(eptBits, cpu);
     if (mode === 'flat') return;
     const faults = [
       cpu.writeCr4(BigInt((mode === 'legacy' ? 1 << 4 : 1 << 5) | (mode === '5-level' ? 1 << 12 : 0))),
@@ -126,9 +128,9 @@ export class TwoStages {
     cpu.setCode64(long);
   }
 
-  enterStage(eptBits = 0): void {
+  enterStage(eptBits = 0, cpu = this.machine.vcpus[0]): void {
     const root = BigInt(this.hostRoot);
-    this.machine.vcpus[0].guest.enter(this.format === 'npt'
+    cpu.guest.enter(this.format === 'npt'
       ? { format: 'npt', ncr3: root, levels: this.hostLevels }
       : { format: 'ept', eptp: root | BigInt(6 | (this.hostLevels - 1) << 3 | eptBits) });
   }
