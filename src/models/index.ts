@@ -7,6 +7,8 @@ export { Iommu, type IommuFault } from './iommu.ts';
 export { migrate, type Migration, type MigrationOptions, type MigrationRound } from './live-migration.ts';
 export type { MemoryModel } from './memory-model.ts';
 export { P2mModel } from './p2m-model.ts';
+export { restoreDomain, type RestoreOptions } from './restore-domain.ts';
+export { saveDomain } from './save-domain.ts';
 export { SecondStageTables, type SecondStageOptions } from './second-stage-tables.ts';
 export { TranslatedModel } from './translated-model.ts';
 export type { Translation } from './translation.ts';
