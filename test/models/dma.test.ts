@@ -91,6 +91,9 @@ describe.each([['ept', 4], ['ept', 5], ['npt', 4]] as const)('VP (%s, %i levels)
     expect(readEntry(guest.machine.views, Number(paddr))).not.toBe(value);
     expect(door.read(12 * 4096, new Uint8Array(2))).toEqual(refused(12 * 4096, false, ept ? 12 : 5, 'reserved bits in a paging entry'));
     expect([iommu.faults, door.counts]).toEqual([4, { ...NONE, 'made': 1, 'IOMMU fault': 4 }]);
+    if (ept) return;
+    writeEntry(guest.machine.views, Number(paddr), value & ~4n); // a supervisor's page: nested accesses are all of user mode
+    expect(door.read(12 * 4096, new Uint8Array(2))).toEqual(refused(12 * 4096, false, 1, 'no right'));
   });
 
   it('what devices write is noted by the door; a log by faults does not begin where devices would take them', () => {

@@ -93,10 +93,10 @@ export class PvWorld {
     this.xen.startVcpu(guest, this.cpu, root);
     this.ext(this.wide ? 3 : 2, mfn(other));
     this.ext(0, mfn(20));
+    this.ext(4, root); // in use, and not pinned
     if (this.wide) {
       this.table4Linear(other, mfn);
       this.ext(15, mfn(other));
-      this.ext(4, mfn(other)); // in use, and not pinned
       this.call(HYPERVISOR_set_segment_base, 0n, 0x7fff12345000n);
     }
     this.call(HYPERVISOR_set_gdt, this.args(BigInt(mfn(GDT_PFN))), 300n);
