@@ -10,6 +10,7 @@ export { P2mModel } from './p2m-model.ts';
 export { restoreDomain, type RestoreOptions } from './restore-domain.ts';
 export { saveDomain } from './save-domain.ts';
 export { SecondStageTables, type SecondStageOptions } from './second-stage-tables.ts';
+export { ShadowLog, type FrameNames, type ShadowRounds } from './shadow-log.ts';
 export { TranslatedModel } from './translated-model.ts';
 export type { Translation } from './translation.ts';
 export { WriteLog } from './write-log.ts';

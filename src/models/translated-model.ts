@@ -4,9 +4,10 @@ import { NO_FRAME, type Translation } from './translation.ts';
 
 export class TranslatedModel implements MemoryModel {
   readonly name = 'VP';
-  readonly translation: Translation;
+  readonly translation: Pick<Translation, 'frames' | 'machineFrame'>;
 
-  constructor(translation: Translation) {
+  /** @param translation - a second stage, or what shadows are made by: a table of machine frames */
+  constructor(translation: Pick<Translation, 'frames' | 'machineFrame'>) {
     this.translation = translation;
   }
 

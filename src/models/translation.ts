@@ -1,6 +1,6 @@
 /**
- * What stands between the frames a guest knows and machine frames: a second stage (`SecondStageTables`), or shadow tables. Guest frames are
- * 0 up to `frames`; -1 is no frame.
+ * What stands between the frames a guest knows and machine frames, if its rights can be taken page by page: a second stage
+ * (`SecondStageTables`). Guest frames are 0 up to `frames`; -1 is no frame. Shadows keep logs of their own: see `ShadowLog`.
  */
 import type { Vcpu } from '../machine/vcpu.ts';
 

@@ -1,9 +1,7 @@
 /**
- * A log by write protection: the first write to a page faults, is noted and let through, and so once a round. For any translation: a second
- * stage, or the shadow tables of any guest, a paravirtualized one's too.
+ * A log by write protection: the first write to a page faults, is noted and let through, and so once a round.
  *
- * Source: Xen 4.17, hap_enable_log_dirty(), hap_clean_dirty_bitmap() (xen/arch/x86/mm/hap/hap.c), sh_enable_log_dirty()
- *         (xen/arch/x86/mm/shadow/common.c).
+ * Source: Xen 4.17, hap_enable_log_dirty(), hap_clean_dirty_bitmap() (xen/arch/x86/mm/hap/hap.c).
  */
 import { ConfigError } from '../errors.ts';
 import type { Vcpu } from '../machine/vcpu.ts';
