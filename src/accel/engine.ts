@@ -48,10 +48,10 @@ export interface Accelerator {
   comparePages(aHi: number, aLo: number, bHi: number, bLo: number, pages: number): number;
   hashPages(paHi: number, paLo: number, pages: number): bigint;
 
-  /** As `PwtBlockReader.read()` of trace/, on a memory that is no machine's (lone.ts); 1 or 0. */
-  readPwtBlock(count: number, paths: number, misses: number, shapes: number, addresses: number): number;
-  /** As `PageCounts.count()` of trace/, with byte offsets. */
-  countTouches(base: number, va: number, kind: number, size: number, from: number, to: number): number;
+  /** As `PwtBlockReader.read()` of trace/, with the byte offset of what the model knows; 1 or 0. */
+  readPwtBlock(model: number, count: number, paths: number, misses: number, shapes: number, addresses: number): number;
+  /** As `PageCounts.count()` of trace/, with byte offsets. @param touches - of words that tell what to count (layout/census.ts), 0 = none */
+  countTouches(base: number, va: number, kind: number, size: number, from: number, to: number, touches: number): number;
 }
 
 let compiled: WebAssembly.Module | undefined;

@@ -22,7 +22,7 @@ import { repeat, repeatSlot } from '../mmu/repeat.ts';
 import { recomputeRights } from '../mmu/rights.ts';
 import { check64, checkPhysical, hiWord, joinWords, loWord } from './address.ts';
 import { KIND_ALL, refusedKind, runBatch } from './batch.ts';
-import { checkColumns, makeColumns, type AccessColumns } from './columns.ts';
+import { checkColumns, makeColumns, type AccessInput } from './columns.ts';
 import { explain, probe, type Explanation, type Probe, type Root } from './explain.ts';
 import { exitOf, type GuestExit } from './guest-exit.ts';
 import { GuestMode } from './guest-mode.ts';
@@ -174,7 +174,7 @@ export class Vcpu {
    *
    * What a device's handler throws comes through; which of the accesses before it were made is not told then.
    */
-  runBatch(columns: AccessColumns, from: number, to: number, extra = 0): number {
+  runBatch(columns: AccessInput, from: number, to: number, extra = 0): number {
     checkColumns(this.s, columns, from, to);
     checkAccess(extra, 'extra');
     const { offsets } = columns;
