@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import * as pagewalk from '../src/index.ts';
+import * as models from '../src/models/index.ts';
 import { BackRing, FrontRing, Hypervisor } from '../src/xen/index.ts';
 
 const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
@@ -58,7 +59,14 @@ describe('the other examples run', () => {
     return { ...pagewalk, machine, cpu, va, vaHi: 0x7f00, vaLo: 0x123, kind: pagewalk.ACCESS_USER };
   };
 
-  it('are four, and one of rings', () => expect(blocks).toHaveLength(5));
+  it('are five, and one of rings', () => expect(blocks).toHaveLength(6));
+
+  it('memory models: what it says of each', () => {
+    const at = blocks.findIndex(code => code.includes('DmaDoor')), told: unknown[] = [];
+    const code = blocks[at]!.replace(/^((?:door|safe|log)\.(?:write|clean)\(.*?\)); .*$/gm, 'told.push($1);');
+    run(code, { ...pagewalk, ...models, told });
+    expect(told).toMatchObject([{ ok: false, address: 12288, reason: 'untranslated', hit: 3, meant: 8198 }, { ok: true }, { dirty: 1, faults: 1 }]);
+  });
 
   it('doors of a vCPU', () => {
     const names = { ...embedded('timed'), bytes: new Uint8Array(5000), pa: 0x2000n, pages: 2 };

@@ -1,0 +1,78 @@
+/** A saved domain, read back and checked: what can be known to be wrong before a domain is made of it. */
+import { InputError } from '../errors.ts';
+import { bytesWords, readImage, type ImageRecord } from '../memory/image.ts';
+import { XEN_DOMCTL_PFINFO_LPINTAB, XEN_DOMCTL_PFINFO_LTAB_SHIFT } from '../xen/numbers.ts';
+import { localise } from './canonical.ts';
+import { DOMAIN, DOMAIN_FORM, DOMAIN_WORDS, GDT_FRAMES, PAGE, PAGE_RECORD_BYTES, TRAP_WORDS, TRAPS, VCPU, VCPU_GDT, VCPU_ROOT, VCPU_USER_ROOT, VCPU_WORDS, type DomainWords } from './domain-form.ts';
+import { NO_FRAME } from './translation.ts';
+
+/** A page: its type and its 1024 words, in canonical form. */
+export interface SavedPage {
+  readonly type: number;
+  readonly words: Int32Array;
+}
+
+export interface SavedDomain {
+  readonly words: DomainWords;
+  readonly vcpus: readonly { readonly words: Int32Array; readonly traps: Int32Array }[];
+  /** By pseudo-physical frame, in order. */
+  readonly pages: ReadonlyMap<number, SavedPage>;
+}
+
+const SIZES: Readonly<Record<number, number>> = { [DOMAIN]: DOMAIN_WORDS.length * 4, [VCPU]: VCPU_WORDS * 4, [TRAPS]: TRAP_WORDS * 4, [PAGE]: PAGE_RECORD_BYTES };
+const LEVELS = 7;
+
+/** Level of a type as a page table, 0: it is none. @param type - XEN_DOMCTL_PFINFO_* */
+export const tableLevel = (type: number): number => (type >>> XEN_DOMCTL_PFINFO_LTAB_SHIFT) & LEVELS;
+
+/** @throws InputError - naming byte and field */
+export function readDomain(image: Uint8Array, file: string): SavedDomain {
+  const records = readImage(DOMAIN_FORM, image, file);
+  const refuse = ({ at = 0, kind, number }: ImageRecord, offset: number, expected: string, got: string | number): never => {
+    throw new InputError(file, `byte ${at + offset} (${DOMAIN_FORM.kinds[kind]} ${number})`, expected, String(got));
+  };
+  for (const record of records) if (record.payload.length !== SIZES[record.kind]) refuse(record, 0, `${SIZES[record.kind]} bytes`, record.payload.length);
+  const first = records[0], of = (kind: number) => records.filter(record => record.kind === kind);
+  if (first?.kind !== DOMAIN || of(DOMAIN).length !== 1) throw new InputError(file, 'byte 16 (record 0)', 'the one record of the domain');
+  const values = bytesWords(first.payload), words = Object.fromEntries(DOMAIN_WORDS.map((name, k) => [name, values[k] >>> 0])) as DomainWords;
+  for (const name of ['is32', 'privileged', 'm2pStrict'] as const) if (words[name] > 1) refuse(first, DOMAIN_WORDS.indexOf(name) * 4, `${name}: 0 or 1`, words[name]);
+  if (words.vcpus > words.maxVcpus) refuse(first, DOMAIN_WORDS.indexOf('vcpus') * 4, `vcpus: at most ${words.maxVcpus}`, words.vcpus);
+  const pages = readPages(of(PAGE), words, refuse);
+  if (pages.size !== words.pages) refuse(first, DOMAIN_WORDS.indexOf('pages') * 4, `pages: ${pages.size}, as there are`, words.pages);
+  const registers = of(VCPU), traps = of(TRAPS);
+  for (const list of [registers, traps]) {
+    list.forEach((record, k) => { if (record.number !== k) refuse(record, 0, `number ${k}`, record.number); });
+    if (list.length !== words.vcpus) refuse(first, DOMAIN_WORDS.indexOf('vcpus') * 4, `vcpus: ${list.length}, as there are`, words.vcpus);
+  }
+  const vcpus = registers.map((record, k) => ({ words: readVcpu(record, pages, refuse), traps: bytesWords(traps[k].payload) }));
+  return { words, vcpus, pages };
+}
+
+type Refuse = (record: ImageRecord, offset: number, expected: string, got: string | number) => never;
+
+function readPages(records: readonly ImageRecord[], { is32 }: DomainWords, refuse: Refuse): Map<number, SavedPage> {
+  const pages = new Map<number, SavedPage>(), identity = new Map<number, number>(), highest = is32 ? 3 : 4;
+  let last = -1;
+  for (const record of records) {
+    if (record.number <= last || record.number > 0x7fffffff) refuse(record, 0, 'a pseudo-physical frame after the one before', record.number);
+    last = record.number;
+    const all = bytesWords(record.payload), type = all[0] >>> 0, level = tableLevel(type);
+    if (level > highest || type !== (level << XEN_DOMCTL_PFINFO_LTAB_SHIFT) + (type >= XEN_DOMCTL_PFINFO_LPINTAB ? XEN_DOMCTL_PFINFO_LPINTAB : 0)) refuse(record, 0, 'a type of frame', `0x${type.toString(16)}`);
+    pages.set(record.number, { type, words: all.subarray(1) });
+    identity.set(record.number, record.number);
+  }
+  for (const record of records) {
+    const { type, words } = pages.get(record.number)!, level = tableLevel(type);
+    const bad = level === 0 ? -1 : localise(words.slice(), is32 !== 0, level, identity);
+    if (bad >= 0) refuse(record, 4 + bad * 8, `entry ${bad}: a frame of the domain`, `0x${(words[bad * 2] >>> 0).toString(16)}`);
+  }
+  return pages;
+}
+
+function readVcpu(record: ImageRecord, pages: ReadonlyMap<number, SavedPage>, refuse: Refuse): Int32Array {
+  const words = bytesWords(record.payload), fields = [VCPU_ROOT, VCPU_USER_ROOT, ...Array.from({ length: GDT_FRAMES }, (_, k) => VCPU_GDT + k)];
+  for (const field of fields) {
+    if (!pages.has(words[field]) && (words[field] !== NO_FRAME || field === VCPU_ROOT)) refuse(record, field * 4, 'a frame of the domain', words[field]);
+  }
+  return words;
+}
