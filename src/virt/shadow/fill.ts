@@ -15,6 +15,7 @@ import { TLBD_RW } from '../../layout/tlb.ts';
 import { MODE_4LEVEL, MODE_LEGACY, VCPU_CR0, VCPU_CR4 } from '../../layout/vcpu.ts';
 import { LEAF_FLAT, type GuestWalk } from './guest-walk.ts';
 import { hasXd, KIND_FL1, KIND_FL2, KIND_TOP3, topKind } from './kind.ts';
+import { noteEntry } from './out-of-sync.ts';
 import { ENTRIES } from './pages.ts';
 import { flatFlags, gfnOf, put, putLeaf, putPointer } from './propagate.ts';
 import type { ShadowRoot } from './root.ts';
@@ -93,7 +94,7 @@ function fillLeaf(h: ShadowState, r: ShadowRoot, walk: GuestWalk, page: number, 
     return;
   }
   const lo = walk.lo[1], hi = walk.hi[1];
-  h.outOfSync.note(walk.mfnOf[1], walk.offset[1] / walk.size, walk.size, lo, hi);
+  noteEntry(h, page, walk.offset[1] / walk.size, lo, hi);
   if (!flip) {
     putLeaf(h, r.role, gfnOf(lo, hi), lo, hi);
     setEntry(h, slot, h.outLo, h.outHi);

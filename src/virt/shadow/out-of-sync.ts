@@ -11,9 +11,11 @@
  * Source: Xen 4.17 mm/shadow/common.c, "Out-of-sync" (sh_unsync, oos_hash_add, _sh_resync), mm/shadow/multi.c, sh_resync_l1().
  */
 import { FRAME_BYTES } from '../../memory/extents.ts';
-import { KIND_L1 } from './kind.ts';
+import { entryBytes, KIND_L1, shadowIndex } from './kind.ts';
+import { ENTRIES } from './pages.ts';
 import { revalidate } from './revalidate.ts';
 import type { ShadowState } from './state.ts';
+import { setEntry } from './tables.ts';
 import { WORK } from './work.ts';
 import { removeWritable } from './writable.ts';
 
@@ -37,15 +39,23 @@ export class OutOfSync {
     this.copies.delete(mfn);
   }
 
-  /** A shadow entry was made from the table as it is now. @param index - of the entry, of 4 or 8 bytes */
-  note(mfn: number, index: number, bytes: number, lo: number, hi: number): void {
-    const copy = this.copies.get(mfn);
-    if (copy === undefined) return;
-    if (bytes === 4) copy[index] = lo;
-    else {
-      copy[index * 2] = lo;
-      copy[index * 2 + 1] = hi;
+}
+
+/** An entry of a table that may be out of sync is shadowed as it is now: its copy has it, and its other shadows, made before, give theirs up. */
+export function noteEntry(h: ShadowState, page: number, index: number, lo: number, hi: number): void {
+  const { pages } = h, mfn = pages.of[page], copy = h.outOfSync.copies.get(mfn), bytes = entryBytes(pages.role[page]);
+  if (copy === undefined) return;
+  for (const other of pages.shadowsOf(mfn)) {
+    const size = entryBytes(pages.role[other]), first = Math.floor(index * bytes / size);
+    for (let k = first; other !== page && k * size < (index + 1) * bytes; k++) {
+      const at = shadowIndex(KIND_L1, pages.role[other], pages.part[other], k);
+      if (at >= 0) setEntry(h, other * ENTRIES + at, 0, 0);
     }
+  }
+  if (bytes === 4) copy[index] = lo;
+  else {
+    copy[index * 2] = lo;
+    copy[index * 2 + 1] = hi;
   }
 }
 

@@ -25,8 +25,22 @@ function run(options: TwinOptions & { readonly pcid?: boolean }, seed: number): 
   return kernel;
 }
 
+const VARIANTS: readonly (readonly [string, Partial<Omit<TwinOptions, 'mode'>> & { readonly pcid?: boolean }])[] = [
+  ['a pool that is too small', { pool: 18 }],
+  ['two processors', { vcpus: 2 }],
+  ['two processors, a small pool, no unshadowing', { vcpus: 2, pool: 22, policy: { unshadow: false } }],
+  ['PCIDs', { pcid: true }],
+  ['the TypeScript engine', { machine: { engine: 'ts' } }],
+  ['functional mode', { machine: { mode: 'functional' } }],
+  ['no reserved address bits', { machine: { physicalAddressBits: 52 } }],
+];
+
 for (const mode of MODES) {
   it.each(POLICIES)(`${mode}: %s`, (_, policy) => {
     for (const scrambled of [false, true]) run({ mode, scrambled, policy }, SEED + (scrambled ? 1 : 0));
+  });
+
+  it.each(VARIANTS)(`${mode}: %s`, (_, options) => {
+    run({ mode, scrambled: true, ...options }, SEED + 2);
   });
 }

@@ -86,13 +86,15 @@ export class Kernel {
   step(): void {
     const { random } = this, dice = random.below(100);
     if (dice < 50) this.touch();
-    else if (dice < 74) this.changeEntry();
-    else if (dice < 77) this.wreck();
-    else if (dice < 79) this.fillTable();
+    else if (dice < 66) this.changeEntry();
+    else if (dice < 77) this.mapPage();
+    else if (dice < 79) this.wreck();
+    else if (dice < 80) this.fillTable();
     else if (dice < 88) this.switchTo();
-    else if (dice < 97) this.toggle();
-    else if (dice < 99) this.flush();
-    else this.unpaged();
+    else if (dice < 96) this.toggle();
+    else if (dice < 98) this.flush();
+    else if (dice < 99) this.unpaged();
+    else if (this.random.below(3) === 0) this.moveFrame();
   }
 
   /** An access anywhere; after changes that were not flushed, only where INVLPG makes sure, or after a flush. */
@@ -157,6 +159,28 @@ export class Kernel {
 
   private store(gpa: number, data: Uint8Array): void {
     this.twin.write(this.shape.direct + BigInt(gpa), data, ACCESS_READ);
+  }
+
+  /** Whatever is in the way, make an address good. */
+  private mapPage(): void {
+    const { random, shape, mode, twin } = this, bits = mode === 'legacy' ? 10n : 9n, va = this.address() & (shape.direct - 1n) & 0x7fff_ffff_ffffn;
+    let table = Number(twin.cpu.registers.cr3 >> 12n & 0xfffffn);
+    for (let level = shape.top; level >= 1; level--) {
+      const index = Number(va >> (12n + bits * BigInt(level - 1)) & (1n << bits) - 1n), child = POOL_FIRST + (level * 5 + index) % POOL;
+      if (!(shape.indices[level]!.includes(index))) return;
+      const flags = mode === 'pae' && level === 3 ? P : P | A | RW | US, target = level === 1 ? random.of(DATA) : child, data = new Uint8Array(8);
+      new DataView(data.buffer).setBigUint64(0, BigInt(target) << 12n | flags, true);
+      this.store(table * 4096 + index * shape.bytes, data.subarray(0, shape.bytes));
+      table = child;
+    }
+    this.stale = true;
+    if (mode === 'pae') twin.both('cr3', cpu => cpu.writeCr3(twin.cpu.registers.cr3));
+  }
+
+  /** The hypervisor lets two guest frames change places in the machine. */
+  private moveFrame(): void {
+    const { random } = this;
+    this.twin.exchange(random.of([...ROOTS, ...DATA, POOL_FIRST + random.below(POOL)]), POOL_FIRST + random.below(FRAMES - POOL_FIRST));
   }
 
   private wreck(): void {

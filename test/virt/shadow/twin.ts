@@ -59,7 +59,7 @@ export class Twin {
   operations = 0;
 
   constructor(options: TwinOptions, random: Random) {
-    const vcpus = options.vcpus ?? 1, common: MachineOptions = { cpu: presets.skylake, mode: 'functional', paging: 'none', vcpus, features: { pku: false, pks: false, cet: false, la57: false, pages1g: true }, ...options.machine };
+    const vcpus = options.vcpus ?? 1, common: MachineOptions = { cpu: presets.skylake, mode: 'timed', engine: 'auto', paging: 'none', vcpus, features: { pku: false, pks: false, cet: false, la57: false, pages1g: true }, ...options.machine };
     this.native = Machine.create({ ...common, memory: '16M' });
     this.machine = Machine.create({ ...common, memory: '32M' });
     this.p2m = makeP2m(options.scrambled, random);
@@ -104,6 +104,20 @@ export class Twin {
     this.native.write(BigInt(gpa), data);
     this.machine.write(BigInt(this.p2m[gpa >>> 12]! * 4096 + gpa % 4096), data);
     this.guest.written(gpa, data.length);
+  }
+
+  /** Let the machine frames of two guest frames change places, bytes and all. */
+  exchange(a: number, b: number): void {
+    if (a === b) return;
+    this.guest.beforeRemap(a);
+    this.guest.beforeRemap(b);
+    const [first, second] = [this.p2m[a]!, this.p2m[b]!], pages = [new Uint8Array(4096), new Uint8Array(4096)] as const;
+    this.machine.read(BigInt(first * 4096), pages[0]);
+    this.machine.read(BigInt(second * 4096), pages[1]);
+    this.machine.write(BigInt(first * 4096), pages[1]);
+    this.machine.write(BigInt(second * 4096), pages[0]);
+    [this.p2m[a], this.p2m[b]] = [second, first];
+    this.gfnOf.set(second, a).set(first, b);
   }
 
   /** An entry as the native machine has it. */
