@@ -201,7 +201,8 @@ export class Kernel {
   }
 
   private switchTo(): void {
-    const { random, twin } = this, root = BigInt(random.of(ROOTS) * 4096), pcid = this.pcid ? BigInt(random.below(3)) : 0n;
+    const { random, twin } = this, table = random.of(ROOTS), root = BigInt(table * 4096);
+    const pcid = this.pcid && table > 1 ? BigInt(table) : 0n; // each root its own
     const keep = this.pcid && random.below(2) === 0 ? 1n << 63n : 0n;
     twin.both('cr3', cpu => cpu.writeCr3(root | pcid | keep));
     const other = twin.guest.vcpus.length;
