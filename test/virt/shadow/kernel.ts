@@ -204,6 +204,7 @@ export class Kernel {
     const { random, twin } = this, table = random.of(ROOTS), root = BigInt(table * 4096);
     const pcid = this.pcid && table > 1 ? BigInt(table) : 0n; // each root its own
     const keep = this.pcid && random.below(2) === 0 ? 1n << 63n : 0n;
+    if (twin.cpu.registers.cr4 & BIT(CR4_PGE)) this.stale = true; // its spaces have different global pages, as no kernel's should
     twin.both('cr3', cpu => cpu.writeCr3(root | pcid | keep));
     const other = twin.guest.vcpus.length;
     if (other > 1 && random.below(2) === 0) twin.use(random.below(other));
