@@ -36,7 +36,7 @@ export function makeColumns(views: Views, inMemory: boolean, capacity: number): 
 
 /** @throws ConfigError - they are not of the machine with these views, or the range is not in them */
 export function checkColumns(views: Views, columns: AccessColumns, from: number, to: number): void {
-  if (columns.views !== views) throw new ConfigError('columns', 'columns of this machine', 'others');
+  if (columns?.views !== views) throw new ConfigError('columns', 'columns of this machine', columns === undefined ? undefined : 'others');
   const { capacity } = columns;
   if (!Number.isInteger(to) || to < 0 || to > capacity) throw new ConfigError('to', `an integer from 0 to ${capacity}`, to);
   if (!Number.isInteger(from) || from < 0 || from > to) throw new ConfigError('from', `an integer from 0 to ${to}`, from);
