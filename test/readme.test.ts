@@ -57,7 +57,7 @@ describe('the other examples run', () => {
     return { ...pagewalk, machine, cpu, va, vaHi: 0x7f00, vaLo: 0x123, kind: pagewalk.ACCESS_USER };
   };
 
-  it('are four, and one of rings', () => expect(blocks).toHaveLength(5));
+  it('are five, and one of rings', () => expect(blocks).toHaveLength(6));
 
   it('doors of a vCPU', () => {
     const names = { ...embedded('timed'), bytes: new Uint8Array(5000), pa: 0x2000n, pages: 2 };
@@ -99,5 +99,13 @@ describe('the other examples run', () => {
     const call = { rdi: 0n, rsi: 0n, rdx: 0n, r10: 0n, r8: 0n };
     const result = run(`${blocks[3]}\nreturn xen;`, { ...call, Machine: pagewalk.Machine, memory: machine.views.memory, options, Hypervisor, machine, frames, first, n, cpu, root, fault: pagewalk.FAULT_PF, va: 0x1000n, bytes: new Uint8Array(8) }) as Hypervisor;
     expect(result.audit()).toEqual([]);
+  });
+
+  it('shadow paging', () => {
+    const machine = pagewalk.Machine.create({ paging: 'none' }), p2m = Int32Array.from({ length: 0x2000 }, (_, gfn) => gfn ^ 1);
+    const guest = run(`${blocks[5]}\nreturn guest;`, { ShadowedGuest: pagewalk.ShadowedGuest, ACCESS_USER: pagewalk.ACCESS_USER, machine, p2m, bytes: Uint8Array.of(7) }) as pagewalk.ShadowedGuest;
+    const seen = new Uint8Array(1);
+    machine.read(0x9000n, seen);
+    expect([guest.audit(), seen[0]]).toEqual([[], 7]);
   });
 });

@@ -239,7 +239,7 @@ export class Kernel {
 
   /** Paging off, accesses, paging on. */
   private unpaged(): void {
-    const { random, twin } = this, { cr0, cr4 } = twin.cpu.registers;
+    const { random, twin } = this, { cr0 } = twin.cpu.registers;
     if (this.pcid) return;
     twin.both('cs', cpu => cpu.setCode64(false));
     twin.both('pg off', cpu => cpu.writeCr0(cr0 & ~BIT(CR0_PG)));
