@@ -105,7 +105,7 @@ export class Kernel {
       else this.flush();
     }
     if (!(kind & ACCESS_WRITE)) twin.access(va, kind);
-    else if (twin.write(va, Uint8Array.of(random.below(256)), kind) === 0 && twin.cpu.paddr < BigInt(DIRECT_TABLES * 4096)) this.stale = true; // into a table
+    else if (twin.write(va, Uint8Array.of(random.below(256)), kind) === 0 && twin.tables.has(Number(twin.cpu.paddr >> 12n))) this.stale = true;
   }
 
   private address(): bigint {

@@ -6,6 +6,7 @@
  */
 import { ACCESS_FETCH, ACCESS_IMPLICIT, ACCESS_READ, ACCESS_USER, ACCESS_WRITE } from '../../../src/arch/fault.ts';
 import { Machine, presets } from '../../../src/index.ts';
+import { VCPU_TRAIL_LO } from '../../../src/layout/vcpu.ts';
 import type { MachineOptions } from '../../../src/machine/options.ts';
 import type { Vcpu } from '../../../src/machine/vcpu.ts';
 import type { ShadowPolicy } from '../../../src/virt/shadow/policy.ts';
@@ -57,6 +58,8 @@ export class Twin {
   /** What differed, and after which operation. */
   readonly differences: string[] = [];
   operations = 0;
+  /** Frames that the native machine has ever read an entry from: whatever writes to them may change what is cached. */
+  readonly tables = new Set<number>();
 
   constructor(options: TwinOptions, random: Random) {
     const vcpus = options.vcpus ?? 1, common: MachineOptions = { cpu: presets.skylake, mode: 'timed', engine: 'auto', paging: 'none', vcpus, features: { pku: false, pks: false, cet: false, la57: false, pages1g: true }, ...options.machine };
@@ -86,7 +89,9 @@ export class Twin {
   /** One access on both. @returns whether it was permitted */
   access(va: bigint, kind: number): boolean {
     this.forget();
-    const a = this.cpu.translate(va, kind), b = this.virtual.translate(va, kind);
+    const a = this.cpu.translate(va, kind);
+    this.noteTables();
+    const b = this.virtual.translate(va, kind);
     this.operations++;
     const seen = b.ok ? `ok 0x${this.physical(b.paddr, b.by).toString(16)}` : `${b.vector} ${b.errorCode} ${b.cr2?.toString(16)}`;
     const expected = a.ok ? `ok 0x${a.paddr.toString(16)}` : `${a.vector} ${a.errorCode} ${a.cr2?.toString(16)}`;
@@ -96,7 +101,9 @@ export class Twin {
 
   write(va: bigint, data: Uint8Array, kind: number): number {
     this.forget();
-    return this.both(`write 0x${va.toString(16)} ${kind}`, cpu => cpu.write(va, data, kind));
+    const fault = this.both(`write 0x${va.toString(16)} ${kind}`, cpu => cpu.write(va, data, kind));
+    this.noteTables();
+    return fault;
   }
 
   /** The same bytes into guest-physical memory of both, by no processor. */
@@ -144,6 +151,11 @@ export class Twin {
       if (Buffer.compare(mine, its) !== 0) found.push(gfn);
     }
     return found;
+  }
+
+  private noteTables(): void {
+    const { w } = this.native.views, first = (this.cpu.block + VCPU_TRAIL_LO) >>> 2;
+    for (let k = 0; k < 5; k++) this.tables.add(w[first + k]! >>> 12);
   }
 
   private forget(): void {
