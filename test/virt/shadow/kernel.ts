@@ -101,8 +101,8 @@ export class Kernel {
   private touch(): void {
     const { random, twin } = this, va = this.address(), kind = random.of(KINDS);
     if (this.stale) {
-      if (random.below(3) === 0) twin.both('invlpg', cpu => cpu.invlpg(va));
-      else this.flush();
+      if (random.below(3) !== 0) this.flush();
+      if (this.stale) twin.both('invlpg', cpu => cpu.invlpg(va));
     }
     if (!(kind & ACCESS_WRITE)) twin.access(va, kind);
     else if (twin.write(va, Uint8Array.of(random.below(256)), kind) === 0 && twin.tables.has(Number(twin.cpu.paddr >> 12n))) this.stale = true;
@@ -221,20 +221,21 @@ export class Kernel {
     else if (random.below(3) === 0) twin.both('nxe', cpu => cpu.writeEfer(efer ^ BIT(EFER_NXE)));
   }
 
-  /** Everything, on every processor. */
+  /** Everything, on every processor; a PAE kernel that has spoilt its PDPTEs gets a #GP, and nothing is flushed. */
   private flush(): void {
     const { random, twin } = this, before = twin.virtual;
+    let faults = 0;
     for (let k = 0; k < twin.guest.vcpus.length; k++) {
       twin.use(k);
       const { cr3, cr4 } = twin.cpu.registers;
-      if (this.pcid && random.below(2) === 0) twin.both('invpcid', cpu => cpu.invpcid(2, 0n, 0n));
+      if (this.pcid && random.below(2) === 0) faults |= twin.both('invpcid', cpu => cpu.invpcid(2, 0n, 0n));
       else if (cr4 & BIT(CR4_PGE) || this.pcid) {
-        twin.both('pge', cpu => cpu.writeCr4(cr4 ^ BIT(CR4_PGE)));
-        twin.both('pge', cpu => cpu.writeCr4(cr4));
-      } else twin.both('cr3', cpu => cpu.writeCr3(cr3));
+        faults |= twin.both('pge', cpu => cpu.writeCr4(cr4 ^ BIT(CR4_PGE)));
+        faults |= twin.both('pge', cpu => cpu.writeCr4(cr4));
+      } else faults |= twin.both('cr3', cpu => cpu.writeCr3(cr3));
     }
     twin.use(twin.guest.vcpus.indexOf(before));
-    this.stale = false;
+    if (faults === 0) this.stale = false;
   }
 
   /** Paging off, accesses, paging on. */
