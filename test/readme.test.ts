@@ -51,7 +51,13 @@ it('every file and command it names is there', () => {
 });
 
 describe('the other examples run', () => {
-  const blocks = [...readme.matchAll(/```ts\n([^]*?)```/g)].map(([, code]) => code!.replace(/^import .*$/gm, '')).slice(1).filter(code => !code.includes('cpu.guest'));
+  const blocks = [...readme.matchAll(/```ts\n([^]*?)```/g)].map(([, code]) => code!.replace(/^import .*$/gm, '')).slice(1);
+  /** The example that has some words in it. */
+  const example = (words: string): string => {
+    const [found, another] = blocks.filter(code => code.includes(words));
+    if (found === undefined || another !== undefined) throw new Error(`not one example has ${words}`);
+    return found;
+  };
   const run = (code: string, names: object): unknown => new Function(...Object.keys(names), code)(...Object.values(names));
   const embedded = (mode: 'timed' | 'functional') => {
     const machine = pagewalk.Machine.create({ mode }), cpu = machine.vcpus[0], va = 0x7f00_0000_0000n;
@@ -59,18 +65,17 @@ describe('the other examples run', () => {
     return { ...pagewalk, machine, cpu, va, vaHi: 0x7f00, vaLo: 0x123, kind: pagewalk.ACCESS_USER };
   };
 
-  it('are five, and one of rings', () => expect(blocks).toHaveLength(6));
+  it('are eight, with one of guests and one of rings', () => expect(blocks).toHaveLength(8));
 
   it('memory models: what it says of each', () => {
-    const at = blocks.findIndex(code => code.includes('DmaDoor')), told: unknown[] = [];
-    const code = blocks[at]!.replace(/^((?:door|safe|log)\.(?:write|clean)\(.*?\)); .*$/gm, 'told.push($1);');
+    const told: unknown[] = [], code = example('DmaDoor').replace(/^((?:door|safe|log)\.(?:write|clean)\(.*?\)); .*$/gm, 'told.push($1);');
     run(code, { ...pagewalk, ...models, told });
     expect(told).toMatchObject([{ ok: false, address: 12288, reason: 'untranslated', hit: 3, meant: 8198 }, { ok: true }, { dirty: 1, faults: 1 }]);
   });
 
   it('doors of a vCPU', () => {
     const names = { ...embedded('timed'), bytes: new Uint8Array(5000), pa: 0x2000n, pages: 2 };
-    run(blocks[0]!, { ...names, value: names.cpu.registers.cr3 });
+    run(example('cpu.probe'), { ...names, value: names.cpu.registers.cr3 });
     expect(names.cpu.counters().translations.load).toBe(3); // access(), and read() of two pages
   });
 
@@ -88,7 +93,7 @@ describe('the other examples run', () => {
       handled.push(fault);
       queues[0]!.skip();
     };
-    run(blocks[1]!, { ...names, cpu, handle, n: 5, fault: 0 });
+    run(example('cpu.queue'), { ...names, cpu, handle, n: 5, fault: 0 });
     expect(handled).toEqual([pagewalk.FAULT_PF | pagewalk.PFEC_U]);
     expect(names.cpu.counters().faults).toBe(2); // and the first of the columns, which are empty
   });
@@ -96,7 +101,7 @@ describe('the other examples run', () => {
   it('the fast table', () => {
     const names = embedded('functional');
     for (const rows of ['fills', 'hits']) {
-      const { paLo, fault } = run(`${blocks[2]}\nreturn { paLo, fault };`, { ...names, paLo: undefined, fault: undefined }) as { paLo?: number; fault?: number };
+      const { paLo, fault } = run(`${example('FAST_TABLE_BYTES')}\nreturn { paLo, fault };`, { ...names, paLo: undefined, fault: undefined }) as { paLo?: number; fault?: number };
       if (rows === 'fills') expect([paLo, fault]).toEqual([undefined, pagewalk.FAULT_NONE]);
       else expect([paLo, fault]).toEqual([names.cpu.paddrLo, undefined]);
     }
@@ -106,7 +111,15 @@ describe('the other examples run', () => {
     const first = 0xc000, n = 0x800, frames = first + n, root = 0xb000;
     const options = { memory: frames * 4096, mode: 'functional', paging: 'none' } as const, machine = pagewalk.Machine.create(options), cpu = machine.vcpus[0];
     const call = { rdi: 0n, rsi: 0n, rdx: 0n, r10: 0n, r8: 0n };
-    const result = run(`${blocks[3]}\nreturn xen;`, { ...call, Machine: pagewalk.Machine, memory: machine.views.memory, options, Hypervisor, machine, frames, first, n, cpu, root, fault: pagewalk.FAULT_PF, va: 0x1000n, bytes: new Uint8Array(8) }) as Hypervisor;
+    const result = run(`${example('xen.dispatch(')}\nreturn xen;`, { ...call, Machine: pagewalk.Machine, memory: machine.views.memory, options, Hypervisor, machine, frames, first, n, cpu, root, fault: pagewalk.FAULT_PF, va: 0x1000n, bytes: new Uint8Array(8) }) as Hypervisor;
     expect(result.audit()).toEqual([]);
+  });
+
+  it('shadow paging', () => {
+    const machine = pagewalk.Machine.create({ paging: 'none' }), p2m = Int32Array.from({ length: 0x2000 }, (_, gfn) => gfn ^ 1);
+    const guest = run(`${example('ShadowedGuest')}\nreturn guest;`, { ShadowedGuest: pagewalk.ShadowedGuest, ACCESS_USER: pagewalk.ACCESS_USER, machine, p2m, bytes: Uint8Array.of(7) }) as pagewalk.ShadowedGuest;
+    const seen = new Uint8Array(1);
+    machine.read(0x9000n, seen);
+    expect([guest.audit(), seen[0]]).toEqual([[], 7]);
   });
 });
