@@ -116,6 +116,9 @@ export class History {
   private vm: Vm;
   private pcid = 0;
   private log: string[] = [];
+  /** Of the last access: its page, and the entries that a full walk read. */
+  private last = 0n;
+  private path: number[] = [];
 
   constructor(r: Random, format: 'ept' | 'npt', mode: 'flat' | '4-level' | '5-level', options: MachineOptions) {
     this.r = r;
@@ -134,6 +137,7 @@ export class History {
     this.guest = { mode, root: 0n, pdptes: [], pse: true, wp: true, smep: false, smap: false, ac: false, nxe: true };
     this.vas = Array.from({ length: 6 }, () => this.world.va() >> 12n << 12n);
     this.vm = this.vms[0]!;
+    this.last = this.vas[0]!;
     for (const e of this.engines) this.start(e);
     this.enter(this.vm, 0);
   }
@@ -190,7 +194,8 @@ export class History {
   }
 
   private access(): void {
-    const { r, words } = this, va = r.pick(this.vas) | BigInt(r.below(4096));
+    const { r, words } = this, va = (r.chance(40) ? this.last : r.pick(this.vas)) | BigInt(r.below(4096));
+    this.last = va >> 12n << 12n;
     const access: Access = { va, by: r.pick(['user', 'supervisor'] as const), kind: r.pick(['read', 'read', 'write', 'fetch'] as const) };
     const where: Where = { vm: this.vm, pcid: this.pcid, page: va >> 12n }, guest = { ...this.guest, root: this.vm.roots[this.pcid]! };
     const olds = new Map<bigint, bigint[]>();
@@ -208,6 +213,7 @@ export class History {
     if (certain) {
       const fresh = new NestedAccess(words, guest, this.vm.stage, access).make();
       this.full.set(fresh.references);
+      this.path = fresh.references.map(({ pa }) => Number(pa / 8n) * 2).filter(at => this.world.watched.includes(at));
       if (got[0] !== essence(fresh.text)) this.fail(`${got[0]}, ought to be ${fresh.text}`, access);
       for (const e of this.engines) {
         const at = e.different(words, this.world.watched), stray = e.stray(this.full);
@@ -244,7 +250,8 @@ export class History {
   }
 
   private change(): void {
-    const { watched } = this.world, before = watched.map(at => this.words.all[at / 2]!), at = this.world.renew(), old = before[watched.indexOf(at)]!;
+    const { world, path, r } = this, before = world.watched.map(at => this.words.all[at / 2]!);
+    const at = path.length > 0 && r.chance(50) ? world.renewAt(r.pick(path)) : world.renew(), old = before[world.watched.indexOf(at)]!;
     if (this.words.all[at / 2] === old) return;
     this.changes.push({ at, old, ofHost: this.isHost(at), seen: [] });
     for (const e of this.engines) e.copy(this.words, at);
@@ -271,7 +278,7 @@ export class History {
   }
 
   private invalidate(): void {
-    const { r, vm, pcid, globals } = this, va = r.pick(this.vas), page = va >> 12n, other = r.pick(this.vms), long = this.mode !== 'flat';
+    const { r, vm, pcid, globals } = this, va = r.chance(60) ? this.last : r.pick(this.vas), page = va >> 12n, other = r.pick(this.vms), long = this.mode !== 'flat';
     const here = (w: Where) => w.vm.id === vm.id;
     const what = r.below(long ? 9 : 4);
     if (what === 0) return this.ofHypervisor(other, va);

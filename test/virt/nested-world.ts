@@ -94,6 +94,12 @@ export class World {
     return this.renewGuest(r.pick(GUEST_FRAMES), r.pick(this.guestSlots));
   }
 
+  /** Write the entry at a word index anew, which is one of the watched. */
+  renewAt(at: number): number {
+    const frame = at >> 10, slot = (at & 1023) / 2;
+    return HOST_FRAMES.includes(frame) ? this.renewHost(frame, slot) : this.renewGuest(frame, slot);
+  }
+
   private renewHost(frame: number, slot: number): number {
     const at = frame * 1024 + slot * 2;
     const level = 1 + Math.floor((frame - FIRST_HOST_FRAME) / TABLES), large = (level === 2 || (level === 3 && this.stage.pages1g)) && this.random.chance(15);
