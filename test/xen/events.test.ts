@@ -171,6 +171,24 @@ describe.each(widths)('events of a %s guest are not lost', (_, wide) => {
     expect(w.word(at) & 0xff).toBe(1);
   });
 
+  it('looks at the runstate of its vCPUs: its own runs, the other can, one that is not up is offline', () => {
+    const w = new World(wide), { g } = w, mfn = g.free(3), bytes = wide ? 48 : 44, area = g.va(g.free(3)) + 64n;
+    const state = () => { const data = new Uint8Array(bytes + 4); g.machine.read(BigInt(mfn) * 4096n + 64n, data); return data; };
+    const expected = (running: number) => { const data = new Uint8Array(bytes + 4).fill(0xa5); data.fill(0, 0, bytes); data[0] = running; return data; };
+    const before = () => g.machine.write(BigInt(mfn) * 4096n + 64n, new Uint8Array(bytes + 4).fill(0xa5));
+    for (const [vcpu, running] of [[0, 0], [1, 1]] as const) {
+      before();
+      expect(Number(g.xen.hypercall(g.cpu, HYPERVISOR_vcpu_op, 4n, BigInt(vcpu), area))).toBe(0);
+      expect(state()).toEqual(expected(running));
+      before();
+      expect(Number(g.xen.hypercall(g.cpu, HYPERVISOR_vcpu_op, 5n, BigInt(vcpu), g.words(wide ? 8 : 4, area)))).toBe(0);
+      expect(state()).toEqual(expected(running));
+    }
+    // An area that cannot be written is registered all the same, but not one among the hypervisor's addresses.
+    expect(Number(g.xen.hypercall(g.cpu, HYPERVISOR_vcpu_op, 5n, 0n, g.words(wide ? 8 : 4, 0x12345000n)))).toBe(0);
+    expect(Number(g.xen.hypercall(g.cpu, HYPERVISOR_vcpu_op, 5n, 0n, g.words(wide ? 8 : 4, wide ? 0xffff_8000_0000_0000n : 0xfffff000n)))).toBe(-14);
+  });
+
   it('by a vCPU that goes to sleep', () => {
     const w = new World(wide), { g } = w, [a, from] = w.pair(), me = g.domain.vcpus[0];
     const sched = (command: number, arg = 0n) => Number(g.xen.hypercall(g.cpu, HYPERVISOR_sched_op, BigInt(command), arg));
