@@ -94,6 +94,8 @@ export class Hypervisor {
         if (!frames.valid(f) || !frames.isFree(f)) throw new ConfigError(`p2m[${k}]`, 'free frames', f);
       }
     });
+    const { sharedInfo } = options, inRun = runs.some(([, mfn, count]) => sharedInfo !== undefined && sharedInfo >= mfn && sharedInfo < mfn + count);
+    if (sharedInfo !== undefined && (inRun || !frames.valid(sharedInfo) || !frames.isFree(sharedInfo))) throw new ConfigError('sharedInfo', 'a free frame, not one of p2m', sharedInfo);
     for (const [k, [first, last]] of (options.iomem ?? []).entries()) {
       if (host.own.overlaps(first, last)) throw new ConfigError(`iomem[${k}]`, "frames that are not the hypervisor's own", [first, last]);
     }
@@ -115,9 +117,9 @@ export class Hypervisor {
         host.m2p.set(mfn + k, pfn + k, 0);
       }
     }
-    if (options.sharedInfo !== undefined) {
-      domain.sharedInfo = options.sharedInfo;
-      host.shareFrame(domain, options.sharedInfo);
+    if (sharedInfo !== undefined) {
+      domain.sharedInfo = sharedInfo;
+      host.shareFrame(domain, sharedInfo);
     }
     domain.grants.add(host, domain, options.grants?.frames ?? []);
     disownMappings(host, domain.id);

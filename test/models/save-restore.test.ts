@@ -142,7 +142,7 @@ describe.each(widths)('a %s domain that was saved', (_, wide) => {
 
   it.each<[string, (world: PvWorld) => Partial<RestoreOptions>]>([
     ['frames', () => ({ frames: [1, 2] })], ['frames', world => ({ frames: Array.from({ length: PAGES }, () => shuffled(world, 1)[0]!) })], ['frames', () => ({ frames: Array.from({ length: PAGES }, (_, k) => k) })],
-    ['cpus', () => ({ cpus: [] })], ['id', () => ({ id: 0 })],
+    ['sharedInfo', () => ({ sharedInfo: 0 })], ['sharedInfo', () => ({ sharedInfo: free[0]! })], ['cpus', () => ({ cpus: [] })], ['id', () => ({ id: 0 })],
   ])('needs %s that can be', (field, options) => {
     expect(refusal(image, options(new PvWorld(wide)))).toMatchObject({ name: 'ConfigError', field, changed: false });
   });
