@@ -47,7 +47,7 @@ export function takeSnapshot(s: Views, plan: StatePlan, frames: FrameAllocator):
  */
 export function putSnapshot(s: Views, plan: StatePlan, frames: FrameAllocator, image: Uint8Array, file: string): void {
   const [machine, allocator, ...rest] = readImage(FORM, image, file);
-  if (machine?.kind !== MACHINE || machine.payload.length !== MACHINE_BYTES || allocator?.kind !== FRAMES) throw new InputError(file, 'record 0', 'a machine, then its frames');
+  if (machine?.kind !== MACHINE || machine.payload.length !== MACHINE_BYTES || allocator?.kind !== FRAMES) throw new InputError(file, 'byte 16 (record 0)', 'a machine, then its frames');
   const [print, blocks] = bytesWords(machine.payload);
   for (const { kind, number, payload, at } of rest) {
     if (kind !== BLOCK || number >= blocks || payload.length !== WASM_PAGE_BYTES) throw new InputError(file, `byte ${at} (${FORM.kinds[kind]} ${number})`, `${WASM_PAGE_BYTES} bytes of block 0 to ${blocks - 1}`, `${payload.length} bytes`);

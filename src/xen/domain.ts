@@ -29,7 +29,8 @@ export type { GuestVcpu } from './guest-vcpu.ts';
 export type { Trap } from './traps.ts';
 
 export const NO_FRAME = -1;
-const MOST_VCPUS = 8192;
+/** vCPUs that a domain may have at most. */
+export const MOST_VCPUS = 8192;
 
 /** A domain of the hypervisor. Made by `Hypervisor.createDomain()`. */
 export class Domain {

@@ -111,9 +111,9 @@ export class Hypervisor {
         host.m2p.set(mfn + k, pfn + k, 0);
       }
     }
-    if (options.sharedInfo !== undefined) {
-      domain.sharedInfo = options.sharedInfo;
-      host.shareFrame(domain, options.sharedInfo);
+    if (sharedInfo !== undefined) {
+      domain.sharedInfo = sharedInfo;
+      host.shareFrame(domain, sharedInfo);
     }
     domain.grants.add(host, domain, options.grants?.frames ?? []);
     disownMappings(host, domain.id);

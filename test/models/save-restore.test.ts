@@ -112,6 +112,12 @@ describe.each(widths)('a %s domain that was saved', (_, wide) => {
     ['a type that there is not', /page 255\): expected a type of frame, got 0x50000000/, records => records.at(-1)!.words.setUint32(0, 0x50000000, true)],
     ['a root beyond', /vcpu 0\): expected a frame of the domain, got 9999/, records => records.find(({ kind }) => kind === VCPU)!.words.setInt32(4, 9999, true)],
     ['no vcpu record', /domain 0\): expected vcpus: 0, as there are, got 1/, records => { records.splice(1, 1); }],
+    ['more vCPUs than there may be', /byte 44 \(domain 0\): expected maxVcpus: at most 8192, got 9000/, records => records[0]!.words.setUint32(12, 9000, true)],
+    ['a mode of 2', /vcpu 0\): expected kernel mode: at most 1, got 2/, records => records[1]!.words.setUint32(0, 2, true)],
+    ['an LDT off its page', /vcpu 0\): expected base of the LDT: a page/, records => records[1]!.words.setUint32(20, 0x1234, true)],
+    ['an LDT that is too long', /vcpu 0\): expected entries of the LDT: at most 8192, got 8193/, records => records[1]!.words.setUint32(28, 8193, true)],
+    ['a GDT of more entries than frames have', /vcpu 0\): expected entries of the GDT: at most 512, got 513/, records => records[1]!.words.setUint32((3 + 11 + 6) * 4, 513, true)],
+    ['a segment base that is no address', /vcpu 0\): expected a segment base: a canonical address, got 0x10000/, records => records[1]!.words.setUint32((3 + 11 + 1) * 4, 0x10000, true)],
     ['no domain', /record 0/, records => { records.splice(0, 1); }],
     ['a flag of 3', /is32: 0 or 1, got 3/, records => records[0]!.words.setUint32(0, 3, true)],
   ])('with %s is refused before anything is made', (_name, message, change) => {
@@ -136,7 +142,7 @@ describe.each(widths)('a %s domain that was saved', (_, wide) => {
 
   it.each<[string, (world: PvWorld) => Partial<RestoreOptions>]>([
     ['frames', () => ({ frames: [1, 2] })], ['frames', world => ({ frames: Array.from({ length: PAGES }, () => shuffled(world, 1)[0]!) })], ['frames', () => ({ frames: Array.from({ length: PAGES }, (_, k) => k) })],
-    ['cpus', () => ({ cpus: [] })], ['id', () => ({ id: 0 })],
+    ['sharedInfo', () => ({ sharedInfo: 0 })], ['sharedInfo', () => ({ sharedInfo: free[0]! })], ['cpus', () => ({ cpus: [] })], ['id', () => ({ id: 0 })],
   ])('needs %s that can be', (field, options) => {
     expect(refusal(image, options(new PvWorld(wide)))).toMatchObject({ name: 'ConfigError', field, changed: false });
   });
