@@ -105,6 +105,18 @@ describe.each(widths)('a %s guest with privilege', (_, wide) => {
     expect([...kept]).toEqual([1, 2, 3]);
     expect(g.xen.audit()).toEqual([]);
   });
+
+  it('maps a device in a table of another domain only if that has a right to it, too', () => {
+    const g = new Guest({ wide, iomem: [[0x50, 0x5f]] }), tables = [[1, 0x900, []], [2, 0x910, [[0x50, 0x50]]]] as const;
+    const done = tables.map(([id, table, iomem]) => {
+      g.xen.createDomain({ id, is32: !wide, p2m: [[0, table, 1]], iomem });
+      const pin = wide ? g.words(8, BigInt(PIN_L1), BigInt(table), 0n) : g.words(4, BigInt(PIN_L1), BigInt(table), 0n);
+      expect(Number(g.xen.hypercall(g.cpu, HYPERVISOR_mmuext_op, pin, 1n, 0n, BigInt(id)))).toBe(0);
+      return [0x50, 0x51].map(mfn => Number(g.xen.hypercall(g.cpu, HYPERVISOR_mmu_update, g.words(8, BigInt(table) << 12n, entryOf(mfn, READ)), 1n, 0n, BigInt(DOMID_IO + (id + 1) * 0x10000))));
+    });
+    expect(done).toEqual([[EPERM, EPERM], [0, EPERM]]);
+    expect(g.xen.audit()).toEqual([]);
+  });
 });
 
 /** Source: compat_mmuext_op() (xen/arch/x86/x86_64/compat/mm.c): operations are translated, up to 341, before the first of them is done. */

@@ -35,6 +35,12 @@ describe.each(widths)('a %s guest', (_, wide) => {
     expect([255, 272].map(k => g.entry(g.tables[0], k))).toEqual([0x1234_0000n, 0x1234_0000n]);
   });
 
+  it('is refused flushes of vCPUs named by a mask that cannot be read', () => {
+    const mask = g.words(8, 1n), TLB_FLUSH_MULTI = 8, INVLPG_MULTI = 9;
+    for (const command of [TLB_FLUSH_MULTI, INVLPG_MULTI]) expect([g.ext(command, 0n, 0x1000n), g.ext(command, 0n, mask)]).toEqual([EINVAL, 0]);
+    expect(g.map(g.va(g.free(0)), entryOf(g.free(0), DATA), 0x1000n | 1n)).toBe(EFAULT); // here it is told otherwise
+  });
+
   it('is refused the cacheability of shared frames', () => {
     const own = new Guest({ wide, iomem: [[0x10000, 0x1ffff]] });
     expect(own.update([own.level1[0], slot, entryOf(own.sharedInfo, DATA | 0x10n)])).toBe(EACCES);
