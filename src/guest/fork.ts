@@ -3,7 +3,7 @@
  *
  * Source: Linux 5.10, dup_mmap() (kernel/fork.c), copy_pte_range() (mm/memory.c), exec_mmap() (fs/exec.c), exit_mmap() (mm/mmap.c).
  */
-import { PTE_P, PTE_RW } from '../arch/pte.ts';
+import { PTE_RW } from '../arch/pte.ts';
 import { place } from './fault.ts';
 import { splitRange } from './huge.ts';
 import type { Kernel } from './kernel.ts';
@@ -11,7 +11,7 @@ import { zap } from './mapping-calls.ts';
 import type { Mm } from './mm.ts';
 import { slotOf } from './page-tables.ts';
 import { ENTRIES, PAGE_BYTES } from './platform.ts';
-import { isSwap, swapSlot, WRITE_FLAGS } from './rights.ts';
+import { holdsPage, isSwap, swapSlot, WRITE_FLAGS } from './rights.ts';
 import type { Vma } from './vma.ts';
 
 const LAST_PAGE = 2 ** 35; // of the lower half
@@ -50,7 +50,7 @@ function sharePage(k: Kernel, parent: Mm, child: Mm, vma: Vma, page: number, tab
   const slot = slotOf(page, 1), at = k.tables.at(table, slot), lo = k.p.s.w[at], hi = k.p.s.w[at + 1], address = page * PAGE_BYTES;
   if (lo === 0) return;
   k.figures.entries++;
-  if ((lo & PTE_P) === 0) {
+  if (!holdsPage(lo)) {
     if (isSwap(lo)) k.reclaim.share(swapSlot(lo));
     k.ops.setPteAt(child.context, address, copy, slot, lo, hi);
     return;

@@ -31,7 +31,7 @@ export function promote(k: Kernel, mm: Mm, vma: Vma, page: number): void {
   k.figures.promotions++;
 }
 
-/** Pages of a table that are their process's alone; 0 if any is shared, or outside memory. */
+/** Pages of a table that are their process's alone; 0 if any is shared, hidden, or outside memory. */
 function ownPages(k: Kernel, table: number): number {
   const { w } = k.p.s;
   let own = 0;

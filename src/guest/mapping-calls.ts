@@ -3,13 +3,13 @@
  *
  * Source: Linux 5.10, mm/mmap.c: do_brk_flags(), __do_munmap(), unmap_region(); mm/mprotect.c: change_pte_range(); mm/mremap.c: move_ptes().
  */
-import { PTE_D, PTE_HI_XD, PTE_P, PTE_RW } from '../arch/pte.ts';
+import { PTE_D, PTE_HI_XD, PTE_RW } from '../arch/pte.ts';
 import { splitRange } from './huge.ts';
 import type { Kernel } from './kernel.ts';
 import type { Mm } from './mm.ts';
 import { slotOf } from './page-tables.ts';
 import { ENTRIES, PAGE_BYTES } from './platform.ts';
-import { highFlags, isSwap, swapSlot } from './rights.ts';
+import { hide, highFlags, holdsPage, isHidden, isSwap, swapSlot, unhide } from './rights.ts';
 import { PROT_READ, PROT_WRITE, slice, type Vma } from './vma.ts';
 
 const HEAP_PROT = PROT_READ | PROT_WRITE;
@@ -42,7 +42,7 @@ export function zap(k: Kernel, mm: Mm, vma: Vma): number {
       const slot = slotOf(page, 1), lo = w[k.tables.at(table, slot)];
       if (lo === 0) continue;
       if (isSwap(lo)) k.reclaim.forget(swapSlot(lo));
-      const frame = (lo & PTE_P) !== 0 ? k.tables.frameAt(table, slot) : -1;
+      const frame = holdsPage(lo) ? k.tables.frameAt(table, slot) : -1;
       k.figures.entries++;
       k.ops.pteClear(mm.context, page * PAGE_BYTES, table, slot);
       if (frame < 0) continue;
@@ -75,8 +75,8 @@ function protectArea(k: Kernel, mm: Mm, vma: Vma, prot: number): number {
     k.ops.enterLazyMmu();
     for (let page = Math.max(first, vma.start), end = Math.min(first + ENTRIES, vma.end); page < end; page++) {
       const slot = slotOf(page, 1), at = k.tables.at(table, slot), lo = w[at], hi = w[at + 1];
-      if ((lo & PTE_P) === 0) continue;
-      const newLo = writable ? lo : lo & ~PTE_RW, newHi = (hi & ~PTE_HI_XD) | highFlags(prot);
+      if (!holdsPage(lo)) continue;
+      const rights = writable ? lo : lo & ~PTE_RW, newLo = prot === 0 ? hide(rights) : isHidden(lo) ? unhide(rights) : rights, newHi = (hi & ~PTE_HI_XD) | highFlags(prot);
       if (newLo === lo && newHi === hi) continue;
       changed++;
       k.figures.entries++;
@@ -114,7 +114,7 @@ function move(k: Kernel, mm: Mm, from: number, to: number): void {
   k.ops.ptepGetAndClear(mm.context, from * PAGE_BYTES, source, slotOf(from, 1));
   const { oldLo, oldHi } = k.ops;
   k.ops.setPteAt(mm.context, to * PAGE_BYTES, target, slotOf(to, 1), oldLo, oldHi);
-  if ((oldLo & PTE_P) !== 0) k.reclaim.mapped(mm, to);
+  if (holdsPage(oldLo)) k.reclaim.mapped(mm, to);
 }
 
 /** brk. @param end - bytes: where the heap is to end */

@@ -12,6 +12,8 @@ export class Mm {
   heapEnd = UNKNOWN;
   /** Pages that are present. */
   resident = 0;
+  /** Pages that reclaim is to look at. */
+  readonly queued = new Set<number>();
   /** Not taken apart yet. */
   alive = true;
 }

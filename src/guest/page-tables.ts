@@ -3,6 +3,7 @@ import { PTE_A, PTE_D, PTE_HI_ADDR, PTE_P, PTE_PS, PTE_RW, PTE_US } from '../arc
 import type { FramePool } from './frame-pool.ts';
 import type { MmContext, MmuOps } from './mmu-ops.ts';
 import { ENTRIES, type Platform } from './platform.ts';
+import { holdsPage } from './rights.ts';
 
 const ROOT_LEVEL = 4;
 /** Slots of a root table that are a process's. */
@@ -105,7 +106,7 @@ export class PageTables {
     const table = this.find(mm, page), level = table === LARGE_PAGE ? 2 : 1;
     if (table === NO_TABLE) return -1;
     const holder = level === 2 ? this.find(mm, page, 2) : table, slot = slotOf(page, level);
-    if ((this.p.s.w[this.at(holder, slot)] & PTE_P) === 0) return -1;
+    if (!holdsPage(this.p.s.w[this.at(holder, slot)])) return -1;
     return this.frameAt(holder, slot) + (level === 2 ? page % ENTRIES : 0);
   }
 

@@ -12,7 +12,7 @@ import type { Mm } from './mm.ts';
 import type { CachedFile } from './page-cache.ts';
 import { slotOf } from './page-tables.ts';
 import { PAGE_BYTES, PAGE_WORDS } from './platform.ts';
-import { isSwap, swapEntry, swapSlot } from './rights.ts';
+import { isHidden, isSwap, swapEntry, swapSlot } from './rights.ts';
 
 const QUEUE_SLACK = 4096; // entries before the queue's head that may stay
 
@@ -42,7 +42,9 @@ export class Reclaim {
 
   /** A page was mapped. */
   mapped(mm: Mm, page: number): void {
-    if (this.k.options.limitPages !== Infinity) this.queue.push({ mm, page });
+    if (this.k.options.limitPages === Infinity || mm.queued.has(page)) return;
+    mm.queued.add(page);
+    this.queue.push({ mm, page });
   }
 
   /** A page of a file is needed that may have to be read. */
@@ -98,25 +100,32 @@ export class Reclaim {
     return this.k.framesInUse - this.k.tables.tables - this.k.roots * this.k.ops.rootFrames;
   }
 
-  /** Look at the oldest page. */
+  /** Look at the oldest page: it stays on the queue, or leaves it. */
   private look(): void {
-    const { k } = this, oldest = this.queue[this.head++], { mm, page } = oldest;
-    const table = mm.alive ? k.tables.find(mm.context, page) : -1, slot = slotOf(page, 1);
-    if (table < 0) return;
+    const oldest = this.queue[this.head++], { mm, page } = oldest;
+    if (this.keep(mm, page)) this.queue.push(oldest);
+    else mm.queued.delete(page);
+  }
+
+  /** @returns false: the page is not mapped, or not any more */
+  private keep(mm: Mm, page: number): boolean {
+    const { k } = this, table = mm.alive ? k.tables.find(mm.context, page) : -1, slot = slotOf(page, 1);
+    if (table < 0) return false;
     const at = k.tables.at(table, slot), { w } = k.p.s, lo = w[at], hi = w[at + 1];
-    if ((lo & PTE_P) === 0) return;
+    if (isHidden(lo)) return true;
+    if ((lo & PTE_P) === 0) return false;
     const frame = k.tables.frameAt(table, slot), vma = mm.vmas.find(page)!;
-    if (frame === k.zeroFrame) return;
+    if (frame === k.zeroFrame) return false;
     if ((lo & PTE_A) !== 0) {
       k.ops.setPteAt(mm.context, page * PAGE_BYTES, table, slot, lo & ~PTE_A, hi);
       k.ops.flushTlbOne(mm.context, page * PAGE_BYTES);
-      this.queue.push(oldest);
-      return;
+      return true;
     }
     const number = vma.offset + page - vma.start, isOfFile = vma.file?.pages.get(number) === frame;
+    if (!isOfFile && k.pool.count(frame) > 1) return true; // shared after a fork: not for long
     if (isOfFile) this.unmapFile(mm, page, table, vma.file, number, frame, (lo & PTE_D) !== 0);
-    else if (k.pool.count(frame) === 1) this.swapOut(mm, page, table, frame);
-    else this.queue.push(oldest); // shared after a fork: not for long
+    else this.swapOut(mm, page, table, frame);
+    return false;
   }
 
   /** A page of a file leaves memory when nobody maps it, unless something was stored in it: there is no disk to keep that. */
