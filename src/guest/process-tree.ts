@@ -90,10 +90,15 @@ async function survey(file: string, name: string, engine: EngineChoice | undefin
 /** Put the processes together. */
 async function grow(found: ReadonlyMap<number, Found>): Promise<TracedProcess> {
   const children = new Set<number>();
-  for (const parent of found.values()) for (const fork of parent.forks) {
-    if (!found.has(fork.child)) throw new InputError(parent.file, await forkLine(parent.file, fork), `a trace of process ${fork.child}, which is forked here`, 'none in its folder');
-    if (children.has(fork.child) || fork.child === parent.pid) throw new InputError(parent.file, await forkLine(parent.file, fork), 'a process that is forked once', `process ${fork.child}`);
-    children.add(fork.child);
+  for (const { file, pid, forks } of found.values()) for (const [at, fork] of forks.entries()) {
+    const { child } = fork, isThere = found.has(child);
+    if (isThere && !children.has(child) && child !== pid) {
+      children.add(child);
+      continue;
+    }
+    const line = await forkLine(file, fork, forks.slice(0, at + 1).filter(other => other.child === child).length);
+    if (!isThere) throw new InputError(file, line, `a trace of process ${child}, which is forked here`, 'none in its folder');
+    throw new InputError(file, line, 'a process that is forked once', `process ${child}`);
   }
   const roots = [...found.values()].filter(({ pid }) => !children.has(pid));
   if (roots.length !== 1) throw new InputError([...found.values()][0].file, 'start', 'one process that no other forked', roots.length === 0 ? 'none' : roots.map(({ file }) => file).join(', '));
