@@ -20,7 +20,8 @@ const WAYS: readonly Making[] = [
   ['xen, early pin, ptwr', 'xen', { policy: { pinning: 'early', batching: 'ptwr' } }],
 ];
 
-const MMAPS = 0x80000, ROOM = 1200; // pages that are mapped and unmapped
+const MMAPS = 0x80000, ROOM = 240; // pages that are mapped and unmapped
+const ALONE = 400; // steps before the first fork: pages that are shared make no large page
 
 /** What a random life looks like to its processes, step by step. */
 class Life {
@@ -41,21 +42,29 @@ class Life {
   }
 
   private page(): number {
-    return this.random(2) === 0 ? HEAP + this.random(700) : MMAPS + this.random(ROOM);
+    return this.random(2) === 0 ? HEAP + this.random(160) : MMAPS + this.random(ROOM);
   }
 
-  step(): void {
+  step(at: number): void {
     const { rig } = this, { k, mm } = rig, what = this.random(40), start = MMAPS + this.random(ROOM), many = 1 + this.random(60);
     if (what < 14) this.log.push(rig.store(this.page(), this.random(2 ** 24)));
     else if (what < 26) this.log.push(rig.load(this.page()));
     else if (what < 29) map(k, mm, area(start, start + many, 1 + this.random(3)));
     else if (what < 30) map(k, mm, { ...area(start, start + many, PROT_READ | PROT_WRITE), shared: this.random(3) === 0, file: k.cache.file(`f${this.random(3)}`), offset: this.random(4) });
-    else if (what < 32) unmap(k, mm, start, start + many);
-    else if (what < 34) protect(k, mm, start, start + many, this.random(4));
+    else if (what < 34) this.withdraw(start, many, what < 32);
     else if (what < 35) this.remap(start);
     else if (what < 36) setBreak(k, mm, (0x100000 + this.random(64)) * 4096);
-    else if (what < 38) this.forkOrEnd();
+    else if (what < 38) this.forkOrEnd(at);
     else rig.switchTo(this.mms[this.random(this.mms.length)]);
+  }
+
+  /** Take rights away from pages, or the pages, just after one of them was used: what is cached of it has to go. */
+  private withdraw(start: number, many: number, all: boolean): void {
+    const { rig } = this, used = start + this.random(many);
+    this.log.push(rig.store(used, this.random(2 ** 24)));
+    if (all) unmap(rig.k, rig.mm, start, start + many);
+    else protect(rig.k, rig.mm, start, start + many, this.random(4));
+    this.log.push(rig.load(used), rig.store(used, 1));
   }
 
   private remap(from: number): void {
@@ -65,8 +74,9 @@ class Life {
     remap(k, mm, from, many, this.random(2) === 0 ? from : to, 1 + this.random(many));
   }
 
-  private forkOrEnd(): void {
+  private forkOrEnd(at: number): void {
     const { rig } = this, { k } = rig;
+    if (at < ALONE) return;
     if (this.mms.length < 4) {
       this.mms.push(fork(k, rig.mm));
       return;
@@ -94,7 +104,7 @@ class Life {
 function live([, ops, options]: Making, seed: number, steps: number, kernel: KernelOptions) {
   const rig = new Rig(ops, { ...options, ...kernel }, 'timed'), life = new Life(rig, seed);
   for (let k = 0; k < steps; k++) {
-    life.step();
+    life.step(k);
     if (k % 250 === 0) expect(rig.complaints()).toEqual([]);
   }
   life.snapshot();
