@@ -11,6 +11,7 @@ export { MODE_4LEVEL, MODE_5LEVEL, MODE_LEGACY, MODE_NONE, MODE_PAE } from './la
 export type { CpuModel, Figure, Geometry, PageSize, Sourced, TlbLevel, TlbStructure } from './cost/cpu-model.ts';
 export { checkCpuModel } from './cost/preset-check.ts';
 export { hypervisorCosts, type HypervisorCosts } from './cost/hypervisor-costs.ts';
+export { kernelCosts, type KernelCosts } from './cost/kernel-costs.ts';
 export type { HostModel } from './cost/host-model.ts';
 export { zen3Chase } from './cost/measured/zen3-chase.ts';
 export { findPreset, presets } from './cost/presets/all.ts';

@@ -31,7 +31,6 @@ export class Figures {
   evictions = 0;
   /** Pages that came back after so many other evictions, by powers of two: [0] at once, [k] below 2^k. */
   readonly refaults: number[] = [];
-  tables = 0;
   /** Level-1 entries changed by system calls and faults. */
   entries = 0;
 

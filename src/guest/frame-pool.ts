@@ -10,6 +10,9 @@ export class FramePool {
   used = 0;
   /** ... the most there were. */
   most = 0;
+  /** Pages cleared, and copied. */
+  clears = 0;
+  copies = 0;
   private readonly p: Platform;
   private readonly refs: Int32Array;
   private readonly free: number[] = [];
@@ -34,6 +37,7 @@ export class FramePool {
   /** A frame of zeroes. */
   takeClear(): number {
     const frame = this.take();
+    this.clears++;
     this.p.s.w.set(ZEROES, this.p.wordOf(frame));
     return frame;
   }
@@ -51,6 +55,7 @@ export class FramePool {
   /** Copy a page to another. */
   copy(to: number, from: number): void {
     const at = this.p.wordOf(from);
+    this.copies++;
     this.p.s.w.copyWithin(this.p.wordOf(to), at, at + PAGE_WORDS);
   }
 

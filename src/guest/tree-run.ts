@@ -4,15 +4,13 @@ import type { AccessColumns } from '../machine/columns.ts';
 import { BATCH_CAPACITY, type AccessBatch } from '../trace/batch.ts';
 import { openTrace, type OpenOptions } from '../trace/open.ts';
 import { Contents, hashOf } from './contents.ts';
-import { handleFault } from './fault.ts';
 import { exec, exit, fork, type Image } from './fork.ts';
 import type { Kernel } from './kernel.ts';
 import { Process } from './process.ts';
 import type { ProcessTree, TracedProcess } from './process-tree.ts';
 import { callOf } from './recorded-call.ts';
 import { serveCall } from './system-call.ts';
-
-const MOST_FAULTS = 16; // that one access may take: two pages, each mapped, swapped and copied
+import { UserMode } from './user-mode.ts';
 
 /** What became of a process. */
 export interface ProcessEnd {
@@ -35,14 +33,15 @@ export class TreeRun {
   readonly ends: ProcessEnd[] = [];
   private readonly k: Kernel;
   private readonly columns: AccessColumns;
+  private readonly user: UserMode;
   private readonly withContents: boolean;
   private readonly open: OpenOptions;
   private readonly observe: Observer;
-  private inUser = false;
 
   constructor(k: Kernel, contents: boolean, open: OpenOptions, observe: Observer) {
     this.k = k;
     this.columns = k.p.machine.columns(BATCH_CAPACITY);
+    this.user = new UserMode(k);
     this.withContents = contents;
     this.open = open;
     this.observe = observe;
@@ -86,7 +85,7 @@ export class TreeRun {
     for (const event of batch.events) {
       this.accesses(process, at, event.at);
       at = event.at;
-      this.toKernel();
+      this.user.call();
       this.k.figures.countCall(event.name);
       const call = callOf(event);
       if (call.name === 'fork') this.fork(process, call.child);
@@ -104,22 +103,7 @@ export class TreeRun {
   }
 
   private accesses(process: Process, from: number, to: number): void {
-    const { k, columns } = this, { p } = k;
-    let again = 0;
-    for (let at = from; at < to;) {
-      this.toUser();
-      const done = p.run(columns, at, to);
-      process.contents?.transfer(k, process.mm, columns, at, done);
-      again = done > at ? 0 : again + 1;
-      at = done;
-      if (at === to) break;
-      invariant(again < MOST_FAULTS, `access ${process.accesses + at} of ${process.traced.name} goes on after its faults`);
-      this.toKernel();
-      const { faultAddress, faultCode } = p, reason = handleFault(k, process.mm, faultAddress, faultCode);
-      process.fault(process.accesses + at, faultAddress, faultCode, reason);
-      if (reason === 'refused') at++;
-    }
-    k.figures.accesses += to - from;
+    this.user.run(process.mm, this.columns, from, to, process.contents, (at, address, code, reason) => process.fault(process.accesses + at, address, code, reason));
   }
 
   private fork(parent: Process, pid: number): void {
@@ -149,24 +133,12 @@ export class TreeRun {
 
   private end(process: Process): void {
     const { k } = this, { name, pid } = process.traced;
-    this.toKernel();
+    this.user.call();
     this.ends.push({
       name, pid, accesses: process.accesses, faults: (process.faultHash >>> 0).toString(16), memory: hashOf(k, process.mm, process.contents),
       refused: process.faults.refused,
     });
     exit(k, process.mm);
     this.observe('exit');
-  }
-
-  private toUser(): void {
-    if (this.inUser) return;
-    this.inUser = true;
-    this.k.p.leaveKernel();
-  }
-
-  private toKernel(): void {
-    if (!this.inUser) return;
-    this.inUser = false;
-    this.k.p.enterKernel();
   }
 }

@@ -6,7 +6,8 @@
  */
 import { ACCESS_USER, FAULT_PF, faultCode, faultVector } from '../arch/fault.ts';
 import { PTE_A, PTE_D, PTE_P, PTE_RW, PTE_US } from '../arch/pte.ts';
-import { invariant } from '../errors.ts';
+import type { HypervisorCosts } from '../cost/hypervisor-costs.ts';
+import { ConfigError, invariant } from '../errors.ts';
 import { VCPU_CALL, VCPU_CALL_ARGS } from '../layout/vcpu.ts';
 import type { AccessColumns } from '../machine/columns.ts';
 import type { Machine } from '../machine/machine.ts';
@@ -20,6 +21,7 @@ import { ENTRIES, type Platform } from './platform.ts';
 
 const IO_FRAMES = 1; //        frame 0 is no one's
 const OWN_LEAST = 1024; //     frames of the hypervisor for tables of its own, besides a 64th of memory for the machine-to-physical table
+const LEAST = 64; //          frames of the domain
 const STRIDE = 0x9e3779b1; //  odd: multiplied by it, numbers below a power of two are in another order
 export const DIRECT_MAP_SLOT = 272;
 const DIRECT_MAP_HI = 0xffff8800 | 0;
@@ -44,20 +46,21 @@ export class XenDomain implements Platform {
   private readonly readOnly: Uint8Array;
   private readonly call: number; // word index
 
-  /** @param machine - with `paging: 'none'` */
-  constructor(machine: Machine) {
+  /** @param machine - with `paging: 'none'` @param costs - of the hypervisor's work; default `hypervisorCosts` @throws ConfigError - costs, or too little memory */
+  constructor(machine: Machine, costs?: HypervisorCosts) {
     this.machine = machine;
     this.cpu = machine.vcpus[0];
     this.s = machine.views;
     this.call = (this.cpu.block + VCPU_CALL) >>> 2;
     const all = machine.extents[0].frames, own = OWN_LEAST + Math.ceil(all / 64), frames = all - own;
+    if (frames < LEAST) throw new ConfigError('memory', `at least ${(OWN_LEAST + LEAST) * 4096} bytes`, all * 4096);
     this.end = frames - IO_FRAMES;
     this.p2m = new Int32Array(this.end);
     this.m2p = new Int32Array(frames);
     this.readOnly = new Uint8Array(this.end);
     this.scatter();
     this.first = this.buildDirectMap();
-    this.xen = Hypervisor.create(machine, { frames, own: { first: frames, frames: own }, ioFrames: IO_FRAMES });
+    this.xen = Hypervisor.create(machine, { frames, own: { first: frames, frames: own }, ioFrames: IO_FRAMES, ...(costs && { costs }) });
     this.domain = this.xen.createDomain({ id: 0, privileged: true, p2m: Array.from(this.p2m, (mfn, pfn) => [pfn, mfn, 1] as const) });
     this.xen.startVcpu(this.domain, this.cpu, this.nameOf(this.kernelRoot));
     this.xen.hypercall(this.cpu, HYPERVISOR_vm_assist, BigInt(VMASST_CMD_enable), BigInt(VMASST_TYPE_writable_pagetables));
