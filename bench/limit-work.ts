@@ -5,6 +5,7 @@
  * faults. Kinds are 70 % load, 25 % store, 5 % fetch, all by user code.
  */
 import { Machine, type CpuModel, type Geometry, type MachineOptions } from '../dist/index.js';
+import { Xorshift } from './xorshift.ts';
 
 export const STREAMS = ['A0', 'A1', 'A2'] as const;
 export type Stream = (typeof STREAMS)[number];
@@ -51,23 +52,6 @@ export const RECORDED: Record<Stream, StreamCounts> = {
   A1: { checksum: 'b052b7cd', l1: 524310, l2: 3669482, walks: 512, references: 515, faults: 0, cycles: 29893011 },
   A2: { checksum: 'd4b30bf1', l1: 1026, l2: 23327, walks: 4169951, references: 8079826, faults: 84106, cycles: 171495142 },
 };
-
-/** xorshift32, as limit.c steps it. */
-export class Xorshift {
-  private state: number;
-
-  constructor(seed: number) {
-    this.state = seed | 0;
-  }
-
-  next(): number {
-    let x = this.state;
-    x ^= x << 13;
-    x ^= x >>> 17;
-    x ^= x << 5;
-    return (this.state = x);
-  }
-}
 
 /** A machine with limit.c's processor and page tables, in its address space. */
 export function limitMachine(options: MachineOptions = {}): Machine {

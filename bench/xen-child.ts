@@ -19,7 +19,7 @@ export interface XenRow {
   readonly validate: number;
 }
 
-const FRAME = 4096n, P = 1n, TABLE = 0x67n, READ = 0x25n, ENTRIES = 512, OWN = 4096;
+const FRAME = 4096n, P = 1n, TABLE = 0x67n, READ = 0x25n, ENTRIES = 512, OWN = 8192;
 const FIRST = 512, EACH = 32, MAIN = 4096, PER_CALL = 512; // frames: the first domain's, of each other, of the first; entries a batch
 const VA = 0x4000_0000n, REQUESTS = 1024, TARGET = 1200; // the guest sees its frames from VA on; pages of requests, frames that the entries map
 const LEVEL1 = MAIN / ENTRIES, TABLES = 64, TABLE_FRAME = FIRST + 4 + LEVEL1, OPERATIONS = REQUESTS + 8; // tables to validate, the first of them; pages of their operations

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import * as pagewalk from '../src/index.ts';
-import { BackRing, FrontRing } from '../src/xen/index.ts';
+import { BackRing, FrontRing, Hypervisor } from '../src/xen/index.ts';
 
 const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
 
@@ -46,4 +46,58 @@ it('every file and command it names is there', () => {
   const paths = [...readme.matchAll(/`((?:src|test|wasm)\/[\w./-]+)`/g)].map(match => match[1]);
   expect(paths.length).toBeGreaterThan(3);
   for (const path of paths) expect(existsSync(new URL(`../${path}`, import.meta.url)), path).toBe(true);
+});
+
+describe('the other examples run', () => {
+  const blocks = [...readme.matchAll(/```ts\n([^]*?)```/g)].map(([, code]) => code!.replace(/^import .*$/gm, '')).slice(1);
+  const run = (code: string, names: object): unknown => new Function(...Object.keys(names), code)(...Object.values(names));
+  const embedded = (mode: 'timed' | 'functional') => {
+    const machine = pagewalk.Machine.create({ mode }), cpu = machine.vcpus[0], va = 0x7f00_0000_0000n;
+    machine.map(va, { user: true, write: true, frames: 8 });
+    return { ...pagewalk, machine, cpu, va, vaHi: 0x7f00, vaLo: 0x123, kind: pagewalk.ACCESS_USER };
+  };
+
+  it('are four, and one of rings', () => expect(blocks).toHaveLength(5));
+
+  it('doors of a vCPU', () => {
+    const names = { ...embedded('timed'), bytes: new Uint8Array(5000), pa: 0x2000n, pages: 2 };
+    run(blocks[0]!, { ...names, value: names.cpu.registers.cr3 });
+    expect(names.cpu.counters().translations.load).toBe(3); // access(), and read() of two pages
+  });
+
+  it('many accesses', () => {
+    const names = embedded('timed'), handled: number[] = [], queues: pagewalk.AccessQueue[] = [];
+    const cpu = {
+      queue: (capacity: number) => {
+        queues.push(names.cpu.queue(capacity));
+        queues[0]!.push(0, 0x5000, pagewalk.ACCESS_USER, 8);
+        return queues[0];
+      },
+      runBatch: names.cpu.runBatch.bind(names.cpu),
+    };
+    const handle = (fault: number): void => {
+      handled.push(fault);
+      queues[0]!.skip();
+    };
+    run(blocks[1]!, { ...names, cpu, handle, n: 5, fault: 0 });
+    expect(handled).toEqual([pagewalk.FAULT_PF | pagewalk.PFEC_U]);
+    expect(names.cpu.counters().faults).toBe(2); // and the first of the columns, which are empty
+  });
+
+  it('the fast table', () => {
+    const names = embedded('functional');
+    for (const rows of ['fills', 'hits']) {
+      const { paLo, fault } = run(`${blocks[2]}\nreturn { paLo, fault };`, { ...names, paLo: undefined, fault: undefined }) as { paLo?: number; fault?: number };
+      if (rows === 'fills') expect([paLo, fault]).toEqual([undefined, pagewalk.FAULT_NONE]);
+      else expect([paLo, fault]).toEqual([names.cpu.paddrLo, undefined]);
+    }
+  });
+
+  it('Xen', () => {
+    const first = 0xc000, n = 0x800, frames = first + n, root = 0xb000;
+    const options = { memory: frames * 4096, mode: 'functional', paging: 'none' } as const, machine = pagewalk.Machine.create(options), cpu = machine.vcpus[0];
+    const call = { rdi: 0n, rsi: 0n, rdx: 0n, r10: 0n, r8: 0n };
+    const result = run(`${blocks[3]}\nreturn xen;`, { ...call, Machine: pagewalk.Machine, memory: machine.views.memory, options, Hypervisor, machine, frames, first, n, cpu, root, fault: pagewalk.FAULT_PF, va: 0x1000n, bytes: new Uint8Array(8) }) as Hypervisor;
+    expect(result.audit()).toEqual([]);
+  });
 });

@@ -151,7 +151,7 @@ export function victim(a: i32, set: i32): i32 {
 }
 
 /** First empty way of a row of tags, -1 if none. */
-export function emptyWay(tags: i32, ways: i32): i32 {
+function emptyWay(tags: i32, ways: i32): i32 {
   for (let k = 0; k < ways; k++) if (load<i32>(tags + (k << 3), 4) == 0) return k;
   return -1;
 }

@@ -30,6 +30,20 @@ export function runBatch(v: i32, va: i32, kind: i32, size: i32, pa: i32, from: i
   return to;
 }
 
+/** All bits of kinds `from` up to but not including `to`. @param kind - byte offset of the column */
+export function kindBits(kind: i32, from: i32, to: i32): i32 {
+  let all = i64x2.splat(0), bits = 0, i = from;
+  for (; i + 64 <= to; i += 64) {
+    const at = kind + i;
+    all = v128.or(v128.or(all, v128.or(v128.load(at), v128.load(at, 16))), v128.or(v128.load(at, 32), v128.load(at, 48)));
+  }
+  for (; i < to; i++) bits |= <i32>load<u8>(kind + i);
+  let folded = i64x2.extract_lane(all, 0) | i64x2.extract_lane(all, 1);
+  folded |= folded >> 32;
+  folded |= folded >> 16;
+  return bits | (<i32>(folded | folded >> 8) & 0xff);
+}
+
 /** Leave the fault that ended a batch. @returns `i` */
 @inline export function stopped(v: i32, i: i32, fault: i32): i32 {
   store<i32>(v, fault, VCPU_OUT_FAULT);

@@ -3,7 +3,7 @@
 import { LAYOUT_VERSION } from "../src/layout/header";
 import { drop, find, joined, locate, place, setOf, touch, victim } from "./array";
 
-export { runBatch } from "./batch";
+export { kindBits, runBatch } from "./batch";
 export { countTouches } from "./census";
 export { dropEntries, validateEntries, validateTable } from "./frames";
 export { dropEverything, dropNonGlobal, dropPcid, dropPcidAndGlobal, invlpg, invpcid } from "./invalidate";

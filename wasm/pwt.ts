@@ -1,15 +1,19 @@
-// A block of a `.pwt` trace, from its sections to columns: see src/trace/pwt-block-reader.ts. The memory is that of src/layout/pwt.ts and no machine's.
+// A block of a `.pwt` trace, from its sections to columns: see src/trace/pwt-block-reader.ts. What src/layout/pwt.ts describes is in a machine's memory, or in one of its own.
 import {
   MISS_GIVEN, MISS_LONG_RUN, MISS_NONE, MISS_PATH, MISS_RUN_SHIFT, MODE_LAST, MODE_OWN, MODE_PATH, MODE_REGION, PATH_NEW, PWT_BEFORE, PWT_BLOCK_ACCESSES,
-  PWT_BLOCK_KIND, PWT_BLOCK_SIZE, PWT_BLOCK_VA, PWT_CONTEXT, PWT_CONTEXT_SHIFT, PWT_DATA, PWT_DATA_ADDRESSES, PWT_DATA_HERE, PWT_FOLLOWERS,
+  PWT_BLOCK_KIND, PWT_BLOCK_SIZE, PWT_BLOCK_TOUCHES, PWT_BLOCK_VA, PWT_CONTEXT, PWT_CONTEXT_SHIFT, PWT_DATA, PWT_DATA_ADDRESSES, PWT_DATA_HERE, PWT_FOLLOWERS,
   PWT_FOLLOWER_BITS, PWT_GOLDEN, PWT_HERE, PWT_HISTORY, PWT_HISTORY_SEGMENTS, PWT_KNOWN_KIND, PWT_KNOWN_MOST, PWT_KNOWN_SIZE, PWT_KNOWN_VA, PWT_LAST,
   PWT_LENGTH_MOST, PWT_MATCH, PWT_PATH, PWT_REGIONS, PWT_REGION_BITS, PWT_REGION_SHIFT, PWT_SECTIONS, PWT_SEGMENTS, PWT_SEGMENT_MOST, PWT_SEGMENT_ROWS,
-  PWT_SEGMENT_SHIFT, PWT_SLOTS, PWT_SLOT_MOST, PWT_SLOT_ROWS, PWT_SLOT_SHIFT, PWT_USED, SEG_AT, SEG_END, SEG_LENGTH, SEG_RECENT, SEG_SLOT, SEG_SLOTS,
+  PWT_SEGMENT_SHIFT, PWT_SLOTS, PWT_SLOT_MOST, PWT_SLOT_ROWS, PWT_SLOT_SHIFT, PWT_USED, SEG_AT, SEG_END, SEG_LENGTH, SEG_RECENT, SEG_SLOT, SEG_SLOTS, SEG_TOGETHER,
   SHAPE_DATA, SHAPE_DATA_SIZES, SHAPE_OTHER, SLOT_AT, SLOT_DISTANCE, SLOT_FROM, SLOT_LAST, SLOT_REGION,
 } from "../src/layout/pwt";
+import { TOUCH_COUNT_SHIFT, TOUCH_START } from "../src/layout/census";
 import { FETCH, MODIFY } from "./batch";
 
 const SLOT_BYTES = 1 << PWT_SLOT_SHIFT;
+
+/** Byte offset of the model. */
+let base: i32 = 0;
 
 /** Sections being read: byte offsets of what comes next and of the ends. */
 namespace At {
@@ -32,48 +36,59 @@ namespace Miss {
 /** Something did not fit; looked at after every segment. */
 let failed: bool = false;
 
-/** @param count - accesses in the block @param paths, misses, shapes, addresses - bytes of its sections @returns 1, or 0: they are of no block */
-export function readPwtBlock(count: i32, paths: i32, misses: i32, shapes: i32, addresses: i32): i32 {
+/** @param model - byte offset of what src/layout/pwt.ts describes @param count - accesses in the block @param paths, misses, shapes, addresses - bytes of its sections @returns 1, or 0: they are of no block */
+export function readPwtBlock(model: i32, count: i32, paths: i32, misses: i32, shapes: i32, addresses: i32): i32 {
+  base = model;
   open(paths, misses, shapes, addresses);
-  let run = takePath();
+  let run = takePath(), touch = model + PWT_BLOCK_TOUCHES + 4;
   takeMiss();
   for (let done = 0; done < count && !failed;) {
     const followed = run > 0;
     let id = 0, known = true;
     if (followed) {
-      const match = load<i32>(0, PWT_MATCH);
+      const match = load<i32>(model, PWT_MATCH);
       if (match == 0) return 0;
-      id = load<i32>(((match - 1) << 3), PWT_HISTORY);
+      id = load<i32>(model + ((match - 1) << 3), PWT_HISTORY);
       run--;
     } else {
       const what = takePath();
       run = takePath();
       known = what != PATH_NEW;
-      if (what > load<i32>(0, PWT_SEGMENTS)) return 0;
+      if (what > load<i32>(model, PWT_SEGMENTS)) return 0;
       id = known ? what : create();
       if (id == 0) return 0;
     }
-    const row = PWT_SEGMENT_ROWS + (id << PWT_SEGMENT_SHIFT), length = load<i32>(row, SEG_LENGTH), slot = load<i32>(row, SEG_SLOT), slots = load<i32>(row, SEG_SLOTS);
+    const row = model + PWT_SEGMENT_ROWS + (id << PWT_SEGMENT_SHIFT), length = load<i32>(row, SEG_LENGTH), slot = load<i32>(row, SEG_SLOT), slots = load<i32>(row, SEG_SLOTS);
     if (done + length > count) return 0;
-    const data = enter(id, row, slots, followed);
-    copy(load<i32>(row, SEG_AT), done, length);
+    const data = enter(model, id, row, slots, followed);
+    copy(model, load<i32>(row, SEG_AT), done, length);
+    store<i32>(touch, TOUCH_START | (load<i32>(row, SEG_TOGETHER) << TOUCH_COUNT_SHIFT) | done);
     if (slots != 0) {
-      const first = PWT_SLOT_ROWS + (slot << PWT_SLOT_SHIFT), path = load<i32>(0, PWT_PATH);
-      if (!known) given(first, slots, done, data);
+      const first = model + PWT_SLOT_ROWS + (slot << PWT_SLOT_SHIFT), path = load<i32>(model, PWT_PATH);
+      if (!known) given(first, slots, done, data, touch);
       else if (slots <= Miss.run) {
         Miss.run -= slots;
-        foreseen(first, slots, done, path, data);
-      } else mixed(first, slots, done, path, data);
+        foreseen(model, first, slots, done, path, data, touch);
+      } else mixed(first, slots, done, path, data, touch);
     }
+    touch = load<i32>(row, SEG_TOGETHER) != 0 ? touch + 4 + (slots << 2) : touchEach(touch, done, length);
     done += length;
   }
+  store<i32>(touch, TOUCH_START | count);
+  store<i32>(model, (touch - model - PWT_BLOCK_TOUCHES) >>> 2, PWT_BLOCK_TOUCHES);
   const whole = i32(At.paths == At.pathsEnd) & i32(At.misses == At.missesEnd) & i32(At.shapes == At.shapesEnd) & i32(At.addresses == At.addressesEnd);
   return whole & i32(!failed) & i32(run == 0) & i32(Miss.run == 0) & i32(Miss.code == MISS_NONE);
 }
 
+/** Words of a segment whose fetches are not all in one page. @returns byte offset of the next word */
+function touchEach(touch: i32, done: i32, length: i32): i32 {
+  for (let k = 0; k < length; k++, touch += 4) store<i32>(touch, (k == 0 ? TOUCH_START : 0) | (1 << TOUCH_COUNT_SHIFT) | (done + k));
+  return touch;
+}
+
 function open(paths: i32, misses: i32, shapes: i32, addresses: i32): void {
   failed = false;
-  At.paths = PWT_SECTIONS;
+  At.paths = base + PWT_SECTIONS;
   At.pathsEnd = At.misses = At.paths + paths;
   At.missesEnd = At.shapes = At.misses + misses;
   At.shapesEnd = At.addresses = At.shapes + shapes;
@@ -81,48 +96,53 @@ function open(paths: i32, misses: i32, shapes: i32, addresses: i32): void {
 }
 
 /** Put a segment into the history and foresee the next. @returns byte offset of its data addresses there */
-@inline function enter(id: i32, row: i32, slots: i32, followed: bool): i32 {
-  const here = load<i32>(0, PWT_HERE), next = (here + 1) & (PWT_HISTORY_SEGMENTS - 1), match = load<i32>(0, PWT_MATCH), recent = load<i32>(row, SEG_RECENT);
-  let dataHere = load<i32>(0, PWT_DATA_HERE);
+@inline function enter(model: i32, id: i32, row: i32, slots: i32, followed: bool): i32 {
+  const here = load<i32>(model, PWT_HERE), next = (here + 1) & (PWT_HISTORY_SEGMENTS - 1), match = load<i32>(model, PWT_MATCH), recent = load<i32>(row, SEG_RECENT);
+  let dataHere = load<i32>(model, PWT_DATA_HERE);
   if (dataHere + PWT_LENGTH_MOST > PWT_DATA_ADDRESSES) dataHere = 0;
-  const data = PWT_DATA + (dataHere << 3), context = (load<i32>(0, PWT_CONTEXT) << PWT_CONTEXT_SHIFT) ^ id;
-  const follower = PWT_FOLLOWERS + (((context * <i32>PWT_GOLDEN) >>> (32 - PWT_FOLLOWER_BITS)) << 2);
+  const data = model + PWT_DATA + (dataHere << 3), context = (load<i32>(model, PWT_CONTEXT) << PWT_CONTEXT_SHIFT) ^ id;
+  const follower = model + PWT_FOLLOWERS + (((context * <i32>PWT_GOLDEN) >>> (32 - PWT_FOLLOWER_BITS)) << 2);
   if (followed) {
-    store<i32>(0, load<i32>((match - 1) << 3, PWT_HISTORY + 4), PWT_PATH);
-    store<i32>(0, (match & (PWT_HISTORY_SEGMENTS - 1)) + 1, PWT_MATCH);
+    store<i32>(model, load<i32>(model + ((match - 1) << 3), PWT_HISTORY + 4), PWT_PATH);
+    store<i32>(model, (match & (PWT_HISTORY_SEGMENTS - 1)) + 1, PWT_MATCH);
   } else {
     const usual = load<i32>(follower);
-    store<i32>(0, recent == 0 ? PWT_DATA : load<i32>(((recent - 2) & (PWT_HISTORY_SEGMENTS - 1)) << 3, PWT_HISTORY + 4), PWT_PATH);
-    store<i32>(0, usual != 0 ? usual : recent, PWT_MATCH);
+    store<i32>(model, recent == 0 ? model + PWT_DATA : load<i32>(model + (((recent - 2) & (PWT_HISTORY_SEGMENTS - 1)) << 3), PWT_HISTORY + 4), PWT_PATH);
+    store<i32>(model, usual != 0 ? usual : recent, PWT_MATCH);
   }
-  store<i32>(here << 3, id, PWT_HISTORY);
-  store<i32>(here << 3, data, PWT_HISTORY + 4);
+  store<i32>(model + (here << 3), id, PWT_HISTORY);
+  store<i32>(model + (here << 3), data, PWT_HISTORY + 4);
   store<i32>(follower, next + 1);
   store<i32>(row, next + 1, SEG_RECENT);
-  store<i32>(0, next, PWT_HERE);
-  store<i32>(0, dataHere + slots, PWT_DATA_HERE);
-  store<i32>(0, context, PWT_CONTEXT);
-  store<i32>(0, id, PWT_BEFORE);
+  store<i32>(model, next, PWT_HERE);
+  store<i32>(model, dataHere + slots, PWT_DATA_HERE);
+  store<i32>(model, context, PWT_CONTEXT);
+  store<i32>(model, id, PWT_BEFORE);
   return data;
 }
 
 /** The columns of a segment, 8 accesses at a time: what is too much will be overwritten. */
-@inline function copy(at: i32, done: i32, length: i32): void {
-  for (let k = 0; k < length; k += 8) {
-    const from = at + k, to = done + k, va = from << 3, out = to << 3;
-    v128.store(out, v128.load(va, PWT_KNOWN_VA), PWT_BLOCK_VA);
-    v128.store(out, v128.load(va, PWT_KNOWN_VA + 16), PWT_BLOCK_VA + 16);
-    v128.store(out, v128.load(va, PWT_KNOWN_VA + 32), PWT_BLOCK_VA + 32);
-    v128.store(out, v128.load(va, PWT_KNOWN_VA + 48), PWT_BLOCK_VA + 48);
-    v128.store(to << 1, v128.load(from << 1, PWT_KNOWN_SIZE), PWT_BLOCK_SIZE);
-    store<u64>(to, load<u64>(from, PWT_KNOWN_KIND), PWT_BLOCK_KIND);
+@inline function copy(model: i32, at: i32, done: i32, length: i32): void {
+  let va = model + (at << 3), size = model + (at << 1), kind = model + at, outVa = model + (done << 3), outSize = model + (done << 1), outKind = model + done;
+  for (const end = outKind + length; outKind < end; outKind += 8) {
+    v128.store(outVa, v128.load(va, PWT_KNOWN_VA), PWT_BLOCK_VA);
+    v128.store(outVa, v128.load(va, PWT_KNOWN_VA + 16), PWT_BLOCK_VA + 16);
+    v128.store(outVa, v128.load(va, PWT_KNOWN_VA + 32), PWT_BLOCK_VA + 32);
+    v128.store(outVa, v128.load(va, PWT_KNOWN_VA + 48), PWT_BLOCK_VA + 48);
+    v128.store(outSize, v128.load(size, PWT_KNOWN_SIZE), PWT_BLOCK_SIZE);
+    store<u64>(outKind, load<u64>(kind, PWT_KNOWN_KIND), PWT_BLOCK_KIND);
+    va += 64;
+    outVa += 64;
+    size += 16;
+    outSize += 16;
+    kind += 8;
   }
 }
 
-/** Slots whose addresses come as foreseen. @param path - byte offset of the addresses where the path is followed @param data - ... here */
-@inline function foreseen(slot: i32, slots: i32, done: i32, path: i32, data: i32): void {
+/** Slots whose addresses come as foreseen. @param path - byte offset of the addresses where the path is followed @param data - ... here @param touch - word before theirs */
+@inline function foreseen(model: i32, slot: i32, slots: i32, done: i32, path: i32, data: i32, touch: i32): void {
   for (const end = slot + (slots << PWT_SLOT_SHIFT); slot < end; slot += SLOT_BYTES) {
-    commit(slot, done, data, next(slot, path));
+    commit(model, slot, done, data, touch += 4, next(slot, path));
     path += 8;
     data += 8;
   }
@@ -134,26 +154,28 @@ function open(paths: i32, misses: i32, shapes: i32, addresses: i32): void {
   return load<u64>(from != 0 ? from : path) + load<u64>(slot, SLOT_DISTANCE);
 }
 
-@inline function commit(slot: i32, done: i32, data: i32, va: u64): void {
+@inline function commit(model: i32, slot: i32, done: i32, data: i32, touch: i32, va: u64): void {
+  const at = done + load<i32>(slot, SLOT_AT);
   store<u64>(slot, va, SLOT_LAST);
   store<u64>(load<i32>(slot, SLOT_REGION), va);
-  store<u64>(0, va, PWT_LAST);
+  store<u64>(model, va, PWT_LAST);
   store<u64>(data, va);
-  store<u64>((done + load<i32>(slot, SLOT_AT)) << 3, va, PWT_BLOCK_VA);
+  store<u64>(model + (at << 3), va, PWT_BLOCK_VA);
+  store<i32>(touch, (1 << TOUCH_COUNT_SHIFT) | at);
 }
 
 /** Slots of which some are missed. */
-function mixed(slot: i32, slots: i32, done: i32, path: i32, data: i32): void {
+function mixed(slot: i32, slots: i32, done: i32, path: i32, data: i32, touch: i32): void {
   for (const end = slot + (slots << PWT_SLOT_SHIFT); slot < end; slot += SLOT_BYTES) {
     if (Miss.run > 0) {
       Miss.run--;
-      commit(slot, done, data, next(slot, path));
+      commit(base, slot, done, data, touch += 4, next(slot, path));
     } else {
       const code = Miss.code;
       if (code == MISS_PATH) learn(slot, MODE_PATH, load<u64>(path), path);
       else if (code >= MISS_GIVEN) learn(slot, code - MISS_GIVEN, load<u64>(slot, SLOT_LAST) + takeAddress(), path);
       else failed = true;
-      commit(slot, done, data, load<u64>(slot, SLOT_LAST));
+      commit(base, slot, done, data, touch += 4, load<u64>(slot, SLOT_LAST));
       takeMiss();
     }
     path += 8;
@@ -162,18 +184,18 @@ function mixed(slot: i32, slots: i32, done: i32, path: i32, data: i32): void {
 }
 
 /** Slots of a new segment. */
-function given(slot: i32, slots: i32, done: i32, data: i32): void {
+function given(slot: i32, slots: i32, done: i32, data: i32, touch: i32): void {
   for (const end = slot + (slots << PWT_SLOT_SHIFT); slot < end; slot += SLOT_BYTES) {
-    learn(slot, MODE_REGION, load<u64>(0, PWT_LAST) + takeAddress(), 0);
-    commit(slot, done, data, load<u64>(slot, SLOT_LAST));
+    learn(slot, MODE_REGION, load<u64>(base, PWT_LAST) + takeAddress(), 0);
+    commit(base, slot, done, data, touch += 4, load<u64>(slot, SLOT_LAST));
     data += 8;
   }
 }
 
 /** From now on a slot's address is foreseen in this mode; the one that comes now becomes its last. */
 function learn(slot: i32, mode: i32, va: u64, path: i32): void {
-  const hash = (<i32>(va >> PWT_REGION_SHIFT) * <i32>PWT_GOLDEN) >>> (32 - PWT_REGION_BITS), region = PWT_REGIONS + (hash << 3);
-  const from = mode == MODE_REGION ? region : mode == MODE_OWN ? slot + SLOT_LAST : mode == MODE_LAST ? PWT_LAST : 0;
+  const hash = (<i32>(va >> PWT_REGION_SHIFT) * <i32>PWT_GOLDEN) >>> (32 - PWT_REGION_BITS), region = base + PWT_REGIONS + (hash << 3);
+  const from = mode == MODE_REGION ? region : mode == MODE_OWN ? slot + SLOT_LAST : mode == MODE_LAST ? base + PWT_LAST : 0;
   store<i32>(slot, from, SLOT_FROM);
   store<u64>(slot, from == 0 ? 0 : va - load<u64>(from), SLOT_DISTANCE);
   store<i32>(slot, region, SLOT_REGION);
@@ -184,39 +206,43 @@ function learn(slot: i32, mode: i32, va: u64, path: i32): void {
 function create(): i32 {
   const length = At.shapes < At.shapesEnd ? <i32>load<u8>(At.shapes++) : 0;
   if (length == 0 || length > PWT_LENGTH_MOST) return refused();
-  let end = load<u64>(PWT_SEGMENT_ROWS + (load<i32>(0, PWT_BEFORE) << PWT_SEGMENT_SHIFT), SEG_END);
+  let end = load<u64>(base + PWT_SEGMENT_ROWS + (load<i32>(base, PWT_BEFORE) << PWT_SEGMENT_SHIFT), SEG_END);
   makeRoom(length);
-  const id = load<i32>(0, PWT_SEGMENTS) + 1, at = load<i32>(0, PWT_USED), slot = load<i32>(0, PWT_SLOTS), row = PWT_SEGMENT_ROWS + (id << PWT_SEGMENT_SHIFT);
-  let slots = 0;
+  const id = load<i32>(base, PWT_SEGMENTS) + 1, at = load<i32>(base, PWT_USED), slot = load<i32>(base, PWT_SLOTS), row = base + PWT_SEGMENT_ROWS + (id << PWT_SEGMENT_SHIFT);
+  let slots = 0, first: u64 = 0, together = false;
   for (let k = 0; k < length; k++) {
     const shape = takeShape(), kind = shape & 3, size = shape >>> 2;
     if (size == 0) return refused();
     let va: u64 = 0;
     if (kind == FETCH) {
-      if (k == 0) end += takeAddress();
+      if (k == 0) {
+        first = end += takeAddress();
+        together = true;
+      }
       va = end;
       end += <u64>size;
-    } else store<i32>(PWT_SLOT_ROWS + ((slot + slots++) << PWT_SLOT_SHIFT), k, SLOT_AT);
-    store<u64>((at + k) << 3, va, PWT_KNOWN_VA);
-    store<u16>((at + k) << 1, <u16>size, PWT_KNOWN_SIZE);
-    store<u8>(at + k, <u8>kind, PWT_KNOWN_KIND);
+    } else store<i32>(base + PWT_SLOT_ROWS + ((slot + slots++) << PWT_SLOT_SHIFT), k, SLOT_AT);
+    store<u64>(base + ((at + k) << 3), va, PWT_KNOWN_VA);
+    store<u16>(base + ((at + k) << 1), <u16>size, PWT_KNOWN_SIZE);
+    store<u8>(base + at + k, <u8>kind, PWT_KNOWN_KIND);
   }
   store<i32>(row, at, SEG_AT);
   store<i32>(row, length, SEG_LENGTH);
   store<i32>(row, slot, SEG_SLOT);
   store<i32>(row, slots, SEG_SLOTS);
   store<i32>(row, 0, SEG_RECENT);
+  store<i32>(row, together && (first ^ (end - 1)) >> 12 == 0 ? length - slots : 0, SEG_TOGETHER);
   store<u64>(row, end, SEG_END);
-  store<i32>(0, id, PWT_SEGMENTS);
-  store<i32>(0, at + length, PWT_USED);
-  store<i32>(0, slot + slots, PWT_SLOTS);
+  store<i32>(base, id, PWT_SEGMENTS);
+  store<i32>(base, at + length, PWT_USED);
+  store<i32>(base, slot + slots, PWT_SLOTS);
   return id;
 }
 
 /** Forget everything if a segment of this length would not fit. */
 function makeRoom(length: i32): void {
-  const full = i32(load<i32>(0, PWT_SEGMENTS) == PWT_SEGMENT_MOST) | i32(load<i32>(0, PWT_USED) + length > PWT_KNOWN_MOST);
-  if (full | i32(load<i32>(0, PWT_SLOTS) + length > PWT_SLOT_MOST)) memory.fill(0, 0, PWT_HISTORY);
+  const full = i32(load<i32>(base, PWT_SEGMENTS) == PWT_SEGMENT_MOST) | i32(load<i32>(base, PWT_USED) + length > PWT_KNOWN_MOST);
+  if (full | i32(load<i32>(base, PWT_SLOTS) + length > PWT_SLOT_MOST)) memory.fill(base, 0, PWT_HISTORY);
 }
 
 function refused(): i32 {

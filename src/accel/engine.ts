@@ -24,6 +24,8 @@ export interface Accelerator {
    * @returns `to`, or the index of the first access that faulted, with the fault in VCPU_OUT_FAULT
    */
   runBatch(v: number, va: number, kind: number, size: number, pa: number, from: number, to: number, extra: number): number;
+  /** All bits of kinds `from` up to but not including `to`: `runBatch()` takes no other kinds than 0 to 3. @param kind - byte offset of the column */
+  kindBits(kind: number, from: number, to: number): number;
   invlpg(v: number, vaHi: number, vaLo: number): void;
   /** @returns FAULT_NONE, FAULT_GP or FAULT_UD */
   invpcid(v: number, type: number, d0Lo: number, d0Hi: number, vaHi: number, vaLo: number): number;
@@ -46,10 +48,10 @@ export interface Accelerator {
   comparePages(aHi: number, aLo: number, bHi: number, bLo: number, pages: number): number;
   hashPages(paHi: number, paLo: number, pages: number): bigint;
 
-  /** As `PwtBlockReader.read()` of trace/, on a memory that is no machine's (lone.ts); 1 or 0. */
-  readPwtBlock(count: number, paths: number, misses: number, shapes: number, addresses: number): number;
-  /** As `PageCounts.count()` of trace/, with byte offsets. */
-  countTouches(base: number, va: number, kind: number, size: number, from: number, to: number): number;
+  /** As `PwtBlockReader.read()` of trace/, with the byte offset of what the model knows; 1 or 0. */
+  readPwtBlock(model: number, count: number, paths: number, misses: number, shapes: number, addresses: number): number;
+  /** As `PageCounts.count()` of trace/, with byte offsets. @param touches - of words that tell what to count (layout/census.ts), 0 = none */
+  countTouches(base: number, va: number, kind: number, size: number, from: number, to: number, touches: number): number;
 }
 
 let compiled: WebAssembly.Module | undefined;

@@ -41,4 +41,3 @@ export const EFER_NXE = 1 << 11;
 /** AMD's SVME, LMSLE, FFXSR and TCE: reserved on Intel processors, accepted and without effect on the walk by AMD's rules. */
 export const EFER_AMD = (1 << 12) | (1 << 13) | (1 << 14) | (1 << 15);
 
-export const RFLAGS_AC = 1 << 18;

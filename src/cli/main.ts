@@ -54,8 +54,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
     return { help: CHASE_HELP, run: argv => chase(argv, print) };
   },
   async presets() {
-    const { presetsCommand } = await import('./presets.ts');
-    return { help: 'pagewalk presets [NAME...] [--json]', run: argv => presetsCommand(argv, print) };
+    const { PRESETS_HELP, presetsCommand } = await import('./presets.ts');
+    return { help: PRESETS_HELP, run: argv => presetsCommand(argv, print) };
   },
   async conformance() {
     const { conformance, CONFORMANCE_HELP } = await import('./conformance.ts');

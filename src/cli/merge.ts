@@ -6,14 +6,16 @@ import { runsCsv } from '../report/csv.ts';
 import { replayTables } from '../report/table.ts';
 import type { SweepLine } from '../sweep/line.ts';
 import { mergeResults, type Merged } from '../sweep/merge.ts';
+import { cellCount } from './cell-count.ts';
 import { grouped } from './grouped.ts';
 import { packageVersion } from './version.ts';
 import { writeWhole } from './whole-file.ts';
 
 export const MERGE_HELP = `pagewalk merge FILE... [options]     FILE: results of a sweep or a part of it
 
+One of these:
   --out FILE       write all lines, in the order of the plan; - for standard output
-  --table          print tables, one for each trace
+  --table          print tables, one for each trace and its options
   --csv            print a row for each cell as CSV
 
 Exit status 1 if cells of the plan are missing; they are named.`;
@@ -25,7 +27,8 @@ export async function mergeCommand(argv: readonly string[], print: (text: string
     options: { out: { type: 'string' }, table: { type: 'boolean', default: false }, csv: { type: 'boolean', default: false } },
   });
   if (files.length === 0) throw new ConfigError('FILE', 'one file of results or more', undefined);
-  if (Number(values.out !== undefined) + Number(values.table) + Number(values.csv) !== 1) throw new ConfigError('--out', 'one of --out FILE, --table, --csv', undefined);
+  const forms = ['out', 'table', 'csv'] as const, chosen = forms.filter(form => values[form] !== undefined && values[form] !== false);
+  if (chosen.length !== 1) throw new ConfigError('options', 'one of --out FILE, --table and --csv', chosen.map(form => `--${form}`).join(' and ') || undefined);
   const merged = mergeResults(files.map(name => ({ name, text: readText(name) })), packageVersion());
   const lines = merged.lines.map(found => found.line);
   if (values.table) print(tables(lines));
@@ -33,9 +36,9 @@ export async function mergeCommand(argv: readonly string[], print: (text: string
   else if (values.out === '-') print(text(merged).trimEnd());
   else if (values.out !== undefined) {
     await writeWhole(values.out, '--out', text(merged));
-    print(`${values.out}: ${lines.length} of ${merged.of} cells`);
+    print(`${values.out}: ${lines.length} of ${cellCount(merged.of)}`);
   }
-  if (merged.missing.length > 0) tell(`pagewalk: ${merged.missing.length} of ${merged.of} cells are missing: ${ranges(merged.missing)}`);
+  if (merged.missing.length > 0) tell(`pagewalk: ${merged.missing.length} of ${cellCount(merged.of)} ${merged.missing.length === 1 ? 'is' : 'are'} missing: ${ranges(merged.missing)}`);
   return merged.missing.length > 0 ? 1 : 0;
 }
 

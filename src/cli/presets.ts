@@ -4,6 +4,11 @@ import { figure, type Sourced } from '../cost/cpu-model.ts';
 import { findPreset, presets } from '../cost/presets/all.ts';
 import { textTable } from '../report/table.ts';
 
+export const PRESETS_HELP = `pagewalk presets [NAME...] [options] without NAME: the processors there are; with: every number of them with its standing
+                                     (vendor, measured, estimate) and source
+
+  --json           as plain data, as files for --cpu have it (without NAME: all, in a list)`;
+
 /** @returns exit status */
 export function presetsCommand(argv: readonly string[], print: (text: string) => void): number {
   const { values, positionals } = parseArgs({ args: [...argv], allowPositionals: true, options: { json: { type: 'boolean', default: false } } });

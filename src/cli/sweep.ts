@@ -8,6 +8,7 @@ import { checkPlan, type SweepPlan } from '../sweep/plan.ts';
 import type { Shard } from '../sweep/shard.ts';
 import { shardCells, sweep, type SweepOutcome } from '../sweep/sweep.ts';
 import { WorkerError } from '../trace/worker-pool.ts';
+import { cellCount } from './cell-count.ts';
 import { grouped } from './grouped.ts';
 import { readJson } from './json-file.ts';
 import { engineOf, readModel, threadsOf } from './options.ts';
@@ -26,11 +27,11 @@ export const SWEEP_HELP = `pagewalk sweep PLAN [options]        PLAN: a JSON fil
 Fields of a plan:
   traces           files, relative to the plan, or objects { "file", "name", "format" }; needed
   cpus             presets or files like my.json; needed
-  pages            4k, 2m, 1g, thp                                                    ["4k"]
+  pages            4k, 2m, 1g, thp (4k, promoted to 2m when an eighth is touched)     ["4k"]
   data             true, false: price the accesses themselves too                     [false]
   nodes, numa      NUMA nodes 1 to 8; first-touch, interleave                         [1] ["first-touch"]
-  limit            stop each replay after so many accesses
-  skipBad          true: pass over malformed records
+  limit            stop each replay after so many accesses                            [at its end]
+  skipBad          true: pass over malformed records                                  [false]
 
 pagewalk merge joins the results of parts.`;
 
@@ -82,7 +83,7 @@ function cellTable(cells: readonly Cell[]): string {
 
 function summary(out: string, plan: SweepPlan, { cells, before, now }: SweepOutcome, shard: Shard | undefined, seconds: number): string {
   const whole = shardCells(plan).length;
-  const what = shard ? `part ${shard.part} of ${shard.parts}, ${cells.length} of ${whole} cells` : `${whole} cells`;
+  const what = shard ? `part ${shard.part} of ${shard.parts}, ${cells.length} of ${cellCount(whole)}` : cellCount(whole);
   return `${out}: ${what}: ${before} done before, ${now} now in ${seconds.toFixed(1)} s${before + now < cells.length ? `, ${cells.length - before - now} missing` : ''}`;
 }
 

@@ -5,7 +5,7 @@ import type { EngineChoice } from '../machine/options.ts';
 import type { Vcpu } from '../machine/vcpu.ts';
 import type { Domain } from '../xen/domain.ts';
 import type { FrameSource } from '../xen/frame-source.ts';
-import type { XenSlot } from '../xen/host.ts';
+import type { XenSlot } from '../xen/settings.ts';
 import { Hypervisor } from '../xen/hypervisor.ts';
 import type { Recording, Row } from './recording.ts';
 import { entries, frame, hex, integer, object, runs, type Place } from './xen-field.ts';

@@ -11,6 +11,7 @@ import { wordOf } from '../memory/extents.ts';
 import type { Views } from '../memory/views.ts';
 import type { Platform } from './platform.ts';
 
+const LAST_VECTOR = 255;
 const FIRST_FRAME = 16; // below are the tables that the machine starts with
 
 /** The machine's first vCPU, in 4-level paging, and its memory from address 0: frames are machine frames. */
@@ -18,16 +19,18 @@ export class Bare implements Platform {
   readonly machine: Machine;
   readonly cpu: Vcpu;
   readonly s: Views;
-  readonly first = FIRST_FRAME;
+  readonly first: number;
   readonly end: number;
   faultCode = 0;
   faultAddress = 0;
 
-  constructor(machine: Machine) {
+  /** @param first, end - frames that the kernel may use */
+  constructor(machine: Machine, first = FIRST_FRAME, end = machine.extents[0].frames) {
+    this.first = first;
+    this.end = end;
     this.machine = machine;
     this.cpu = machine.vcpus[0];
     this.s = machine.views;
-    this.end = machine.extents[0].frames;
   }
 
   nameOf(frame: number): number { return frame; }
@@ -53,6 +56,7 @@ export class Bare implements Platform {
 
   private takeFault(): void {
     const { w } = this.s, v = this.cpu.block >>> 2, fault = this.cpu.batchFault;
+    invariant(faultVector(fault) <= LAST_VECTOR, 'no second stage stops this kernel');
     this.faultCode = faultVector(fault) === faultVector(FAULT_PF) ? faultCode(fault) : NOT_A_PAGE_FAULT;
     this.faultAddress = (w[v + (VCPU_CR2_HI >>> 2)] >>> 0) * 2 ** 32 + (w[v + (VCPU_CR2_LO >>> 2)] >>> 0);
   }

@@ -10,6 +10,7 @@ import { Bare } from './bare.ts';
 import { Kernel, type KernelOptions } from './kernel.ts';
 import { NativeOps } from './native-ops.ts';
 import type { Platform } from './platform.ts';
+import { SecondStage, type StageOptions } from './second-stage.ts';
 import { XenDomain } from './xen-domain.ts';
 import { XenOps, type XenPolicy } from './xen-ops.ts';
 
@@ -22,6 +23,8 @@ export interface BuildOptions extends KernelOptions {
   readonly ops?: (typeof OPS)[number];
   /** What a `native` kernel runs on. Default: a machine of its own, by the options below. */
   readonly platform?: Platform;
+  /** `native`: the machine is a virtual one, whose memory a second stage translates. Default: it is not. */
+  readonly stage?: StageOptions;
   /** How `xen` makes its changes. */
   readonly policy?: XenPolicy;
   /** Default skylake. */
@@ -49,17 +52,19 @@ export interface BuiltKernel {
 
 /** @throws ConfigError - an option */
 export function buildKernel(options: BuildOptions): BuiltKernel {
-  const { ops = 'native', pages = '4k', pcid = false, policy, platform, cpu = presets.skylake, mode = 'timed', engine = 'auto', memory = '64M' } = options;
+  const { ops = 'native', pages = '4k', pcid = false, policy, platform, stage, cpu = presets.skylake, mode = 'timed', engine = 'auto', memory = '64M' } = options;
   if (!OPS.includes(ops)) throw new ConfigError('ops', OPS.join(', '), ops);
   if (!PAGES.includes(pages)) throw new ConfigError('pages', PAGES.join(', '), pages);
   if (pcid && ops === 'xen') throw new ConfigError('pcid', 'false with xen, whose guests have none', pcid);
   if (policy !== undefined && ops !== 'xen') throw new ConfigError('policy', 'nothing without xen', policy);
-  if (platform !== undefined && ops !== 'native') throw new ConfigError('platform', 'nothing with xen', ops);
+  for (const [name, given] of Object.entries({ platform, stage })) if (given !== undefined && ops === 'xen') throw new ConfigError(name, 'nothing with xen', ops);
+  if (platform !== undefined && stage !== undefined) throw new ConfigError('stage', 'nothing with a platform', stage);
   const own = { ...options, promoteAt: options.promoteAt ?? (pages === 'thp' ? PROMOTE_AT : 0) };
-  const make = (): Machine => Machine.create({ memory, cpu, mode, engine, paging: ops === 'xen' ? 'none' : '4-level' });
+  const features = stage?.format === undefined ? {} : { amd: stage.format === 'npt' };
+  const make = (): Machine => Machine.create({ memory, cpu, mode, engine, features, nested: stage !== undefined, paging: ops === 'xen' || stage !== undefined ? 'none' : '4-level' });
   if (ops === 'native') {
     let native: NativeOps | undefined;
-    const under = platform ?? new Bare(make()), kernel = new Kernel(under, pool => native = new NativeOps(under, pool, pcid), own);
+    const under = platform ?? (stage === undefined ? new Bare(make()) : new SecondStage(make(), stage)), kernel = new Kernel(under, pool => native = new NativeOps(under, pool, pcid), own);
     return { kernel, native, xen: undefined };
   }
   let xenOps: XenOps | undefined;

@@ -10,6 +10,7 @@ export { NativeOps, type NativeCounts } from './native-ops.ts';
 export type { Platform } from './platform.ts';
 export { ProcessTree, type TracedProcess } from './process-tree.ts';
 export { figuresOf, runTree, type KernelFigures, type TreeFigures, type TreeOptions } from './run-tree.ts';
+export { SecondStage, STAGE_FORMATS, type StageOptions } from './second-stage.ts';
 export type { ProcessEnd } from './tree-run.ts';
 export { CHANGES, PATTERNS, runWorkload, type WorkloadFigures, type WorkloadOptions } from './workload.ts';
 export { XenDomain } from './xen-domain.ts';

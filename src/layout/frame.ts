@@ -22,11 +22,8 @@ export const PGT_VALIDATED = 1 << 26;
 export const PGT_PINNED = 1 << 27; // a general and a type reference go with it
 export const PGT_LOCKED = 1 << 28; // an entry of this table is being changed; a type reference goes with it
 export const PGT_TYPE_MASK = -0x20000000; // bits 31:29
-export const PGT_NONE = 0;
 export const PGT_L1_TABLE = 0x20000000;
 export const PGT_L2_TABLE = 0x40000000;
-export const PGT_L3_TABLE = 0x60000000;
-export const PGT_L4_TABLE = 1 << 31;
 export const PGT_SEG_DESC = -0x60000000;
 export const PGT_WRITABLE = -0x20000000;
 

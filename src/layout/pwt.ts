@@ -1,4 +1,4 @@
-// What the model of `.pwt` traces (src/trace/pwt-model.ts) has learned, in a memory of its own: byte offsets, and room for a block that is
+// What the model of `.pwt` traces (src/trace/pwt-model.ts) has learned: byte offsets from where it is, and room for a block that is
 // read or written. A segment is a run of accesses that recurs as a whole; its slots are its data accesses.
 
 // The state, all zero at first. Places in the history are from 0; where 0 must mean none, they are stored plus one.
@@ -32,6 +32,7 @@ export const SEG_LENGTH = 4; //  accesses, 1 to PWT_LENGTH_MOST
 export const SEG_SLOT = 8; //    its first slot
 export const SEG_SLOTS = 12; //  their number
 export const SEG_RECENT = 16; // place in the history after the last time it came, + 1
+export const SEG_TOGETHER = 20; // its fetches if they are in one page and one is its first access, else 0
 export const SEG_END = 24; //    end of its last fetch, or of the last one before it: 8 bytes
 export const PWT_LENGTH_MOST = 32;
 
@@ -69,7 +70,10 @@ export const PWT_PATHS_MOST = PWT_BLOCK_ACCESSES * 4 + 16;
 export const PWT_MISSES_MOST = PWT_BLOCK_ACCESSES * 2 + 16;
 export const PWT_SHAPES_MOST = PWT_BLOCK_ACCESSES * 5;
 export const PWT_ADDRESSES_MOST = PWT_BLOCK_ACCESSES * 10;
-export const PWT_SECTIONS = PWT_BLOCK_KIND + PWT_BLOCK_ROOM;
+// What a census counts of a block (wasm engine): a number of words, then as many. A word is one access, or all fetches of a segment.
+export const PWT_BLOCK_TOUCHES = PWT_BLOCK_KIND + PWT_BLOCK_ROOM;
+export const PWT_TOUCHES_MOST = PWT_BLOCK_ACCESSES + 2; // words, with that of the number; the last one is for the access behind the block, and counts nothing
+export const PWT_SECTIONS = PWT_BLOCK_TOUCHES + PWT_TOUCHES_MOST * 4;
 export const PWT_BYTES = PWT_SECTIONS + PWT_PATHS_MOST + PWT_MISSES_MOST + PWT_SHAPES_MOST + PWT_ADDRESSES_MOST;
 
 // Of the paths: what comes instead of the segment that was foreseen.

@@ -117,6 +117,7 @@ export const UNPLAIN_NESTED = 4; //  a second stage is in force
 export const VCPU_CALL = 1280;
 export const VCPU_CALL_ARGS = 1288;
 export const VCPU_SUBCALL = 1328; // the same for a call made by another one
+export const VCPU_GUEST = 1408; //   byte offset of the block of the guest's vCPU that it runs (guest-vcpu.ts), 0 = none
 
 // The second stage, see nested.ts:
 export const VCPU_NEST = 1664; //    byte offset of the host block, 0 = none

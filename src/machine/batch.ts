@@ -1,5 +1,6 @@
 /** Many accesses a call: the loop over a batch of a trace, with everything that a single access does. */
 import { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE, FAULT_NONE } from '../arch/fault.ts';
+import { ConfigError } from '../errors.ts';
 import { VCPU_OUT_FAULT, VCPU_OUT_HI, VCPU_OUT_LO } from '../layout/vcpu.ts';
 import type { Views } from '../memory/views.ts';
 import { access } from './span.ts';
@@ -8,6 +9,8 @@ import { runSwift, swift } from './swift-batch.ts';
 /** What each KIND_* of a trace asks for: load, store, fetch, and the load of a modify (its store follows). */
 export const ACCESS_OF_KIND = [ACCESS_READ, ACCESS_WRITE, ACCESS_FETCH, ACCESS_READ];
 const MODIFY = 3;
+/** All bits of a kind. */
+export const KIND_ALL = 3;
 
 /** Accesses as columns: addresses as low and high words, kinds 0 to 3, bytes from 1 to 65535. */
 export interface Columns {
@@ -33,15 +36,21 @@ export function runBatch(s: Views, v: number, columns: Columns, from: number, to
   return to;
 }
 
+/** The error for a kind that there is not. */
+export function refusedKind(kind: Uint8Array, i: number): ConfigError {
+  return new ConfigError(`columns.kind[${i}]`, `0 to ${KIND_ALL}`, kind[i]);
+}
+
 /** Leave the fault that ended a batch. @returns `i` */
 export function stopped(w: Int32Array, v: number, i: number, fault: number): number {
   w[v + (VCPU_OUT_FAULT >>> 2)] = fault;
   return i;
 }
 
-/** Access `i` with all its pages. */
+/** Access `i` with all its pages. @throws ConfigError - its kind */
 export function one(s: Views, v: number, { va, kind, size, pa }: Columns, i: number, extra: number): number {
   const lo = va[2 * i], hi = va[2 * i + 1], k = kind[i], w = s.w;
+  if (k > KIND_ALL) throw refusedKind(kind, i);
   const what = ACCESS_OF_KIND[k] | extra;
   let fault = access(s, v, hi, lo, what);
   if (pa !== undefined && fault === FAULT_NONE) {

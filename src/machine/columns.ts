@@ -5,6 +5,19 @@ import type { Views } from '../memory/views.ts';
 
 const MOST = 2 ** 24;
 
+/** Accesses as columns, for `Vcpu.runBatch()`, as in AccessColumns; without `pa`, and 0 for its offset, their physical addresses are not wanted. */
+export interface AccessInput {
+  readonly capacity: number;
+  readonly va: Int32Array;
+  readonly kind: Uint8Array;
+  readonly size: Uint16Array;
+  readonly pa?: Int32Array | undefined;
+  /** Where they are in machine memory, for the wasm engine; undefined with the TypeScript engine. */
+  readonly offsets: BatchColumns['offsets'] | undefined;
+  /** Of the machine that they belong to. */
+  readonly views: Views;
+}
+
 /**
  * Accesses as columns, for `Vcpu.runBatch()`. Made by `Machine.columns()`; filled by the caller.
  *
@@ -12,16 +25,8 @@ const MOST = 2 ** 24;
  * `kind[i]` 0 for a load, 1 for a store, 2 for a fetch, 3 for a modify: a load, then a store. Made, it leaves the physical address of its
  * first byte in `pa[2i]` and `pa[2i + 1]`; if its first page faults, it leaves them alone.
  */
-export interface AccessColumns {
-  readonly capacity: number;
-  readonly va: Int32Array;
-  readonly kind: Uint8Array;
-  readonly size: Uint16Array;
+export interface AccessColumns extends AccessInput {
   readonly pa: Int32Array;
-  /** Where they are in machine memory, for the wasm engine; undefined with the TypeScript engine. */
-  readonly offsets: BatchColumns['offsets'] | undefined;
-  /** Of the machine that they belong to. */
-  readonly views: Views;
 }
 
 /** @param inMemory - at the end of machine memory @throws ConfigError - capacity, or no room */
@@ -35,8 +40,8 @@ export function makeColumns(views: Views, inMemory: boolean, capacity: number): 
 }
 
 /** @throws ConfigError - they are not of the machine with these views, or the range is not in them */
-export function checkColumns(views: Views, columns: AccessColumns, from: number, to: number): void {
-  if (columns.views !== views) throw new ConfigError('columns', 'columns of this machine', 'others');
+export function checkColumns(views: Views, columns: AccessInput, from: number, to: number): void {
+  if (columns?.views !== views) throw new ConfigError('columns', 'columns of this machine', columns === undefined ? undefined : 'others');
   const { capacity } = columns;
   if (!Number.isInteger(to) || to < 0 || to > capacity) throw new ConfigError('to', `an integer from 0 to ${capacity}`, to);
   if (!Number.isInteger(from) || from < 0 || from > to) throw new ConfigError('from', `an integer from 0 to ${to}`, from);

@@ -8,7 +8,7 @@ import type { CpuModel } from '../cost/cpu-model.ts';
 import { readBytes, writeBytes } from '../memory/bytes.ts';
 import { checkFree, extents, FRAME_BYTES, insertExtent, type Extent } from '../memory/extents.ts';
 import { FrameAllocator } from '../memory/frame-allocator.ts';
-import { createState } from '../memory/plan.ts';
+import { attachState, createState } from '../memory/plan.ts';
 import { WASM_PAGE_BYTES, type Views } from '../memory/views.ts';
 import { nestedRead, nestedWalk } from '../virt/nested-walk.ts';
 import { check64, checkPhysical, hiWord, loWord } from './address.ts';
@@ -81,19 +81,30 @@ export class Machine {
     return new Machine(configure(options));
   }
 
-  private constructor(config: MachineConfig) {
+  /**
+   * The same machine once more: another worker's, or a copy of its memory. What is there stays as it is, registers and all that is cached too.
+   *
+   * @param memory - `views.memory` of the machine @param options - what it was made with; functions (handlers of MMIO holes) are given anew
+   * @throws ConfigError - an option, or the memory is that of another machine. `frames` has no frames to hand out: who has which only the
+   *   machine that was made knows
+   */
+  static attach(memory: WebAssembly.Memory, options: MachineOptions = {}): Machine {
+    return new Machine(configure(options), memory);
+  }
+
+  private constructor(config: MachineConfig, memory?: WebAssembly.Memory) {
     this.config = config;
     this.cpu = config.cpu;
-    const layout = createState(config.plan);
+    const layout = memory === undefined ? createState(config.plan) : attachState(config.plan, memory);
     this.views = layout.views;
     if (config.plan.nested) Object.assign(this.views, { nestedWalk, nestedRead });
     this.accelerator = engineOf(config, this.views);
     this.pages = new Pages(this.views, this.accelerator);
-    let ram = 0;
-    config.extents.forEach((e, k) => this.insert(e, e.kind === 'ram' ? layout.ramWords[ram++] : 0, `extents[${k}]`, FIRST_USABLE_FRAME));
+    if (memory === undefined) this.insertAll(layout.ramWords);
+    else this.attachHandlers();
     const names = config.cpu.caches.levels.map(c => c.name);
-    this.vcpus = layout.vcpus.map(block => new Vcpu(this.views, block, layout.scratch, names, this.accelerator));
-    if (config.paging !== 'none') for (const cpu of this.vcpus) this.startPaging(cpu, config.paging);
+    this.vcpus = layout.vcpus.map(block => new Vcpu(this.views, block, layout.scratch, names, this.accelerator, memory === undefined));
+    if (memory === undefined && config.paging !== 'none') for (const cpu of this.vcpus) this.startPaging(cpu, config.paging);
   }
 
   /** Which engine makes accesses and invalidations. */
@@ -118,6 +129,17 @@ export class Machine {
     const word = e.kind === 'ram' ? this.views.grow(e.frames * FRAME_BYTES) >>> 2 : 0;
     this.views.w[HDR_BYTES_USED >>> 2] = this.views.byteLength / WASM_PAGE_BYTES;
     this.insert(e, word, 'extent', 0);
+  }
+
+  private insertAll(ramWords: readonly number[]): void {
+    let ram = 0;
+    this.config.extents.forEach((e, k) => this.insert(e, e.kind === 'ram' ? ramWords[ram++] : 0, `extents[${k}]`, FIRST_USABLE_FRAME));
+  }
+
+  /** Extents are there, numbered as they were made; what answers for devices is not. */
+  private attachHandlers(): void {
+    this.config.extents.forEach(({ handler }, id) => { if (handler) this.views.mmio.set(id, handler); });
+    this.nextExtentId = Math.max(-1, ...this.extents.map(({ id }) => id)) + 1;
   }
 
   private insert(e: MachineConfig['extents'][number], word: number, field: string, reserved: number): void {

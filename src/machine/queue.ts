@@ -1,8 +1,11 @@
 /** Accesses of an embedder that does not need their answers at once: collected, and made by one call into the engine. */
-import { ACCESS_FETCH, ACCESS_WRITE, FAULT_NONE } from '../arch/fault.ts';
+import { ACCESS_ALL, ACCESS_FETCH, ACCESS_WRITE, FAULT_NONE } from '../arch/fault.ts';
+import { ConfigError } from '../errors.ts';
 import type { AccessColumns } from './columns.ts';
 
 const WRITE_SHIFT = 31 - Math.clz32(ACCESS_WRITE), FETCH_SHIFT = 31 - Math.clz32(ACCESS_FETCH);
+
+const BYTES_MOST = 65535;
 
 /** What makes them: a vCPU. */
 interface Maker {
@@ -30,7 +33,7 @@ export class AccessQueue {
   private readonly va: Int32Array;
   private readonly kind: Uint8Array;
   private readonly size: Uint16Array;
-  private readonly extra: Uint16Array;
+  private readonly extra: Int32Array;
 
   constructor(maker: Maker, columns: AccessColumns) {
     this.maker = maker;
@@ -38,16 +41,17 @@ export class AccessQueue {
     this.va = columns.va;
     this.kind = columns.kind;
     this.size = columns.size;
-    this.extra = new Uint16Array(columns.capacity);
+    this.extra = new Int32Array(columns.capacity);
   }
 
   /**
-   * Add an access. Nothing is allocated or checked. When all before it are made, it begins anew at index 0.
+   * Add an access. Nothing is allocated, and only `bytes` is checked. When all before it are made, it begins anew at index 0.
    *
    * @param vaHi, vaLo - the address as two 32-bit words @param kind - sum of ACCESS_* bits @param bytes - 1 to 65535, may cross pages
-   * @returns its index, or -1 if the queue is full: nothing is added then
+   * @returns its index, or -1 if the queue is full: nothing is added then @throws ConfigError - `bytes`
    */
   push(vaHi: number, vaLo: number, kind: number, bytes: number): number {
+    if (!(bytes >= 1 && bytes <= BYTES_MOST)) refuseBytes(bytes);
     const { va } = this;
     let i = this.pushed;
     if (i === this.made) i = this.made = 0;
@@ -67,11 +71,13 @@ export class AccessQueue {
    *
    * @returns FAULT_NONE: all are made. Or the fault of access number `made`: the next `flush()` makes it again and goes on with those after
    *   it, unless it is passed over by `skip()`. Until then pushes go behind the others
+   * @throws ConfigError - the kind of access number `made` has unknown bits
    */
   flush(): number {
     const { extra, pushed } = this;
     while (this.made < pushed) {
       const bits = extra[this.made];
+      if ((bits & ACCESS_ALL) !== bits) throw new ConfigError('kind', 'a sum of ACCESS_* bits', bits);
       let to = this.made + 1;
       while (to < pushed && extra[to] === bits) to++;
       this.made = this.maker.runBatch(this.columns, this.made, to, bits);
@@ -89,4 +95,8 @@ export class AccessQueue {
   clear(): void {
     this.pushed = this.made = 0;
   }
+}
+
+function refuseBytes(bytes: number): never {
+  throw new ConfigError('bytes', `an integer from 1 to ${BYTES_MOST}`, bytes);
 }

@@ -21,8 +21,8 @@ import { recompute } from '../mmu/mode.ts';
 import { repeat, repeatSlot } from '../mmu/repeat.ts';
 import { recomputeRights } from '../mmu/rights.ts';
 import { check64, checkPhysical, hiWord, joinWords, loWord } from './address.ts';
-import { runBatch } from './batch.ts';
-import { checkColumns, makeColumns, type AccessColumns } from './columns.ts';
+import { KIND_ALL, refusedKind, runBatch } from './batch.ts';
+import { checkColumns, makeColumns, type AccessInput } from './columns.ts';
 import { explain, probe, type Explanation, type Probe, type Root } from './explain.ts';
 import { exitOf, type GuestExit } from './guest-exit.ts';
 import { GuestMode } from './guest-mode.ts';
@@ -56,6 +56,8 @@ export interface Registers {
 
 /** Accesses of one call into wasm: code that runs since before it was optimized stays as it was until it returns. */
 const BATCH_MOST = 65536;
+/** ... of the first call: their kinds are looked at beforehand, and a batch begins again after each fault. */
+const BATCH_FIRST = 128;
 
 const SERVICES = ['load', 'store', 'fetch'] as const;
 const SIZES = ['4k', '2m', '1g'] as const;
@@ -101,8 +103,8 @@ export class Vcpu {
   private readonly swift: SwiftAccess;
   private readonly wasmAccess: Accelerator['accessAnew'] | undefined;
 
-  /** Made by `Machine.create`. Offsets in bytes. */
-  constructor(s: Views, block: number, scratch: number, cacheNames: readonly string[], wasm: Accelerator | undefined) {
+  /** Made by `Machine.create` and `Machine.attach`. Offsets in bytes. The first of a block resets it; others find it as it is. */
+  constructor(s: Views, block: number, scratch: number, cacheNames: readonly string[], wasm: Accelerator | undefined, first = true) {
     this.s = s;
     this.block = block;
     this.guest = new GuestMode(s, block);
@@ -116,7 +118,7 @@ export class Vcpu {
     [this.loadMemo, this.storeMemo, this.fetchMemo] = [SERVICE_LOAD, SERVICE_STORE, SERVICE_FETCH].map(service => repeatSlot(this.words, block, service));
     this.dataMemo = this.loadMemo === this.storeMemo ? this.loadMemo : -1;
     if (!s.shared) s.replaced.push(() => { this.words = this.blockWords(); }); // shared memory stays where it was when it grows
-    this.reset();
+    if (first) this.reset();
   }
 
   /** Registers as after a hardware reset (paging off), nothing cached. Counters stay. Source: SDM vol. 3A, "Processor State After Reset". */
@@ -168,21 +170,22 @@ export class Vcpu {
    *
    * @param columns - from `Machine.columns()` of this machine @param extra - ACCESS_* bits added to each, such as ACCESS_USER
    * @returns `to`, or the index of the first access that faulted, which can be made again; `batchFault` is its fault
-   * @throws ConfigError - columns of another machine, or a range outside them
+   * @throws ConfigError - columns of another machine, a range outside them, `extra`; or a kind above 3, perhaps after accesses before it were made
    *
    * What a device's handler throws comes through; which of the accesses before it were made is not told then.
    */
-  runBatch(columns: AccessColumns, from: number, to: number, extra = 0): number {
+  runBatch(columns: AccessInput, from: number, to: number, extra = 0): number {
     checkColumns(this.s, columns, from, to);
-    if (columns.offsets === undefined) return runBatch(this.s, this.v, columns, from, to, extra);
-    const { va, kind, size, pa } = columns.offsets;
-    let at = from;
-    while (at < to) {
-      const end = Math.min(to, at + BATCH_MOST);
-      at = this.wasm!.runBatch(this.block, va, kind, size, pa, at, end, extra);
-      if (at < end) break;
+    checkAccess(extra, 'extra');
+    const { offsets } = columns;
+    if (offsets === undefined) return runBatch(this.s, this.v, columns, from, to, extra);
+    for (let at = from, most = BATCH_FIRST; at < to; most = Math.min(most * 4, BATCH_MOST)) {
+      const end = Math.min(to, at + most);
+      if (this.wasm!.kindBits(offsets.kind, at, end) > KIND_ALL) throw refusedKind(columns.kind, columns.kind.findIndex((k, i) => i >= at && k > KIND_ALL));
+      at = this.wasm!.runBatch(this.block, offsets.va, offsets.kind, offsets.size, offsets.pa, at, end, extra);
+      if (at < end) return at;
     }
-    return at;
+    return to;
   }
 
   /** The fault at which the last `runBatch()` stopped. */
@@ -367,6 +370,6 @@ export class Vcpu {
 }
 
 /** @throws ConfigError - not a sum of ACCESS_* bits */
-function checkAccess(kind: unknown): void {
-  if (typeof kind !== 'number' || (kind & ACCESS_ALL) !== kind) throw new ConfigError('kind', 'a sum of ACCESS_* bits', kind);
+function checkAccess(kind: unknown, field = 'kind'): void {
+  if (typeof kind !== 'number' || (kind & ACCESS_ALL) !== kind) throw new ConfigError(field, 'a sum of ACCESS_* bits', kind);
 }

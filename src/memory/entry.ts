@@ -88,20 +88,4 @@ export function writeEntry(s: Views, pa: number, value: bigint): boolean {
   return true;
 }
 
-/** Read and write a 4-byte entry of 32-bit paging. */
-export function readEntry32(s: Views, pa: number): number {
-  const hi = Math.floor(pa / 0x1_0000_0000), lo = pa | 0;
-  const at = wordOf(s, hi, lo);
-  if (at >= 0) return s.w[at] >>> 0;
-  readBus(s, hi, lo, 4);
-  return s.busLo >>> 0;
-}
-
-export function writeEntry32(s: Views, pa: number, value: number): boolean {
-  const at = wordOf(s, Math.floor(pa / 0x1_0000_0000), pa | 0);
-  if (at < 0) return false;
-  storeEntry32(s, at, value | 0);
-  return true;
-}
-
 const u64 = (hi: number, lo: number): bigint => (BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0);

@@ -98,10 +98,33 @@ export interface Layout {
   readonly vcpus: readonly number[];
   readonly scratch: number;
   readonly ramWords: readonly number[];
+  readonly extentBase: number;
 }
 
 /** Lay out and create the state. @throws ConfigError - it does not fit */
 export function createState(plan: StatePlan): Layout {
+  const { r, ...regions } = layOut(plan);
+  if (r.at > 2 ** 32) throw new ConfigError('memory', 'at most 4 GiB of backed memory and state', r.at);
+  const views = new Views(r.at, plan.buffer);
+  for (const write of r.writes) write(views.w);
+  views.w[HDR_BYTES_USED >>> 2] = Math.ceil(r.at / WASM_PAGE_BYTES);
+  views.look();
+  return { views, ...regions };
+}
+
+/** Look at a state that was created by the same plan. @throws ConfigError - it was not */
+export function attachState(plan: StatePlan, memory: WebAssembly.Memory): Layout {
+  const { r, ...regions } = layOut(plan), bytes = memory.buffer.byteLength;
+  const header = new Ruler(), expected = new Int32Array(HDR_BYTES / 4);
+  putHeader(header, plan, regions.extentBase, regions.vcpus[0]);
+  for (const write of header.writes) write(expected);
+  const found = bytes < r.at ? new Int32Array(HDR_BYTES / 4) : new Int32Array(memory.buffer, 0, HDR_BYTES / 4);
+  if (expected.some((word, k) => word !== 0 && word !== found[k])) throw new ConfigError('memory', 'the memory of a machine made with the same options', bytes);
+  return { views: new Views(memory), ...regions };
+}
+
+/** Where everything is. */
+function layOut(plan: StatePlan): Omit<Layout, 'views'> & { readonly r: Ruler } {
   const r = new Ruler();
   r.region(HDR_BYTES);
   const extentBase = r.region(EXT_MAX * EXT_STRIDE);
@@ -111,12 +134,7 @@ export function createState(plan: StatePlan): Layout {
   for (let k = 0; k < plan.vcpus; k++) layVcpu(r, plan, vcpus[k], plan.vcpuNodes[k], shared);
   putHeader(r, plan, extentBase, vcpus[0]);
   const ramWords = plan.ramBytes.map(bytes => r.region(bytes, 4096) >>> 2);
-  if (r.at > 2 ** 32) throw new ConfigError('memory', 'at most 4 GiB of backed memory and state', r.at);
-  const views = new Views(r.at, plan.buffer);
-  for (const write of r.writes) write(views.w);
-  views.w[HDR_BYTES_USED >>> 2] = Math.ceil(r.at / WASM_PAGE_BYTES);
-  views.look();
-  return { views, vcpus, scratch, ramWords };
+  return { r, vcpus, scratch, ramWords, extentBase };
 }
 
 function putHeader(r: Ruler, plan: StatePlan, extentBase: number, firstVcpu: number): void {

@@ -11,7 +11,12 @@ import { HDR_ATOMIC, HDR_EXTENTS, HDR_EXTENT_BASE, HDR_LOW_BYTES, HDR_LOW_FRAMES
 export const WASM_PAGE_BYTES = 65536;
 const MAX_WASM_PAGES = 65536; // 4 GiB, the limit of a 32-bit wasm memory
 
-/** What a memory-mapped device answers. Offsets are bytes from the start of its hole; sizes 1 to 8; values are unsigned. */
+/**
+ * What a memory-mapped device answers. Offsets are bytes from the start of its hole; sizes 1 to 8; values are unsigned.
+ *
+ * It may be asked in the middle of a walk, if tables are in its hole. It must not use the vCPU that walks then, nor plug in memory: what that
+ * leaves is not defined. What it throws comes through.
+ */
 export interface MmioHandler {
   read(offset: number, bytes: number): bigint;
   write(offset: number, bytes: number, value: bigint): void;

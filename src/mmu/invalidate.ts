@@ -106,7 +106,6 @@ export function dropNonGlobalOf(w: Int32Array, v: number, context: number): void
 export const INVPCID_ADDRESS = 0;
 export const INVPCID_CONTEXT = 1;
 export const INVPCID_ALL = 2;
-export const INVPCID_ALL_NONGLOBAL = 3;
 
 /**
  * INVPCID with its descriptor: PCID in bits 11:0 of the first 8 bytes (the others must be 0), linear address in the second 8.

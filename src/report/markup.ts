@@ -30,7 +30,7 @@ export function rawHtml(text: string): Markup {
 }
 
 /** Text for element content and quoted attributes. */
-export function escapeHtml(text: string): string {
+function escapeHtml(text: string): string {
   return printable(text).replace(/[&<>"']/g, (c) => ENTITIES[c] ?? c);
 }
 

@@ -3,6 +3,9 @@
  * traces have billions of lines.
  */
 
+import type { AccessInput } from '../machine/columns.ts';
+import type { Machine } from '../machine/machine.ts';
+
 /** Kinds of access, as stored in `AccessBatch.kind`. */
 export const KIND_LOAD = 0;
 export const KIND_STORE = 1;
@@ -40,14 +43,20 @@ export class AccessBatch {
   readonly kind: Uint8Array;
   /** Bytes of each access, 1 to 65535. */
   readonly size: Uint16Array;
+  /** What a census is to count of a batch, where the reader knows that: see layout/pwt.ts. */
+  readonly touches: Uint32Array | undefined;
+  /** The columns again, if they lie in the memory of a machine (`TraceReader.decodeIn()`). */
+  readonly input: AccessInput | undefined;
   /** System calls among the accesses, ordered by `at`. */
   events: TraceEvent[] = [];
 
   /** @param columns - for as many accesses, where they are to be elsewhere */
-  constructor(capacity = BATCH_CAPACITY, columns?: Pick<AccessBatch, 'va' | 'kind' | 'size'>) {
+  constructor(capacity = BATCH_CAPACITY, columns?: Pick<AccessBatch, 'va' | 'kind' | 'size'> & Partial<Pick<AccessBatch, 'touches' | 'input'>>) {
     this.va = columns?.va ?? new Int32Array(capacity * 2);
     this.kind = columns?.kind ?? new Uint8Array(capacity);
     this.size = columns?.size ?? new Uint16Array(capacity);
+    this.touches = columns?.touches;
+    this.input = columns?.input;
   }
 }
 
@@ -58,6 +67,8 @@ export class AccessBatch {
 export interface TraceReader {
   /** Format name: `lackey`, `champsim`, `memtrace`, `din`, `pwt`. */
   readonly format: string;
+  /** Before the first batch: decode to the memory of this machine, where that saves a copy. */
+  decodeIn?(machine: Machine): void;
   /** The next batch, `undefined` after the last. @throws InputError */
   next(): Promise<AccessBatch | undefined>;
   /** Malformed records passed over so far (only with `skipBad`). */

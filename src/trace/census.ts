@@ -4,7 +4,7 @@
  * Memory is bounded by the pages touched, not by the length of the trace.
  */
 import { CENSUS_WINDOWS, CENSUS_WINDOW_SHIFT, CENSUS_WINDOW_STEP } from '../layout/census.ts';
-import type { AccessColumns } from '../machine/columns.ts';
+import type { AccessInput } from '../machine/columns.ts';
 import type { Machine } from '../machine/machine.ts';
 import { KIND_FETCH, KIND_LOAD, KIND_MODIFY, KIND_STORE } from './batch.ts';
 import { PageCounts } from './page-counts.ts';
@@ -32,15 +32,15 @@ export class Census {
     this.counts = new PageCounts(machine);
   }
 
-  /** Look at the first accesses of columns of the machine. @returns pages they touch for the first time, in order */
-  add(columns: AccessColumns, count: number): NewPage[] {
-    const fresh: NewPage[] = [];
-    for (let i = 0; (i = this.counts.count(columns, i, count)) < count;) this.identify(columns, i, fresh);
+  /** Look at the first accesses of columns of the machine. @param touches - as of a batch @returns pages they touch for the first time, in order */
+  add(columns: AccessInput, count: number, touches?: Uint32Array): NewPage[] {
+    const fresh: NewPage[] = [], words = this.counts.show(touches, columns);
+    for (let i = 0; (i = this.counts.count(columns, i, count, words)) < count;) this.identify(columns, i, fresh);
     return fresh;
   }
 
   /** Makes the pages of an access known. */
-  private identify({ va, size }: AccessColumns, at: number, fresh: NewPage[]): void {
+  private identify({ va, size }: AccessInput, at: number, fresh: NewPage[]): void {
     const lo = va[2 * at], hi = va[2 * at + 1];
     let page = (hi >>> 0) * 0x100000 + (lo >>> 12);
     for (let left = (lo & 0xfff) + size[at]; left > 0; left -= 4096) {

@@ -77,7 +77,7 @@ export function lineEnd(bytes: Uint8Array, at: number): number {
 }
 
 /** @returns `end`, or one less where a carriage return stands before the newline */
-export function contentEnd(bytes: Uint8Array, start: number, end: number): number {
+function contentEnd(bytes: Uint8Array, start: number, end: number): number {
   return end > start && bytes[end - 1] === RETURN ? end - 1 : end;
 }
 

@@ -1,9 +1,9 @@
-/** The counting of a census, in TypeScript and wasm (wasm/census.ts): the same bytes, which lie beside a machine's state. */
+/** The counting of a census, in TypeScript and wasm (wasm/census.ts): the same counts, beside a machine's state. Only wasm makes use of what a block tells. */
 import {
   CENSUS_BYTES, CENSUS_DONE, CENSUS_FILTER, CENSUS_FILTER_ROWS, CENSUS_KINDS, CENSUS_MARKS, CENSUS_UNMARKED, CENSUS_WINDOWS, CENSUS_WINDOW_PAGES,
   CENSUS_WINDOW_SHIFT, CENSUS_WINDOW_STEP, FILTER_PAGE, FILTER_TAG, PAGE_ROW_BYTES, PAGE_STAMPS, PAGE_TOUCHES,
 } from '../layout/census.ts';
-import type { AccessColumns } from '../machine/columns.ts';
+import type { AccessInput } from '../machine/columns.ts';
 import type { Machine } from '../machine/machine.ts';
 import { KIND_FETCH, KIND_MODIFY } from './batch.ts';
 
@@ -18,6 +18,9 @@ export class PageCounts {
   private readonly b: number;
   /** Where the rows of pages are, MORE_PAGES each. */
   private readonly rows: number[] = [];
+  /** Byte offset of words to be counted, and for how many there is room. */
+  private words = 0;
+  private room = 0;
 
   /** @param machine - in whose memory there is room @throws ConfigError - there is none */
   constructor(machine: Machine) {
@@ -54,14 +57,28 @@ export class PageCounts {
     w[at + (FILTER_PAGE >>> 2)] = row;
   }
 
+  /** Copies the words that tell what to count of columns to where the engine can reach them, unless they are there. @returns byte offset, 0: the engine makes no use of them */
+  show(words: Uint32Array | undefined, columns: AccessInput): number {
+    if (words === undefined || this.machine.accelerator === undefined) return 0;
+    if (words.buffer === columns.va.buffer) return words.byteOffset + 4;
+    const { views } = this.machine, count = words[0];
+    if (this.room < count) {
+      this.words = views.grow(count * 4);
+      this.room = views.byteLength - this.words >>> 2;
+    }
+    new Uint32Array(views.memory.buffer, this.words, count).set(words.subarray(1, count + 1));
+    return this.words;
+  }
+
   /**
    * Count accesses `from` up to but not including `to` of columns of the machine.
    *
+   * @param touches - byte offset of the words given to `show()`, or 0
    * @returns `to`, or the index of the first access with a page that the filter does not have
    */
-  count(columns: AccessColumns, from: number, to: number): number {
+  count(columns: AccessInput, from: number, to: number, touches: number): number {
     const { accelerator } = this.machine, { offsets } = columns;
-    if (accelerator && offsets) return accelerator.countTouches(this.base, offsets.va, offsets.kind, offsets.size, from, to);
+    if (accelerator && offsets) return accelerator.countTouches(this.base, offsets.va, offsets.kind, offsets.size, from, to, touches);
     let i = from;
     while (i < to) {
       const done = this.accesses, past = done % WINDOW, end = Math.min(to, i + WINDOW - past), mark = Math.floor(done / WINDOW) % CENSUS_MARKS;
@@ -75,7 +92,7 @@ export class PageCounts {
   }
 
   /** Accesses of one window of the smallest size. */
-  private window({ va, kind, size }: AccessColumns, from: number, to: number, mark: number, done: number): number {
+  private window({ va, kind, size }: AccessInput, from: number, to: number, mark: number, done: number): number {
     const { b } = this, { w } = this.machine.views;
     let few = 0, more = 0, i = from; // accesses by kind, 16 bits each: kinds 0 and 1, 2 and 3; no processor can predict kinds
     for (; i < to; i++) {

@@ -2,10 +2,12 @@
  * Reads `.pwt` (pwt-format.ts). A block that fails its checksum ends the trace even with `skipBad`: the model that
  * later blocks build on is lost with it.
  */
-import { lone } from '../accel/lone.ts';
+import { lone, type Lone } from '../accel/lone.ts';
 import { InputError } from '../errors.ts';
-import { PWT_BLOCK_KIND, PWT_BLOCK_SIZE, PWT_BLOCK_VA, PWT_BYTES, PWT_SECTIONS } from '../layout/pwt.ts';
+import { PWT_BLOCK_KIND, PWT_BLOCK_SIZE, PWT_BLOCK_TOUCHES, PWT_BLOCK_VA, PWT_BYTES, PWT_SECTIONS, PWT_TOUCHES_MOST } from '../layout/pwt.ts';
+import type { Machine } from '../machine/machine.ts';
 import type { EngineChoice } from '../machine/options.ts';
+import type { Views } from '../memory/views.ts';
 import { AccessBatch } from './batch.ts';
 import { crc32 } from './crc32.ts';
 import { PwtBlockReader } from './pwt-block-reader.ts';
@@ -19,12 +21,26 @@ import { printable, TraceDecoder } from './trace-decoder.ts';
 
 type ReadBlock = (count: number, paths: number, misses: number, shapes: number, addresses: number) => boolean;
 
+/** What decodes, and where. */
+interface Home extends Lone {
+  readonly base?: number;
+  readonly views?: Views;
+}
+
+/** Room in a machine's memory, if its engine is that of wasm. */
+function inMachine(machine: Machine | undefined): Home | undefined {
+  if (machine?.accelerator === undefined) return undefined;
+  const { views } = machine, base = views.grow(PWT_BYTES);
+  return { engine: machine.accelerator, buffer: views.memory.buffer, base, views };
+}
+
 /** Decodes `.pwt`, a block a batch. */
 export class PwtDecoder extends TraceDecoder {
   readonly format = 'pwt';
   readonly longest = BLOCK_LIMIT;
-  private readonly memory: Uint8Array;
-  private readonly readBlock: ReadBlock;
+  private readonly engine: EngineChoice;
+  private memory!: Uint8Array;
+  private readBlock!: ReadBlock;
   private started = false;
   private ended = false;
   /** Bytes of the file before those at hand. */
@@ -35,23 +51,33 @@ export class PwtDecoder extends TraceDecoder {
   /** @param engine - what decodes; `ts`, or wasm where it can be */
   constructor(file: string, skipBad: boolean, engine: EngineChoice = 'auto') {
     super(file, skipBad);
-    const wasm = engine === 'ts' ? undefined : lone(PWT_BYTES);
-    const model = new PwtModel(wasm?.buffer);
-    const reader = new PwtBlockReader(model);
-    this.memory = model.u8;
-    this.readBlock = wasm
-      ? (...block) => wasm.engine.readPwtBlock(...block) !== 0
-      : (...block) => reader.read(...block);
+    this.engine = engine;
   }
 
-  /** Lies where blocks are decoded to: nothing is copied. */
-  override makeBatch(): AccessBatch {
-    const { buffer } = this.memory;
+  /** Lies where blocks are decoded to, nothing is copied: in the machine's memory, or in one that is the decoder's. */
+  override makeBatch(machine?: Machine): AccessBatch {
+    const wasm: Home | undefined = this.engine === 'ts' ? undefined : inMachine(machine) ?? lone(PWT_BYTES), base = wasm?.base ?? 0;
+    const buffer = wasm ? wasm.buffer : this.readInTypeScript();
+    if (wasm) this.readBlock = (...block) => wasm.engine.readPwtBlock(base, ...block) !== 0;
+    this.memory = new Uint8Array(buffer, base, PWT_BYTES);
+    const columns = {
+      va: new Int32Array(buffer, base + PWT_BLOCK_VA, BLOCK_ACCESSES * 2),
+      kind: new Uint8Array(buffer, base + PWT_BLOCK_KIND, BLOCK_ACCESSES),
+      size: new Uint16Array(buffer, base + PWT_BLOCK_SIZE, BLOCK_ACCESSES),
+    };
+    const offsets = { va: columns.va.byteOffset, kind: columns.kind.byteOffset, size: columns.size.byteOffset, pa: 0 };
     return new AccessBatch(BLOCK_ACCESSES, {
-      va: new Int32Array(buffer, PWT_BLOCK_VA, BLOCK_ACCESSES * 2),
-      kind: new Uint8Array(buffer, PWT_BLOCK_KIND, BLOCK_ACCESSES),
-      size: new Uint16Array(buffer, PWT_BLOCK_SIZE, BLOCK_ACCESSES),
+      ...columns,
+      touches: wasm && new Uint32Array(buffer, base + PWT_BLOCK_TOUCHES, PWT_TOUCHES_MOST),
+      input: wasm?.views && { ...columns, capacity: BLOCK_ACCESSES, offsets, views: wasm.views },
     });
+  }
+
+  /** @returns memory of the model */
+  private readInTypeScript(): ArrayBufferLike {
+    const model = new PwtModel(), reader = new PwtBlockReader(model);
+    this.readBlock = (...block) => reader.read(...block);
+    return model.u8.buffer;
   }
 
   override decode(bytes: Uint8Array, start: number, end: number, final: boolean, batch: AccessBatch): number {

@@ -14,7 +14,7 @@ import {
   PWT_FOLLOWERS, PWT_FOLLOWER_BITS, PWT_GOLDEN, PWT_HERE, PWT_HISTORY, PWT_HISTORY_SEGMENTS, PWT_KNOWN_KIND, PWT_KNOWN_MOST, PWT_KNOWN_SIZE,
   PWT_KNOWN_VA, PWT_LAST, PWT_LENGTH_MOST, PWT_MATCH, PWT_PATH, PWT_REGIONS, PWT_REGION_BITS, PWT_REGION_SHIFT, PWT_SEGMENTS, PWT_SEGMENT_MOST,
   PWT_SEGMENT_ROWS, PWT_SEGMENT_SHIFT, PWT_SLOTS, PWT_SLOT_MOST, PWT_SLOT_ROWS, PWT_SLOT_SHIFT, PWT_USED, SEG_AT, SEG_END, SEG_LENGTH, SEG_RECENT,
-  SEG_SLOT, SEG_SLOTS, SLOT_AT, SLOT_DISTANCE, SLOT_FROM, SLOT_LAST, SLOT_REGION,
+  SEG_SLOT, SEG_SLOTS, SEG_TOGETHER, SLOT_AT, SLOT_DISTANCE, SLOT_FROM, SLOT_LAST, SLOT_REGION,
 } from '../layout/pwt.ts';
 import { KIND_FETCH } from './batch.ts';
 
@@ -168,6 +168,7 @@ export class PwtModel {
     w[row + (SEG_SLOT >>> 2)] = slot;
     w[row + (SEG_SLOTS >>> 2)] = slots;
     w[row + (SEG_RECENT >>> 2)] = 0;
+    w[row + (SEG_TOGETHER >>> 2)] = (shapes[0] & 3) === KIND_FETCH && samePage(lo, hi, endLo, endHi) ? length - slots : 0;
     w[row + (SEG_END >>> 2)] = endLo;
     w[row + (SEG_END >>> 2) + 1] = endHi;
     w[PWT_SEGMENTS >>> 2] = id;
@@ -175,4 +176,9 @@ export class PwtModel {
     w[PWT_SLOTS >>> 2] = slot + slots;
     return id;
   }
+}
+
+/** Are an address and the one before another in the same page? */
+function samePage(lo: number, hi: number, endLo: number, endHi: number): boolean {
+  return (lo ^ (endLo - 1)) >>> 12 === 0 && hi === (endLo === 0 ? endHi - 1 | 0 : endHi);
 }

@@ -2,7 +2,7 @@
 import { ACCESS_USER } from '../arch/fault.ts';
 import { ConfigError, InvariantError } from '../errors.ts';
 import { figure, type CpuModel } from '../cost/cpu-model.ts';
-import type { AccessColumns } from '../machine/columns.ts';
+import type { AccessInput } from '../machine/columns.ts';
 import { Machine } from '../machine/machine.ts';
 import type { EngineChoice } from '../machine/options.ts';
 import type { Counters } from '../machine/vcpu.ts';
@@ -33,7 +33,9 @@ export class Run {
   private readonly options: RunOptions;
   readonly machine: Machine;
   /** Of the machine: what `take()` took. */
-  columns: AccessColumns;
+  columns!: AccessInput;
+  /** Room for batches that lie elsewhere. */
+  private own: AccessInput | undefined;
   private readonly placement: Placement;
   private points: SeriesPoint[] = [];
   private bucket = FIRST_BUCKET;
@@ -52,13 +54,22 @@ export class Run {
     this.machine = Machine.create({
       cpu: options.cpu, mode: 'timed', dataAccesses: options.data, distances, engine: options.engine, extents: [{ base: 0, bytes: TABLE_BYTES }, ...extents],
     });
-    this.columns = this.machine.columns(BATCH_CAPACITY);
     this.placement = new Placement(this.machine, options.pages, options.numa, nodes);
   }
 
-  /** Copy a batch to where the engine can reach it. */
-  take({ count, va, kind, size }: AccessBatch): void {
-    if (count > this.columns.capacity) this.columns = this.machine.columns(count);
+  private makeColumns(capacity: number): AccessInput {
+    const columns = this.machine.columns(capacity), { offsets } = columns;
+    return { ...columns, pa: undefined, offsets: offsets && { ...offsets, pa: 0 } };
+  }
+
+  /** Copy a batch to where the engine can reach it, unless it is there. */
+  take({ count, va, kind, size, input }: AccessBatch): void {
+    if (input?.views === this.machine.views) {
+      this.columns = input;
+      return;
+    }
+    if (this.own === undefined || count > this.own.capacity) this.own = this.makeColumns(Math.max(count, BATCH_CAPACITY));
+    this.columns = this.own;
     this.columns.va.set(va.subarray(0, count * 2));
     this.columns.kind.set(kind.subarray(0, count));
     this.columns.size.set(size.subarray(0, count));

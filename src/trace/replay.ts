@@ -46,6 +46,7 @@ export async function replay(reader: TraceReader, options: ReplayOptions): Promi
   try {
     const runs = makeRuns(options), [first] = runs;
     const census = new Census(first.machine);
+    reader.decodeIn?.(first.machine);
     const limit = options.limit ?? Infinity;
     let systemCalls = 0;
     for (let batch = await reader.next(); batch; batch = await reader.next()) {
@@ -53,7 +54,7 @@ export async function replay(reader: TraceReader, options: ReplayOptions): Promi
       systemCalls += batch.events.length;
       const before = census.accesses;
       for (const run of runs) run.take(batch);
-      const fresh = census.add(first.columns, batch.count);
+      const fresh = census.add(first.columns, batch.count, batch.touches);
       const bad = fresh.find(p => !isCanonical(p.page, MODE_4LEVEL));
       if (bad) {
         throw new InputError(options.name, `access ${before + bad.at + 1}`, 'a canonical address (48 bits, sign-extended)', `0x${(BigInt(bad.page) << 12n).toString(16)}`);

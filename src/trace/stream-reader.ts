@@ -1,5 +1,6 @@
 /** Feeds a decoder from a byte source through one window of fixed size, and hands out its batches. */
 import { InputError, invariant } from '../errors.ts';
+import type { Machine } from '../machine/machine.ts';
 import type { AccessBatch, TraceReader } from './batch.ts';
 import type { ByteSource } from './byte-source.ts';
 import type { TraceDecoder } from './trace-decoder.ts';
@@ -12,7 +13,7 @@ export class StreamReader implements TraceReader {
   private readonly source: ByteSource;
   private readonly decoder: TraceDecoder;
   private readonly file: string;
-  private readonly batch: AccessBatch;
+  private batch: AccessBatch | undefined;
   /** Bytes not yet taken are `window[start, end)`; one byte behind `end` is always free for the decoder. */
   private readonly window: Uint8Array;
   private start = 0;
@@ -26,7 +27,6 @@ export class StreamReader implements TraceReader {
     this.format = decoder.format;
     this.source = source;
     this.decoder = decoder;
-    this.batch = decoder.makeBatch();
     this.file = file;
     this.window = new Uint8Array(Math.max(decoder.longest, head.length) + FILL + 1);
     this.window.set(head);
@@ -43,6 +43,10 @@ export class StreamReader implements TraceReader {
 
   get bytesTotal(): number | undefined {
     return this.source.bytesTotal;
+  }
+
+  decodeIn(machine: Machine): void {
+    this.batch ??= this.decoder.makeBatch(machine);
   }
 
   async next(): Promise<AccessBatch | undefined> {
@@ -66,7 +70,7 @@ export class StreamReader implements TraceReader {
   }
 
   private async read(): Promise<AccessBatch | undefined> {
-    const { batch, decoder } = this;
+    const { decoder } = this, batch = this.batch ??= decoder.makeBatch();
     batch.count = 0;
     batch.events = [];
     for (;;) {

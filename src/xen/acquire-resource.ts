@@ -79,10 +79,11 @@ function mostFrames(domain: Domain, type: number, id: number): number {
 }
 
 /** The frames of a grant table, or of its status, which grows until there are `end`. */
-function grantFrames(h: Host, domain: Domain, id: number, end: number): readonly number[] | number {
+function grantFrames(h: Host, domain: Domain, id: number, end: number): Int32Array | number {
   const { grants } = domain, isStatus = id === XENMEM_resource_grant_table_id_status;
   if (isStatus && grants.version !== 2) return -XEN_EINVAL;
-  const frames = isStatus ? grants.statusFrames : grants.frames, needed = isStatus ? end * GRANTS_PER_STATUS : end;
-  if (end > frames.length && needed <= grants.maxFrames) growTable(h, domain, needed);
+  const before = isStatus ? grants.statusFrames : grants.frames, needed = isStatus ? end * GRANTS_PER_STATUS : end;
+  if (end > before.length && needed <= grants.maxFrames) growTable(h, domain, needed);
+  const frames = isStatus ? grants.statusFrames : grants.frames;
   return end > frames.length ? -XEN_EINVAL : frames;
 }

@@ -12,7 +12,9 @@
  */
 import type { Domain } from './domain.ts';
 import { isPerVcpu } from './event-bind.ts';
-import { ECS_INTERDOMAIN, ECS_PIRQ, ECS_RESERVED, ECS_VIRQ, type EventPorts, type Port } from './event-port.ts';
+import { FIFO_PRIORITIES } from './event-fifo.ts';
+import { ECS_INTERDOMAIN, ECS_PIRQ, ECS_RESERVED, ECS_VIRQ, type Port } from './event-port.ts';
+import type { EventPorts } from './event-ports.ts';
 import { eventsOf } from './event-state.ts';
 import type { Host } from './host.ts';
 
@@ -21,10 +23,10 @@ type Complain = (rule: string, what: string) => void;
 /** Tell which references events hold. */
 export function holdForEvents(h: Host, hold: (mfn: number, refs: number, types: number) => void): void {
   for (const domain of h.domains.values()) {
-    const { fifo, fifoVcpus, vcpuInfos } = eventsOf(domain);
-    for (const { frame } of fifoVcpus) if (frame >= 0) hold(frame, 1, 1);
-    for (const frame of fifo ?? []) hold(frame, 1, 1);
-    for (const { mfn } of vcpuInfos.values()) hold(mfn, 1, 1);
+    const events = eventsOf(domain);
+    for (const { frame } of events.fifoVcpus()) if (frame >= 0) hold(frame, 1, 1);
+    for (const frame of events.fifo ?? []) hold(frame, 1, 1);
+    for (const mfn of events.infoFrames()) hold(mfn, 1, 1);
   }
 }
 
@@ -63,10 +65,12 @@ function comparePort(h: Host, domain: Domain, events: EventPorts, port: Port, co
 }
 
 function compareTails(domain: Domain, events: EventPorts, complain: Complain): void {
-  events.fifoVcpus.forEach(({ tails }, vcpu) => tails.forEach((tail, priority) => {
-    const port = tail === 0 ? undefined : events.port(tail);
-    if (port !== undefined && (port.lastVcpu !== vcpu || port.lastPriority !== priority)) {
-      complain('XE5', `queue ${priority} of vCPU ${vcpu} of domain ${domain.id} ends with port ${tail}, which is in queue ${port.lastPriority} of vCPU ${port.lastVcpu}`);
+  events.fifoVcpus().forEach((fifo, vcpu) => {
+    for (let priority = 0; priority < FIFO_PRIORITIES; priority++) {
+      const tail = fifo.tail(priority), port = tail === 0 ? undefined : events.port(tail);
+      if (port !== undefined && (port.lastVcpu !== vcpu || port.lastPriority !== priority)) {
+        complain('XE5', `queue ${priority} of vCPU ${vcpu} of domain ${domain.id} ends with port ${tail}, which is in queue ${port.lastPriority} of vCPU ${port.lastVcpu}`);
+      }
     }
-  }));
+  });
 }

@@ -1,12 +1,15 @@
 /**
- * Counters of what was done, since the start. Names are those of Xen's perfc where it has them.
+ * Counters of what was done, since the start, in the hypervisor's block. Names are those of Xen's perfc where it has them.
  *
  * Source: Xen 4.17, xen/include/xen/perfc_defn.h, xen/arch/x86/include/asm/perfc_defn.h.
  */
 import { CNT_HYPERVISOR_CYCLES } from '../layout/counter.ts';
+import { HV_CALLS, HV_COUNTERS, HV_CYCLES, HV_ENTRIES } from '../layout/hypervisor.ts';
 import { VCPU_TIMED } from '../layout/vcpu.ts';
 import { count } from '../memory/counters.ts';
+import type { Views } from '../memory/views.ts';
 import * as numbers from './numbers.ts';
+import type { OwnFrames } from './own-frames.ts';
 import { CAUSES, cyclesAt, Work, type WorkCounts, type WorkCycles } from './work.ts';
 
 export const CALLS_TO_MMUEXT_OP = 0;
@@ -32,7 +35,6 @@ export const PAGE_FAULT = HYPERCALLS;
 export const MODE_SWITCH = HYPERCALLS + 1;
 const UNKNOWN_CALL = HYPERCALLS + 2;
 const NO_GUEST = HYPERCALLS + 3;
-const ACCOUNTS = HYPERCALLS + 4;
 const PREFIX = 'HYPERVISOR_';
 const HYPERCALL_NAMES = Object.entries(numbers).filter(([name]) => name.startsWith(PREFIX)) as [string, number][];
 const KNOWN = new Uint8Array(HYPERCALLS);
@@ -58,15 +60,25 @@ export type CounterValues = Readonly<Record<CounterName, number>> & {
 };
 
 export class Counters {
-  private readonly values = new Float64Array(NAMES.length);
-  private readonly calls = new Float64Array(HYPERCALLS);
-  private readonly entries = new Float64Array(HYPERCALLS);
-  /** By hypercall, or what else, and cause. */
-  private readonly cycles = new Float64Array(ACCOUNTS * CAUSES.length);
-  readonly work = new Work();
+  readonly work: Work;
+  private readonly s: Views;
+  private readonly values: number; // indices of 64-bit words
+  private readonly calls: number;
+  private readonly entries: number;
+  private readonly cycles: number; // by hypercall, or what else, and cause
+
+  constructor(own: OwnFrames) {
+    const at = (offset: number): number => (own.block + (offset >>> 2)) >>> 1;
+    this.s = own.s;
+    this.work = new Work(own);
+    this.values = at(HV_COUNTERS);
+    this.calls = at(HV_CALLS);
+    this.entries = at(HV_ENTRIES);
+    this.cycles = at(HV_CYCLES);
+  }
 
   add(counter: number, by: number): void {
-    this.values[counter] += by;
+    this.s.d[this.values + counter] += by;
   }
 
   /** A hypercall was entered. @param done - it is done, not preempted @param v - word index of the block of the vCPU that made it, and pays */
@@ -74,29 +86,30 @@ export class Counters {
     const known = KNOWN[nr] === 1;
     this.charge(known ? nr : UNKNOWN_CALL, w, v);
     if (!known) return;
-    this.entries[nr]++;
-    if (done) this.calls[nr]++;
+    this.s.d[this.entries + nr]++;
+    if (done) this.s.d[this.calls + nr]++;
   }
 
   /** Let a vCPU pay for what was done since the last time. @param what - number of a hypercall, PAGE_FAULT, MODE_SWITCH */
   charge(what: number, w: Int32Array, v: number): void {
-    const due = this.work.settle(this.cycles, what * CAUSES.length);
+    const due = this.work.settle(this.cycles + what * CAUSES.length);
     if (w[v + (VCPU_TIMED >>> 2)] !== 0 && due > 0) count(w, v, CNT_HYPERVISOR_CYCLES, due);
   }
 
   /** What was done since the last time is on no guest's account. */
   forgive(): void {
-    this.work.settle(this.cycles, NO_GUEST * CAUSES.length);
+    this.work.settle(this.cycles + NO_GUEST * CAUSES.length);
   }
 
   /** All values by name; of hypercalls, those that were made. */
   read(): CounterValues {
-    const hypercalls: Record<string, CallCount> = {};
+    const { d } = this.s, hypercalls: Record<string, CallCount> = {};
     for (const [name, nr] of HYPERCALL_NAMES) {
-      if (this.entries[nr] > 0) hypercalls[name.slice(PREFIX.length)] = { calls: this.calls[nr], entries: this.entries[nr], cycles: cyclesAt(this.cycles, nr * CAUSES.length) };
+      const entries = d[this.entries + nr];
+      if (entries > 0) hypercalls[name.slice(PREFIX.length)] = { calls: d[this.calls + nr], entries, cycles: cyclesAt(d, this.cycles + nr * CAUSES.length) };
     }
-    const values = Object.fromEntries(NAMES.map((name, k) => [name, this.values[k]])) as Record<CounterName, number>;
-    const [pageFaults, modeSwitches, unknownCalls] = [PAGE_FAULT, MODE_SWITCH, UNKNOWN_CALL].map(what => cyclesAt(this.cycles, what * CAUSES.length));
+    const values = Object.fromEntries(NAMES.map((name, k) => [name, d[this.values + k]])) as Record<CounterName, number>;
+    const [pageFaults, modeSwitches, unknownCalls] = [PAGE_FAULT, MODE_SWITCH, UNKNOWN_CALL].map(what => cyclesAt(d, this.cycles + what * CAUSES.length));
     const cycles = { pageFaults, modeSwitches, unknownCalls };
     return { ...values, hypercalls, cycles, work: this.work.read() };
   }

@@ -34,7 +34,7 @@ const G = 1 << 23;
  * the guest's kernel; call gates for no one, so that their use faults; segments from 0 of 32-bit guests that reach their window on the
  * machine-to-physical table reach all of it.
  */
-export function checkDescriptor(domain: Domain, words: Int32Array, at: number): boolean {
+function checkDescriptor(domain: Domain, words: Int32Array, at: number): boolean {
   let a = words[at], b = words[at + 1];
   if ((b & PRESENT) === 0) return true;
   const dpl = kernelSelector(domain, (b >>> DPL_SHIFT) & 3);
@@ -90,8 +90,7 @@ export function setGdt(h: Host, at: number): number {
     return -XEN_EINVAL;
   }
   putGdt(h, h.current);
-  h.current.gdt.push(...frames);
-  h.current.gdtEntries = entries;
+  h.current.setGdt(frames, entries);
   h.flush(h.current);
   return 0;
 }
@@ -106,8 +105,7 @@ function getDescriptors(h: Host, mfn: number, domain: Domain): boolean {
 /** Take a vCPU's descriptor table away. */
 export function putGdt(h: Host, guest: GuestVcpu): void {
   for (const mfn of guest.gdt) putPageAndType(h, mfn);
-  guest.gdt.length = 0;
-  guest.gdtEntries = 0;
+  guest.setGdt([], 0);
 }
 
 const descriptor = new Int32Array(2);

@@ -51,19 +51,19 @@ const STAGES: readonly Stage[] = [
 
 /** Go on killing a domain, as far as the budget allows. @param idle - who does it @returns whether it is done */
 export function destroyDomain(h: Host, domain: Domain, idle: GuestVcpu): boolean {
-  const { current } = h, { teardown } = domain;
+  const { current } = h;
   domain.dying = true;
   setClaim(h, domain, 0);
-  for (; teardown.stage < STAGES.length; teardown.stage++) {
+  for (; domain.teardownStage < STAGES.length; domain.teardownStage++) {
     h.current = idle;
-    teardown.from = STAGES[teardown.stage](h, domain, Math.max(teardown.from, 0));
+    domain.teardownFrom = STAGES[domain.teardownStage](h, domain, Math.max(domain.teardownFrom, 0));
     h.current = current;
-    if (teardown.from !== DONE) return false;
+    if (domain.teardownFrom !== DONE) return false;
   }
   putVcpuInfos(h, domain);
   h.flushAll(domain.id);
   for (const guest of domain.vcpus) wake(h, guest); // a thread that plays it is not to sleep for ever
-  domain.vcpus.length = 0;
+  domain.dropVcpus();
   domain.dead = true;
   h.forget(domain);
   return true;

@@ -26,8 +26,8 @@ const NOWHERE = -1;
 
 /** Word index of a vCPU's vcpu_info, or NOWHERE. Source: vcpu_info_reset() (xen/common/domain.c), whose dummy_vcpu_info no guest sees. */
 export function vcpuInfo(h: Host, d: Domain, vcpu: number): number {
-  const { vcpuInfos } = eventsOf(d), elsewhere = vcpuInfos.size === 0 ? undefined : vcpuInfos.get(vcpu);
-  if (elsewhere !== undefined) return elsewhere.at >>> 2;
+  const elsewhere = eventsOf(d).infoAt(vcpu);
+  if (elsewhere >= 0) return elsewhere;
   return vcpu < VCPUS_IN_SHARED_INFO && d.sharedInfo !== NO_FRAME ? h.table(d.sharedInfo) + vcpu * (VCPU_INFO_BYTES / 4) : NOWHERE;
 }
 

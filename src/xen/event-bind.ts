@@ -3,14 +3,15 @@
  *
  * Source: facts of Xen 4.17, xen/common/event_channel.c, the functions named at each.
  */
-import type { Domain } from './domain.ts';
+import { NO_FRAME, type Domain } from './domain.ts';
 import { testAndClearBit, testAndSetBit } from './event-bits.ts';
 import { clearPending2l, setPending2l, unmask2l } from './event-2l.ts';
 import { clearPendingFifo, destroyFifo, isBusyFifo, setPendingFifo, unmaskFifo } from './event-fifo.ts';
-import { ECS_FREE, ECS_INTERDOMAIN, ECS_IPI, ECS_PIRQ, ECS_RESERVED, ECS_UNBOUND, ECS_VIRQ, type EventPorts, type Port } from './event-port.ts';
+import { ECS_FREE, ECS_INTERDOMAIN, ECS_IPI, ECS_PIRQ, ECS_RESERVED, ECS_UNBOUND, ECS_VIRQ, type Port } from './event-port.ts';
+import type { EventPorts } from './event-ports.ts';
 import { eventsOf } from './event-state.ts';
 import type { Host } from './host.ts';
-import { XEN_EAGAIN, XEN_EBUSY, XEN_EEXIST, XEN_EINVAL, XEN_ENOENT, XEN_EPERM } from './numbers.ts';
+import { XEN_EAGAIN, XEN_EBUSY, XEN_EEXIST, XEN_EINVAL, XEN_ENOENT, XEN_ENOMEM, XEN_EPERM } from './numbers.ts';
 
 const VIRQS = 24;
 const PORTS_BETWEEN_CHECKS = 64;
@@ -22,19 +23,19 @@ export const isPerVcpu = (virq: number): boolean => PER_VCPU.includes(virq);
 /** Raise a port, if it is given out. Source: evtchn_port_set_pending() (xen/include/xen/event.h). */
 export function raise(h: Host, d: Domain, vcpu: number, port: Port): void {
   if (!port.usable) return;
-  if (eventsOf(d).fifo !== undefined) setPendingFifo(h, d, vcpu, port);
+  if (eventsOf(d).isFifo) setPendingFifo(h, d, vcpu, port);
   else setPending2l(h, d, vcpu, port);
 }
 
 /** Clear a port's pending bit. */
 function clear(h: Host, d: Domain, port: Port): void {
-  if (eventsOf(d).fifo) clearPendingFifo(h, d, port);
+  if (eventsOf(d).isFifo) clearPendingFifo(h, d, port);
   else clearPending2l(h, d, port);
 }
 
 /** The lowest free port, or -XEN_E*. */
 function freePort(h: Host, events: EventPorts): number {
-  return events.allocate(port => events.fifo !== undefined && isBusyFifo(h, events, port));
+  return events.allocate(port => events.isFifo && isBusyFifo(h, events, port));
 }
 
 function bound(port: Port, state: number): Port {
@@ -101,6 +102,7 @@ export function bindPirq(h: Host, d: Domain, pirq: number, share: boolean): numb
   if (events.pirqs.has(pirq)) return -XEN_EEXIST;
   const number = freePort(h, events);
   if (number < 0) return number;
+  if (!events.pirqs.reserve(pirq)) return -XEN_ENOMEM;
   const rc = isEmulated ? 0 : h.interrupts.bind(d, pirq, share);
   if (rc !== 0) return rc;
   bound(events.port(number), ECS_PIRQ).pirq = pirq;
@@ -117,9 +119,8 @@ function isHvm(h: Host, d: Domain): boolean {
 
 /** Let the guest see whether a PIRQ has to be ended, if it wants to. */
 function markEoi(h: Host, d: Domain, pirq: number): void {
-  const map = h.eoiMaps.get(d);
-  if (map === undefined) return;
-  const word = h.table(map.mfn) + (pirq >>> 5);
+  if (d.eoiFrame === NO_FRAME) return;
+  const word = h.table(d.eoiFrame) + (pirq >>> 5);
   if (h.interrupts.needsEoi(d, pirq)) testAndSetBit(h, word, pirq & 31);
   else testAndClearBit(h, word, pirq & 31);
 }
@@ -132,7 +133,7 @@ export function deliverInterrupt(h: Host, irq: number): void {
 /** Raise the port of a PIRQ. @returns whether there is one */
 export function raisePirq(h: Host, d: Domain, pirq: number): boolean {
   const number = eventsOf(d).pirqs.get(pirq);
-  if (number === undefined) return false;
+  if (number === 0) return false;
   const port = eventsOf(d).port(number);
   raise(h, d, port.vcpu, port);
   return true;
@@ -188,7 +189,7 @@ export function unmask(h: Host, d: Domain, number: number): number {
   const events = eventsOf(d), port = events.find(number);
   if (!port) return -XEN_EINVAL;
   if (!port.usable) return 0;
-  if (events.fifo) unmaskFifo(h, d, port);
+  if (events.isFifo) unmaskFifo(h, d, port);
   else unmask2l(h, d, port);
   return 0;
 }
@@ -216,7 +217,7 @@ export function reset(h: Host, d: Domain, resuming: boolean): number {
   }
   events.nextReset = 0;
   if (events.active() > 0) return -XEN_EAGAIN;
-  if (events.fifo) destroyFifo(h, d);
+  if (events.isFifo) destroyFifo(h, d);
   return 0;
 }
 
@@ -231,6 +232,6 @@ export function destroyEvents(h: Host, d: Domain, from: number): number {
     closePort(h, d, n);
     if (n % PORTS_BETWEEN_CHECKS === 0 && h.preemptCheck()) return n;
   }
-  if (events.fifo) destroyFifo(h, d);
+  if (events.isFifo) destroyFifo(h, d);
   return -1;
 }

@@ -6,7 +6,7 @@
 import type { Domain } from './domain.ts';
 import { isPending2l } from './event-2l.ts';
 import { allocUnbound, bindInterdomain, bindIpi, bindPirq, bindVcpu, bindVirq, closePort, reset, RESET_PREEMPTED, send, unmask } from './event-bind.ts';
-import { controlFits, destroyFifo, expandArray, FIFO_LINK_BITS, FIFO_PRIORITIES, FifoVcpu, mapControl } from './event-fifo.ts';
+import { controlFits, expandArray, FIFO_LINK_BITS, FIFO_PRIORITIES, mapControl } from './event-fifo.ts';
 import { ECS_FREE, ECS_INTERDOMAIN, ECS_PIRQ, ECS_RESERVED, ECS_UNBOUND, ECS_VIRQ } from './event-port.ts';
 import { eventsOf } from './event-state.ts';
 import { copyFromGuest, copyToGuest } from './guest-memory.ts';
@@ -63,7 +63,7 @@ function perform(h: Host, d: Domain, command: number, b: Int32Array): number {
     case EVTCHNOP_unmask: return unmask(h, d, b[0] >>> 0);
     case EVTCHNOP_reset: case EVTCHNOP_reset_cont: return resetDomain(h, d, b[0] & 0xffff, command === EVTCHNOP_reset_cont);
     case EVTCHNOP_init_control: return initControl(h, d, b);
-    case EVTCHNOP_expand_array: return eventsOf(d).fifo ? expandArray(h, d, b[1], b[0]) : -XEN_EOPNOTSUPP;
+    case EVTCHNOP_expand_array: return eventsOf(d).isFifo ? expandArray(h, d, b[1], b[0]) : -XEN_EOPNOTSUPP;
     case EVTCHNOP_set_priority: return setPriority(d, b[0] >>> 0, b[1] >>> 0);
     default: return -XEN_ENOSYS;
   }
@@ -136,23 +136,16 @@ function initControl(h: Host, d: Domain, b: Int32Array): number {
   const events = eventsOf(d), lo = b[0], hi = b[1], offset = b[2] >>> 0, vcpu = b[3] >>> 0;
   if (vcpu >= d.maxVcpus) return -XEN_ENOENT;
   if (!controlFits(offset)) return -XEN_EINVAL;
-  if (events.fifo) {
-    const rc = mapControl(h, d, events.fifoVcpus[vcpu], hi, lo, offset);
-    return rc === 0 ? linkBits(h) : rc;
-  }
-  const ports = Math.min(events.valid, events.most), fifoVcpus = Array.from({ length: d.maxVcpus }, () => new FifoVcpu());
-  const rc = mapControl(h, d, fifoVcpus[vcpu], hi, lo, offset);
-  if (rc !== 0) {
-    destroyFifo(h, d);
-    return rc;
-  }
+  const rc = mapControl(h, d, events.fifoVcpu(vcpu), hi, lo, offset);
+  if (rc !== 0) return rc;
+  if (events.isFifo) return linkBits(h);
+  const ports = Math.min(events.valid, events.most);
   for (let n = 1; n < ports; n++) {
     const port = events.port(n);
     if (isPending2l(h, d, port)) port.pending = true;
     port.priority = 7;
   }
-  events.fifo = [];
-  events.fifoVcpus = fifoVcpus;
+  events.startFifo();
   return linkBits(h);
 }
 
@@ -165,7 +158,7 @@ function linkBits(h: Host): number {
 function setPriority(d: Domain, number: number, priority: number): number {
   const events = eventsOf(d), port = events.find(number);
   if (!port) return -XEN_EINVAL;
-  if (!events.fifo) return -XEN_ENOSYS;
+  if (!events.isFifo) return -XEN_ENOSYS;
   if (!port.usable) return -XEN_EACCES;
   if (priority >= FIFO_PRIORITIES) return -XEN_EINVAL;
   port.priority = priority;

@@ -7,8 +7,10 @@ import { PGT_WRITABLE } from '../layout/frame.ts';
 import type { Domain } from './domain.ts';
 import { markPending } from './event-2l.ts';
 import { testAndClearBit, testAndSetBit, testBit } from './event-bits.ts';
-import { FIFO_PORTS, type EventPorts, type Port } from './event-port.ts';
+import type { Port } from './event-port.ts';
+import { FIFO_PORTS, type EventPorts } from './event-ports.ts';
 import { eventsOf } from './event-state.ts';
+import type { FifoVcpu } from './fifo-vcpu.ts';
 import type { Host } from './host.ts';
 import { XEN_EINVAL, XEN_ENOSPC } from './numbers.ts';
 import { getPageType, putPageAndType } from './page-type.ts';
@@ -28,19 +30,10 @@ const CONTROL_BYTES = 72;
 const HEADS = 2;
 const LINK_TRIES = 4; // what a guest may do to a linked word fails the exchange at most this often
 
-/** What the hypervisor knows of a vCPU's queues. */
-export class FifoVcpu {
-  /** Frame and word index of the control block; -1: none. */
-  frame = -1;
-  control = -1;
-  /** Last port of each queue, 0 = none. */
-  readonly tails = new Int32Array(FIFO_PRIORITIES);
-}
-
 /** Word index of a port's word, -1 if its frame is not there. */
 function wordOf(h: Host, events: EventPorts, port: number): number {
-  const frame = events.fifo![Math.floor(port / WORDS_PER_FRAME)];
-  return frame === undefined ? -1 : h.table(frame) + (port % WORDS_PER_FRAME);
+  const frame = events.fifoFrame(Math.floor(port / WORDS_PER_FRAME));
+  return frame < 0 ? -1 : h.table(frame) + (port % WORDS_PER_FRAME);
 }
 
 /** Is a free port still in a queue of the guest's? */
@@ -50,7 +43,7 @@ export function isBusyFifo(h: Host, events: EventPorts, port: Port): boolean {
 }
 
 export function setPendingFifo(h: Host, d: Domain, vcpu: number, port: Port): void {
-  const events = eventsOf(d), word = wordOf(h, events, port.number), fifo = events.fifoVcpus[vcpu];
+  const events = eventsOf(d), word = wordOf(h, events, port.number), fifo = events.fifoVcpu(vcpu);
   if (word < 0) {
     port.pending = true; // for when the frame comes
     return;
@@ -63,13 +56,13 @@ export function setPendingFifo(h: Host, d: Domain, vcpu: number, port: Port): vo
 
 /** Put a port, just marked as linked, at the end of its queue. */
 function enqueue(h: Host, d: Domain, events: EventPorts, vcpu: number, fifo: FifoVcpu, port: Port): void {
-  const { number, priority } = port, old = events.fifoVcpus[port.lastVcpu];
-  if (old.tails[port.lastPriority] === number) old.tails[port.lastPriority] = 0; // that queue is empty now
+  const { number, priority } = port, old = events.fifoVcpu(port.lastVcpu);
+  if (old.tail(port.lastPriority) === number) old.setTail(port.lastPriority, 0); // that queue is empty now
   port.lastVcpu = vcpu;
   port.lastPriority = priority;
-  const tail = fifo.tails[priority], linked = tail !== 0 && setLink(h, wordOf(h, events, tail), number);
+  const tail = fifo.tail(priority), linked = tail !== 0 && setLink(h, wordOf(h, events, tail), number);
   if (!linked) Atomics.store(h.s.w, fifo.control + HEADS + priority, number);
-  fifo.tails[priority] = number;
+  fifo.setTail(priority, number);
   if (!linked && !testAndSetBit(h, fifo.control, priority)) markPending(h, d, vcpu);
 }
 
@@ -120,8 +113,7 @@ export const controlFits = (offset: number): boolean => offset <= FRAME_BYTES - 
 /** Give a vCPU its control block. @returns 0 or -XEN_EINVAL */
 export function mapControl(h: Host, d: Domain, fifo: FifoVcpu, hi: number, lo: number, offset: number): number {
   if (fifo.control >= 0 || !takeFrame(h, d, hi, lo)) return -XEN_EINVAL;
-  fifo.frame = lo >>> 0;
-  fifo.control = h.table(fifo.frame) + (offset >>> 2);
+  fifo.setControl(lo >>> 0, h.table(lo >>> 0) + (offset >>> 2));
   return 0;
 }
 
@@ -130,7 +122,7 @@ export function expandArray(h: Host, d: Domain, hi: number, lo: number): number 
   const events = eventsOf(d), first = events.fifo!.length * WORDS_PER_FRAME;
   if (first >= FIFO_PORTS) return -XEN_ENOSPC;
   if (!takeFrame(h, d, hi, lo)) return -XEN_EINVAL;
-  events.fifo!.push(lo >>> 0);
+  events.addFifoFrame(lo >>> 0);
   for (let n = first; n < first + WORDS_PER_FRAME && n < events.valid; n++) {
     const port = events.port(n);
     if (port.pending) setPendingFifo(h, d, port.vcpu, port);
@@ -141,8 +133,7 @@ export function expandArray(h: Host, d: Domain, hi: number, lo: number): number 
 /** Let go of everything, for a return to two levels or the end of the domain. */
 export function destroyFifo(h: Host, d: Domain): void {
   const events = eventsOf(d);
-  for (const { frame } of events.fifoVcpus) if (frame >= 0) putPageAndType(h, frame);
+  for (const { frame } of events.fifoVcpus()) if (frame >= 0) putPageAndType(h, frame);
   for (const frame of events.fifo ?? []) putPageAndType(h, frame);
-  events.fifo = undefined;
-  events.fifoVcpus = [];
+  events.endFifo();
 }

@@ -1,8 +1,5 @@
 /** Where a domain's event channels are kept. */
 import type { Domain } from './domain.ts';
-import { EventPorts } from './event-port.ts';
+import type { EventPorts } from './event-ports.ts';
 
-/** A domain's ports; they come into being with port 0 reserved. */
-export function eventsOf(d: Domain): EventPorts {
-  return d.events ??= new EventPorts(d, d.maxEventPort);
-}
+export const eventsOf = (d: Domain): EventPorts => d.events;

@@ -1,6 +1,9 @@
 /** Where the frames come from that memory hypercalls hand out. */
+import { HV_SOURCE_NEXT } from '../layout/hypervisor.ts';
+import type { Views } from '../memory/views.ts';
 import { NO_FRAME } from './domain.ts';
-import type { Frames } from './frames.ts';
+import { Frames } from './frames.ts';
+import type { OwnFrames } from './own-frames.ts';
 
 const PAGE_SHIFT = 12;
 
@@ -23,15 +26,18 @@ export interface FrameSource {
 /** All frames that the frame table calls free, in turn. */
 export class FreeFrames implements FrameSource {
   private readonly frames: Frames;
-  private next = 0;
+  private readonly s: Views;
+  private readonly next: number; // word index of where it looks next
 
-  constructor(frames: Frames) {
-    this.frames = frames;
+  constructor(own: OwnFrames) {
+    this.frames = new Frames(own);
+    this.s = own.s;
+    this.next = own.block + (HV_SOURCE_NEXT >>> 2);
   }
 
   allocate(_domid: number, order: number, addressBits: number): number {
     const step = 2 ** order, end = Math.min(this.frames.count, 2 ** (addressBits - PAGE_SHIFT));
-    const from = Math.ceil(this.next / step) * step;
+    const from = Math.ceil(this.s.w[this.next] / step) * step;
     const first = this.find(from, end, step);
     return first === NO_FRAME ? this.find(0, Math.min(end, from + step), step) : first;
   }
@@ -39,7 +45,7 @@ export class FreeFrames implements FrameSource {
   private find(from: number, end: number, step: number): number {
     for (let mfn = from; mfn + step <= end; mfn += step) {
       if (!this.areFree(mfn, step)) continue;
-      this.next = mfn + step;
+      this.s.w[this.next] = mfn + step;
       return mfn;
     }
     return NO_FRAME;

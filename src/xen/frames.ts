@@ -9,8 +9,10 @@ import {
   FRAME_FLAGS, FRAME_LINEAR, FRAME_OWNER, FRAME_PARTIAL_SET, FRAME_REFS, FRAME_STRIDE, FRAME_TYPE, FRAME_VALIDATED, PGC_ALLOCATED, PGC_XEN_HEAP,
   PGT_COUNT, PGT_TYPE_MASK, PGT_VALIDATED, PGT_WRITABLE,
 } from '../layout/frame.ts';
-import { layFrameTable } from '../frames/table.ts';
+import { HDR_FRAME_TABLE } from '../layout/header.ts';
+import { HV_FRAMES } from '../layout/hypervisor.ts';
 import type { Views } from '../memory/views.ts';
+import type { OwnFrames } from './own-frames.ts';
 
 const NOBODY = -1;
 const REFS_MOST = 0x7ffffffd;
@@ -25,10 +27,11 @@ export class Frames {
   /** Called when the last reference to a frame is put. */
   onFree: (mfn: number) => void = () => {};
 
-  constructor(s: Views, count: number) {
+  /** Look at the frame table of the machine. */
+  constructor({ s, block }: OwnFrames) {
     this.s = s;
-    this.count = count;
-    this.rows = layFrameTable(s, count) >>> 2;
+    this.count = s.w[block + (HV_FRAMES >>> 2)];
+    this.rows = s.w[HDR_FRAME_TABLE >>> 2] >>> 2;
   }
 
   private at(mfn: number, column: number): number {

@@ -15,7 +15,7 @@
 import { PTE_P, PTE_RW } from '../arch/pte.ts';
 import { PGC_ALLOCATED, PGT_VALIDATED } from '../layout/frame.ts';
 import { pinsOf } from './active-grants.ts';
-import type { Domain } from './domain.ts';
+import { NO_FRAME, type Domain } from './domain.ts';
 import { frameOf } from './entry-flags.ts';
 import { GNTMAP_device_map, GNTMAP_host_map, GNTMAP_readonly } from './grant-numbers.ts';
 import { statusFramesFor } from './grant-table.ts';
@@ -43,18 +43,23 @@ function* mappings(h: Host, domain: Domain): Generator<Mapping> {
   }
 }
 
+/** Frame of a grant in use; NO_FRAME: there is no such grant. */
+function usedFrame({ grants }: Domain, ref: number): number {
+  return ref < grants.entries ? grants.active.mfn(ref) : NO_FRAME;
+}
+
 /** Tell which references mappings for devices hold. */
 export function holdForDevices(h: Host, hold: Hold): void {
   for (const domain of h.domains.values()) {
     for (const { granter, ref, flags } of mappings(h, domain)) {
-      if ((flags & GNTMAP_device_map) !== 0) hold(granter.grants.active.mfn(ref), 1, (flags & GNTMAP_readonly) !== 0 ? 0 : 1);
+      if ((flags & GNTMAP_device_map) !== 0) hold(usedFrame(granter, ref), 1, (flags & GNTMAP_readonly) !== 0 ? 0 : 1);
     }
   }
 }
 
 /** Does a domain use a frame by a grant? */
 export function isGranted(h: Host, mfn: number, domain: Domain): boolean {
-  for (const { granter, ref } of mappings(h, domain)) if (granter.grants.active.mfn(ref) === mfn) return true;
+  for (const { granter, ref } of mappings(h, domain)) if (usedFrame(granter, ref) === mfn) return true;
   return false;
 }
 
@@ -123,7 +128,7 @@ function compareEntries(h: Host, domain: Domain, complain: Complain): void {
   const left = new Map<number, number>(), { frames } = h, { w } = h.s;
   const key = (mfn: number, writable: boolean): number => mfn * 2 + (writable ? 1 : 0);
   for (const { granter, ref, flags } of mappings(h, domain)) {
-    const k = key(granter.grants.active.mfn(ref), (flags & GNTMAP_readonly) === 0);
+    const k = key(usedFrame(granter, ref), (flags & GNTMAP_readonly) === 0);
     if ((flags & GNTMAP_host_map) !== 0) left.set(k, (left.get(k) ?? 0) + 1);
   }
   for (let table = 0; table < frames.count; table++) {

@@ -66,9 +66,10 @@ function refusedV2(entry: number, pinned: boolean, readonly: boolean, mapping: b
 
 /** Clear the flags that a grant's remaining uses do not need. @param readonly - the use that ended was for reading only */
 export function reduceStatus(h: Host, table: GrantTable, ref: number, readonly: boolean): void {
+  if (ref >= table.entries) return;
   const pin = table.active.pin(ref);
   const flags = (pin === 0 ? GTF_reading : 0) | (!readonly && (pin & GNTPIN_writing) === 0 ? GTF_writing : 0);
-  if (flags !== 0 && ref < table.entries) clear(h, table, ref, flags);
+  if (flags !== 0) clear(h, table, ref, flags);
 }
 
 function load(h: Host, at: number): number {

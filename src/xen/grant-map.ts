@@ -48,7 +48,7 @@ function mapOne(h: Host): number {
   if (pins === 0) return GNTST_bad_gntref;
   const granter = h.domain(op[DOM_AND_STATUS] & 0xffff);
   if (granter === undefined) return GNTST_bad_domain;
-  const { maptrack } = domain.grants, handle = maptrack.take(domain.vcpus.indexOf(h.current));
+  const { maptrack } = domain.grants, handle = maptrack.take(h.current.number);
   if (handle < 0) return GNTST_no_space;
   const ref = op[REF] >>> 0, status = pinAndMap(h, granter, ref, flags, pins);
   if (status !== GNTST_okay) {

@@ -18,12 +18,12 @@ export function releaseMappings(h: Host, domain: Domain, from: number): number {
   const { maptrack } = domain.grants;
   for (let handle = maptrack.limit - from - 1; handle >= 0; handle--) {
     if (handle + from + 1 < maptrack.limit && handle % MAPTRACK_PER_PAGE === MAPTRACK_PER_PAGE - 1 && h.preemptCheck()) return maptrack.limit - handle - 1;
-    const flags = maptrack.flags(handle), granter = h.domain(maptrack.domid(handle));
-    if ((flags & (GNTMAP_device_map | GNTMAP_host_map)) === 0 || granter === undefined) continue;
-    const { active } = granter.grants, ref = maptrack.ref(handle);
-    releaseMapping(h, active.mfn(ref), flags, false);
+    const flags = maptrack.flags(handle), granter = h.domain(maptrack.domid(handle)), ref = maptrack.ref(handle);
+    if ((flags & (GNTMAP_device_map | GNTMAP_host_map)) === 0 || granter === undefined || ref >= granter.grants.entries) continue;
+    const { active } = granter.grants, mfn = active.mfn(ref);
     active.setPin(ref, active.pin(ref) - pinsOf(flags));
     reduceStatus(h, granter.grants, ref, (flags & GNTMAP_readonly) !== 0);
+    releaseMapping(h, mfn, flags, false);
     maptrack.setFlags(handle, 0);
     maptrack.give(handle);
   }

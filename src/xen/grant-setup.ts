@@ -31,7 +31,7 @@ function listOk(h: Host, hi: number, lo: number, count: number, size: number): b
 }
 
 /** Tell which frames a table has. @returns GNTST_okay, or GNTST_bad_virt_addr: some could not be written */
-function writeFrames(h: Host, hi: number, lo: number, frames: readonly number[], count: number, size: number): number {
+function writeFrames(h: Host, hi: number, lo: number, frames: ArrayLike<number>, count: number, size: number): number {
   let status = GNTST_okay;
   for (let k = 0; k < count; k++) {
     h.buffer[0] = frames[k];

@@ -6,13 +6,20 @@
  *         gnttab_unpopulate_status_frames() (xen/common/grant_table.c).
  */
 import { ConfigError } from '../errors.ts';
+import {
+  DOMAIN_GRANT_FRAMES, DOMAIN_GRANT_LIST, DOMAIN_GRANT_MAX_FRAMES, DOMAIN_GRANT_MAX_VERSION, DOMAIN_GRANT_V2_USES, DOMAIN_GRANT_VERSION,
+  DOMAIN_MAPTRACK_MOST, DOMAIN_STATUS_FRAMES,
+} from '../layout/domain.ts';
 import { PGC_HELD } from '../layout/frame.ts';
+import type { Views } from '../memory/views.ts';
 import { ActiveGrants } from './active-grants.ts';
 import { NO_FRAME, type Domain } from './domain.ts';
 import { takeFrames } from './heap.ts';
 import type { Host } from './host.ts';
-import { Maptrack } from './maptrack.ts';
+import { Maptrack, MAPTRACK_PER_PAGE } from './maptrack.ts';
 import { XEN_EBUSY, XEN_ENOMEM } from './numbers.ts';
+import { PAGE_WORDS, type OwnFrames } from './own-frames.ts';
+import type { PagedTable } from './paged-table.ts';
 
 const FRAME_WORDS = 1024;
 const V1_SHIFT = 9; //     log2 of the entries in a frame: 8 bytes each,
@@ -29,46 +36,130 @@ export interface GrantLimits {
   readonly maxVersion?: number;
 }
 
-export class GrantTable {
-  readonly maxFrames: number;
-  readonly maxVersion: number;
-  /** Version of the entries: 1, or 2. */
-  version = 1;
-  /** Frames of entries, and of version 2 those of their status. */
-  readonly frames: number[] = [];
-  readonly statusFrames: number[] = [];
-  /** Uses in progress of grants that only version 2 can express. */
-  v2Operations = 0;
-  readonly active = new ActiveGrants();
-  readonly maptrack: Maptrack;
+const DEFAULTS: Required<GrantLimits> = { maxFrames: 64, maxMaptrackFrames: 1024, maxVersion: 2 };
+const MOST_FRAMES = 32767; // what Xen's boot parameters take
 
-  constructor({ maxFrames = 64, maxMaptrackFrames = 1024, maxVersion = 2 }: GrantLimits) {
-    this.maxFrames = maxFrames;
-    this.maxVersion = maxVersion;
-    this.maptrack = new Maptrack(maxMaptrackFrames);
+/** @throws ConfigError - a limit */
+export function checkLimits({ maxFrames = 0, maxMaptrackFrames = 0 }: GrantLimits): void {
+  for (const [name, frames] of Object.entries({ maxFrames, maxMaptrackFrames })) {
+    if (!Number.isInteger(frames) || frames < 0 || frames > MOST_FRAMES) throw new ConfigError(`grants.${name}`, `an integer from 0 to ${MOST_FRAMES}`, frames);
+  }
+}
+
+/** Let a domain's block have an empty grant table. @param domain - its word index */
+export function layGrants(w: Int32Array, domain: number, limits: GrantLimits): void {
+  const { maxFrames, maxMaptrackFrames, maxVersion } = { ...DEFAULTS, ...limits };
+  w[domain + (DOMAIN_GRANT_MAX_FRAMES >>> 2)] = maxFrames;
+  w[domain + (DOMAIN_GRANT_MAX_VERSION >>> 2)] = maxVersion;
+  w[domain + (DOMAIN_GRANT_VERSION >>> 2)] = 1;
+  w[domain + (DOMAIN_MAPTRACK_MOST >>> 2)] = maxMaptrackFrames * MAPTRACK_PER_PAGE;
+}
+
+export class GrantTable {
+  readonly active: ActiveGrants;
+  readonly maptrack: Maptrack;
+  private readonly own: OwnFrames;
+  private readonly s: Views;
+  private readonly domain: number;
+
+  /** @param domain - word index of the domain's block @param vcpus - blocks of its vCPUs */
+  constructor(own: OwnFrames, domain: number, vcpus: PagedTable) {
+    this.own = own;
+    this.s = own.s;
+    this.domain = domain;
+    this.active = new ActiveGrants(own, domain);
+    this.maptrack = new Maptrack(own, domain, vcpus);
+  }
+
+  private word(offset: number): number { return this.s.w[this.domain + (offset >>> 2)]; }
+  private put(offset: number, value: number): void { this.s.w[this.domain + (offset >>> 2)] = value; }
+
+  get maxFrames(): number { return this.word(DOMAIN_GRANT_MAX_FRAMES); }
+  get maxVersion(): number { return this.word(DOMAIN_GRANT_MAX_VERSION); }
+  /** Version of the entries: 1, or 2. */
+  get version(): number { return this.s.w[this.domain + (DOMAIN_GRANT_VERSION >>> 2)]; }
+  set version(version: number) { this.put(DOMAIN_GRANT_VERSION, version); }
+  /** Uses in progress of grants that only version 2 can express. */
+  get v2Operations(): number { return this.word(DOMAIN_GRANT_V2_USES); }
+  set v2Operations(uses: number) { this.put(DOMAIN_GRANT_V2_USES, uses); }
+
+  /** Frames of entries: a view of the list of them. */
+  get frames(): Int32Array {
+    const at = this.s.w[this.domain + (DOMAIN_GRANT_LIST >>> 2)] >>> 2;
+    return this.s.w.subarray(at, at + this.s.w[this.domain + (DOMAIN_GRANT_FRAMES >>> 2)]);
+  }
+
+  /** ... and of version 2 those of their status. */
+  get statusFrames(): Int32Array {
+    const at = this.statusList();
+    return this.s.w.subarray(at, at + this.word(DOMAIN_STATUS_FRAMES));
+  }
+
+  private statusList(): number {
+    return (this.s.w[this.domain + (DOMAIN_GRANT_LIST >>> 2)] >>> 2) + this.maxFrames;
   }
 
   /** References there are. */
   get entries(): number {
-    return this.frames.length << (this.version === 1 ? V1_SHIFT : V2_SHIFT);
+    return this.s.w[this.domain + (DOMAIN_GRANT_FRAMES >>> 2)] << (this.version === 1 ? V1_SHIFT : V2_SHIFT);
   }
 
   /** Word index of an entry. */
   entryAt(h: Host, ref: number): number {
-    if (this.version === 1) return h.table(this.frames[ref >>> V1_SHIFT]) + (ref & ((1 << V1_SHIFT) - 1)) * 2;
-    return h.table(this.frames[ref >>> V2_SHIFT]) + (ref & ((1 << V2_SHIFT) - 1)) * 4;
+    const { w } = this.s, list = w[this.domain + (DOMAIN_GRANT_LIST >>> 2)] >>> 2;
+    if (this.version === 1) return h.table(w[list + (ref >>> V1_SHIFT)]) + (ref & ((1 << V1_SHIFT) - 1)) * 2;
+    return h.table(w[list + (ref >>> V2_SHIFT)]) + (ref & ((1 << V2_SHIFT) - 1)) * 4;
   }
 
   /** Word index of an entry's status, which is one half of the word. Of version 2. */
   statusAt(h: Host, ref: number): number {
-    return h.table(this.statusFrames[ref >>> STATUS_SHIFT]) + ((ref & ((1 << STATUS_SHIFT) - 1)) >>> 1);
+    return h.table(this.s.w[this.statusList() + (ref >>> STATUS_SHIFT)]) + ((ref & ((1 << STATUS_SHIFT) - 1)) >>> 1);
   }
 
-  /** Add frames, given by the hypervisor, to the end. */
+  /** Make room to keep what so many frames of entries take. @returns false, with nothing changed: there is no memory for it, or they are too many */
+  reserve(frames: number): boolean {
+    if (frames > this.maxFrames) return false;
+    if (this.s.w[this.domain + (DOMAIN_GRANT_LIST >>> 2)] === 0 && frames > 0) {
+      const list = this.own.allocate(this.listPages());
+      if (list === 0) return false;
+      this.put(DOMAIN_GRANT_LIST, list << 2);
+    }
+    return this.active.grow(frames << V1_SHIFT);
+  }
+
+  /** Add frames, given by the hypervisor, to the end. @throws ConfigError - there is no memory to keep them, or they are too many */
   add(h: Host, domain: Domain, frames: readonly number[]): void {
+    const before = this.s.w[this.domain + (DOMAIN_GRANT_FRAMES >>> 2)], after = before + frames.length;
+    if (!this.reserve(after)) throw new ConfigError('grants.frames', `at most ${this.maxFrames} frames, and memory for what is known of them`, after);
     for (const mfn of frames) h.shareFrame(domain, mfn);
-    this.frames.push(...frames);
-    this.active.grow(this.frames.length << V1_SHIFT);
+    this.put(DOMAIN_GRANT_FRAMES, after);
+    this.frames.set(frames, before);
+  }
+
+  /** Add frames of status to the end. Room for as many as there may be is made with that for entries. */
+  addStatus(frames: readonly number[]): void {
+    const before = this.word(DOMAIN_STATUS_FRAMES);
+    this.put(DOMAIN_STATUS_FRAMES, before + frames.length);
+    this.statusFrames.set(frames, before);
+  }
+
+  clearStatus(): void {
+    this.put(DOMAIN_STATUS_FRAMES, 0);
+  }
+
+  /** Let go of everything, with the domain. */
+  clear(): void {
+    const list = this.s.w[this.domain + (DOMAIN_GRANT_LIST >>> 2)] >>> 2;
+    if (list !== 0) this.own.free(list, this.listPages());
+    this.put(DOMAIN_GRANT_LIST, 0);
+    this.put(DOMAIN_GRANT_FRAMES, 0);
+    this.put(DOMAIN_STATUS_FRAMES, 0);
+    this.active.clear();
+    this.maptrack.clear();
+  }
+
+  private listPages(): number {
+    return Math.ceil((this.maxFrames + statusFramesFor(this.maxFrames)) / PAGE_WORDS);
   }
 }
 
@@ -107,7 +198,7 @@ function unhold(h: Host, frames: readonly number[]): void {
   for (const mfn of frames) h.frames.setOwner(mfn, 0, 0);
 }
 
-function free(h: Host, frames: readonly number[]): void {
+function free(h: Host, frames: Iterable<number>): void {
   for (const mfn of frames) h.release(mfn, false);
 }
 
@@ -118,7 +209,9 @@ export function clearFrame(h: Host, mfn: number): void {
 
 /** Let a table have at least so many frames. @returns false, with nothing changed: there is no memory for them */
 export function growTable(h: Host, domain: Domain, count: number): boolean {
-  const { grants } = domain, shared = allocate(h, domain, count - grants.frames.length, 'grant');
+  const { grants } = domain;
+  if (!grants.reserve(count)) return false;
+  const shared = allocate(h, domain, count - grants.frames.length, 'grant');
   if (shared === undefined) return false;
   let whole = grants.version === 1;
   try {
@@ -137,7 +230,7 @@ function addStatusFrames(h: Host, domain: Domain, count: number): boolean {
   if (added === undefined) return false;
   unhold(h, added);
   for (const mfn of added) h.shareFrame(domain, mfn);
-  statusFrames.push(...added);
+  domain.grants.addStatus(added);
   return true;
 }
 
@@ -152,6 +245,6 @@ export function unpopulateStatus(h: Host, domain: Domain): number {
   if (statusFrames.some(mfn => h.frames.refs(mfn) !== 1)) return -XEN_EBUSY;
   for (const mfn of statusFrames) if (h.frames.clearAllocated(mfn)) h.frames.putPage(mfn);
   free(h, statusFrames);
-  statusFrames.length = 0;
+  domain.grants.clearStatus();
   return 0;
 }

@@ -89,9 +89,9 @@ function complete(h: Host, at: number): void {
   const done = batch[at + DONE];
   if (done === 0) return;
   const { grants } = h.domain(batch[at + DOMID])!, ref = batch[at + REF] >>> 0, mfn = batch[at + MFN] >>> 0;
-  releaseMapping(h, mfn, done, true);
   grants.active.setPin(ref, grants.active.pin(ref) - pinsOf(done));
   reduceStatus(h, grants, ref, (done & GNTMAP_readonly) !== 0);
+  releaseMapping(h, mfn, done, true); // the last of a domain that is dead ends it, and its table with it
 }
 
 /** Put the references that a mapping, by GNTMAP_*, has of its frame. @param host - those of the processor's mapping too */

@@ -6,109 +6,93 @@
 import { ConfigError } from '../errors.ts';
 import { HDR_BYTES_USED } from '../layout/header.ts';
 import { PGC_XEN_HEAP } from '../layout/frame.ts';
+import { HV_CLAIMED, HV_FREED, HV_IO, HV_XEN } from '../layout/hypervisor.ts';
 import type { Machine } from '../machine/machine.ts';
 import { FRAME_BYTES, wordOf } from '../memory/extents.ts';
 import { WASM_PAGE_BYTES, type Views } from '../memory/views.ts';
 import { Counters } from './counters.ts';
 import type { Delivery } from './delivery.ts';
-import { Domain, type GuestVcpu } from './domain.ts';
+import type { Domain, GuestVcpu } from './domain.ts';
+import { Domains } from './domains.ts';
 import { Frames } from './frames.ts';
 import type { FrameSource } from './frame-source.ts';
 import { Interrupts } from './interrupts.ts';
-import type { M2p } from './m2p.ts';
+import { LostReferences, type Lost } from './lost.ts';
+import { M2p } from './m2p.ts';
 import { DOMID_IO, DOMID_SELF, DOMID_XEN, INVALID_M2P_ENTRY } from './numbers.ts';
+import type { OwnFrames } from './own-frames.ts';
+import { readSettings, type Behaviour, type XenSlot } from './settings.ts';
 import { FLUSHES, IPIS, PAGES } from './work.ts';
-
-/** What of the real Xen's behaviour can be turned off. */
-export interface Behaviour {
-  /** CONFIG_PV_LINEAR_PT: a guest may use a table as a table of the next lower level. */
-  readonly linearPageTables: boolean;
-  /** Release builds leave a level-2 table partial for good if its validation, and that of the tables above, fails in certain slots. */
-  readonly leakPartialTables: boolean;
-  /**
-   * A table whose validation is preempted in slot 0 holds a general reference of the table there. If the latter is refused when the call is
-   * continued, and is not the one that is put later, no one puts that reference: get_page_and_type_from_mfn() leaves it to its caller
-   * (PTF_partial_set), and promote_l4_table() remembers nothing of a failure in slot 0.
-   */
-  readonly leakPreemptedTables: boolean;
-  /** CONFIG_PV32: there may be 32-bit guests. */
-  readonly pv32: boolean;
-  /** Boot parameter scrub-domheap: frames are cleared whenever they are freed, not only those of dying domains and those exchanged. */
-  readonly scrubDomheap: boolean;
-  /**
-   * GNTTABOP_copy: that a frame named by its number is the caller's own is checked for each operation, as distributors' builds of 4.17.7 do.
-   * 4.17.7 as released (gnttab_copy_lock_domain()) checks it only where it looks the domains up: after an operation that named a domain and a
-   * grant of it, the next one may name any frame of that domain.
-   */
-  readonly checkEachCopy: boolean;
-}
-
-/** Entries that the hypervisor puts into every root table: `[slot, low word, high word]`. */
-export type XenSlot = readonly [slot: number, lo: number, hi: number];
-
-/** References that nothing holds any more. */
-export interface Lost {
-  /** Which behaviour of the real Xen lost them. */
-  readonly by: 'leakPartialTables' | 'leakPreemptedTables' | 'shared compat table';
-  readonly mfn: number;
-  readonly refs: number;
-  readonly types: number;
-}
 
 /** Tells which references something outside the page tables holds. */
 export type Holder = (hold: (mfn: number, refs: number, types: number) => void) => void;
 
 export class Host {
-  private found: Domain | undefined; // whom domain() gave last: calls name the same one again and again
   readonly machine: Machine;
   readonly s: Views;
   readonly frames: Frames;
   readonly m2p: M2p;
+  readonly own: OwnFrames;
   readonly behaviour: Behaviour;
-  readonly domains = new Map<number, Domain>();
-  readonly io = new Domain(DOMID_IO, false, 0);
-  readonly xen = new Domain(DOMID_XEN, false, 0);
-  xenSlots: readonly XenSlot[] = [];
-  compatSlots: readonly XenSlot[] | undefined;
+  readonly domains: Domains;
+  readonly io: Domain;
+  readonly xen: Domain;
+  readonly xenSlots: readonly XenSlot[];
+  readonly compatSlots: readonly XenSlot[] | undefined;
+  /** Where frames for guests come from; an embedder's own is not in the shared state. */
   source: FrameSource;
   /** The vCPU whose call, or fault, is being served. */
   current!: GuestVcpu; // set by whoever enters the hypervisor
   /** Set by a call that has to be continued: its new arguments are where its arguments were. */
   preempted = false;
   inMulticall = false;
-  readonly counters = new Counters();
-  /** Entries that the call in progress may still look at before it is preempted; Infinity: never preempted. */
+  readonly counters: Counters;
+  /** Entries that a call may look at before it is preempted, and that the one in progress still may; Infinity: never preempted. */
+  readonly wholeBudget: number;
   budget = Infinity;
-  /** Frames that are kept free for domains, all together. */
-  claimed = 0;
-  /** Frames were freed since all vCPUs were last flushed. */
-  freed = false;
-  /** References that the real Xen loses too. */
-  readonly lost: Lost[] = [];
+  readonly lostReferences: LostReferences;
   /** Who else holds references, for the audit. */
   readonly holders: Holder[] = [];
-  /** How domains are told of events, those whose embedder wants to know. */
+  /** How domains are told of events, those whose embedder wants to know. Not in the shared state either. */
   readonly deliveries = new Map<Domain, Delivery>();
-  /** Interrupts of the machine, and frames in which guests see which of theirs have to be ended. */
+  /** Interrupts of the machine. Not in the shared state: devices and who has them are the embedder's. */
   readonly interrupts: Interrupts;
-  readonly eoiMaps = new Map<Domain, { readonly mfn: number; readonly unmasks: boolean }>();
   /** Was a frame of another domain granted to this one? For the audit. */
   isGranted: (mfn: number, domain: Domain) => boolean = () => false;
   /** What was just copied from the guest, and what is about to be copied there. */
   readonly buffer = new Int32Array(1024);
   readonly bytes = new Uint8Array(this.buffer.buffer);
 
-  constructor(machine: Machine, frames: Frames, m2p: M2p, source: FrameSource, behaviour: Behaviour, gsis: number) {
-    this.interrupts = new Interrupts(gsis);
+  /** Look at a hypervisor whose block, frame table, machine-to-physical table and own domains are laid. */
+  constructor(machine: Machine, own: OwnFrames, source: FrameSource) {
     this.machine = machine;
     this.s = machine.views;
-    this.frames = frames;
-    this.m2p = m2p;
+    this.own = own;
+    this.frames = new Frames(own);
+    this.m2p = new M2p(own);
     this.source = source;
-    this.behaviour = behaviour;
-    frames.onFree = mfn => this.freeFrame(mfn);
+    this.domains = new Domains(own, machine.vcpus);
+    this.io = this.domains.at(this.s.w[own.block + (HV_IO >>> 2)] >>> 2);
+    this.xen = this.domains.at(this.s.w[own.block + (HV_XEN >>> 2)] >>> 2);
+    this.lostReferences = new LostReferences(own);
+    this.counters = new Counters(own);
+    const { gsis, ...settings } = readSettings(own);
+    this.interrupts = new Interrupts(gsis);
+    ({ behaviour: this.behaviour, budget: this.wholeBudget, xenSlots: this.xenSlots, compatSlots: this.compatSlots } = settings);
+    this.frames.onFree = mfn => this.freeFrame(mfn);
     this.s.w[HDR_BYTES_USED >>> 2] = this.s.byteLength / WASM_PAGE_BYTES;
   }
+
+  /** Frames were freed since all vCPUs were last flushed. */
+  get freed(): boolean { return this.s.w[this.own.block + (HV_FREED >>> 2)] !== 0; }
+  set freed(freed: boolean) { this.s.w[this.own.block + (HV_FREED >>> 2)] = freed ? 1 : 0; }
+
+  /** Frames that are kept free for domains, all together. */
+  get claimed(): number { return this.s.w[this.own.block + (HV_CLAIMED >>> 2)]; }
+  set claimed(pages: number) { this.s.w[this.own.block + (HV_CLAIMED >>> 2)] = pages; }
+
+  /** References that the real Xen loses too. */
+  get lost(): readonly Lost[] { return this.lostReferences.list(); }
 
   /** Word index of the entries of a table. */
   table(mfn: number): number {
@@ -125,7 +109,7 @@ export class Host {
 
   /** A domain by its number. */
   domain(domid: number): Domain | undefined {
-    return this.found?.id === domid ? this.found : this.found = this.domains.get(domid);
+    return this.domains.get(domid);
   }
 
   /** The domain that owns a frame, which must have one. */
@@ -206,8 +190,7 @@ export class Host {
   /** A domain that gave up all is no more once the last of its frames is not. Source: Xen 4.17, domain_destroy() (xen/common/domain.c). */
   forget(domain: Domain): void {
     if (domain.totalPages !== 0 || domain.xenPages !== 0) return;
-    this.domains.delete(domain.id);
-    this.found = undefined;
+    this.domains.delete(domain);
     this.deliveries.delete(domain);
     for (let mfn = 0; mfn < this.frames.count; mfn++) {
       if (this.frames.isXenHeap(mfn) && this.frames.owner(mfn) === domain.id) this.release(mfn, false);

@@ -1,9 +1,19 @@
-/** The hypervisor: what an embedder constructs beside a machine, and hands its guests' hypercalls and page faults to. */
+/**
+ * The hypervisor: what an embedder constructs beside a machine, and hands its guests' hypercalls and page faults to.
+ *
+ * All it knows is in the machine's memory (layout/hypervisor.ts, domain.ts, guest-vcpu.ts, port.ts, grant.ts, frame.ts). What is not: the
+ * embedder's source of frames and other functions (`Host.holders`, `Host.isGranted`), devices with their
+ * interrupts and how domains are told of events (`Host.interrupts`, `Host.deliveries`), and what lasts no longer than a call is in progress here:
+ * which vCPU makes it, the budget that is left, and the buffer. A call that was preempted has its arguments in the vCPU block.
+ */
 import { CR0_PE, CR0_PG, CR0_WP, CR0_ET, CR0_NE, CR4_PAE, CR4_PGE, EFER_LME, EFER_NXE } from '../arch/registers.ts';
-import { checkHypervisorCosts, hypervisorCosts, type HypervisorCosts } from '../cost/hypervisor-costs.ts';
+import { hypervisorCosts } from '../cost/hypervisor-costs.ts';
 import { ConfigError } from '../errors.ts';
+import { layFrameTable } from '../frames/table.ts';
 import { PGC_HELD } from '../layout/frame.ts';
-import { VCPU_CALL, VCPU_CALL_ARGS, VCPU_TIMED } from '../layout/vcpu.ts';
+import { GUEST_DOMAIN, GUEST_NUMBER } from '../layout/guest-vcpu.ts';
+import { HV_EPOCH, HV_FRAMES, HV_IO, HV_XEN } from '../layout/hypervisor.ts';
+import { VCPU_CALL, VCPU_CALL_ARGS, VCPU_GUEST, VCPU_TIMED } from '../layout/vcpu.ts';
 import { hiWord, loWord } from '../machine/address.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Vcpu } from '../machine/vcpu.ts';
@@ -11,112 +21,67 @@ import { audit } from './audit.ts';
 import { call } from './calls.ts';
 import { MODE_SWITCH, PAGE_FAULT, type CounterValues } from './counters.ts';
 import { Delivery } from './delivery.ts';
-import { Domain, GuestVcpu, NO_FRAME } from './domain.ts';
+import { NO_FRAME, type Domain, type GuestVcpu } from './domain.ts';
+import { layDomain } from './domains.ts';
 import { deliverInterrupt } from './event-bind.ts';
-import { Frames } from './frames.ts';
 import { destroyDomain } from './destroy.ts';
 import { FreeFrames, type FrameSource } from './frame-source.ts';
-import { Host, type Behaviour, type XenSlot } from './host.ts';
-import { M2p, OwnPool, type OwnFrames } from './m2p.ts';
+import { Host } from './host.ts';
+import { checkHypervisorOptions, type DomainOptions, type HypervisorOptions } from './hypervisor-options.ts';
+import { M2p } from './m2p.ts';
 import { holdForDevices, isGranted } from './grant-audit.ts';
 import { disownMappings } from './grant-release.ts';
-import type { GrantLimits } from './grant-table.ts';
 import { ldtDescriptor } from './ldt.ts';
-import { DOMID_IO, XEN_EPERM } from './numbers.ts';
+import { DOMID_IO, DOMID_XEN, XEN_EPERM } from './numbers.ts';
+import { OwnFrames } from './own-frames.ts';
 import { faultAddress, guestRead, guestWrite, pageFault } from './page-fault.ts';
 import { pageType } from './page-info.ts';
 import { holdForEoiMaps } from './physdev-op.ts';
 import { loadRoot, startRoot } from './root.ts';
+import { laySettings } from './settings.ts';
 import { COMPAT_TRAPS, TRAPS } from './work.ts';
-
-/** What `Hypervisor.create()` takes besides the machine. */
-export interface HypervisorOptions extends Partial<Behaviour> {
-  /** Frames that are memory, from 0 up. Default: the machine's first extent. */
-  readonly frames?: number;
-  /** Frames of the machine (with bytes) that the hypervisor keeps its own tables in. */
-  readonly own: OwnFrames;
-  /** Frames from 0 up that belong to devices. Default 256: the first megabyte. */
-  readonly ioFrames?: number;
-  /** The hypervisor's entries in root tables of 64-bit guests; slots 256 and 258 are filled in. */
-  readonly xenSlots?: readonly XenSlot[];
-  /** ... and in the level-2 table of the fourth GiB of 32-bit guests. Default: the window on the machine-to-physical table. */
-  readonly compatSlots?: readonly XenSlot[];
-  /** Frame of the level-3 table of the window on the machine-to-physical table. Default: one of `own`. */
-  readonly m2pLevel3?: number;
-  /** First frame (a multiple of 512) of the table's 4-byte form. Default: of `own`. */
-  readonly m2pCompat?: number;
-  /** Entries and requests that a call looks at before it is preempted, and continued. Default: calls run to their end. */
-  readonly budget?: number;
-  /** Interrupt lines of the machine's I/O APICs. Default 24. */
-  readonly gsis?: number;
-  /** Where frames for guests come from. Default: all that are free. */
-  readonly source?: FrameSource;
-  /** What its work costs a machine in timed mode. Default: `hypervisorCosts`. */
-  readonly costs?: HypervisorCosts;
-}
-
-/** What `createDomain()` takes. */
-export interface DomainOptions {
-  readonly id: number;
-  readonly privileged?: boolean;
-  /** 32-bit (PAE) guest. */
-  readonly is32?: boolean;
-  readonly maxPages?: number;
-  /** Frames it owns from the start, as runs. */
-  readonly p2m?: readonly (readonly [pfn: number, mfn: number, count: number])[];
-  readonly sharedInfo?: number;
-  /** Its grant table: limits, and frames of entries that it has from the start. Default: Xen's limits, and none. */
-  readonly grants?: GrantLimits & { readonly frames?: readonly number[] };
-  /** Frames that are no memory and that it may map: `[first, last]`. */
-  readonly iomem?: readonly (readonly [first: number, last: number])[];
-  readonly maxVcpus?: number;
-  /** Highest event-channel port. Default: as many as the format has. */
-  readonly maxEventPort?: number;
-  /** Physical interrupts it may have numbers for. Default 0. */
-  readonly pirqs?: number;
-  /** 32-bit guests: where the hypervisor's part of their address space begins. */
-  readonly compatStart?: number;
-}
-
-const DEFAULT_GSIS = 24;
 
 export class Hypervisor {
   readonly host: Host;
-  private readonly own: OwnPool;
-  private readonly budget: number;
-  private readonly running = new Map<Vcpu, GuestVcpu>();
   private readonly idle: GuestVcpu; // of the hypervisor itself, for what no guest asked for
+  private readonly epochAt: number; // word index
+  private epoch = -1; // when the current vCPU was looked up
 
-  /** Put a hypervisor on a machine. @throws ConfigError - an option */
+  /** Put a hypervisor on a machine. @throws ConfigError - an option; nothing is changed then */
   static create(machine: Machine, options: HypervisorOptions): Hypervisor {
-    return new Hypervisor(machine, options);
+    const frames = checkHypervisorOptions(machine, options), { views: s } = machine, own = OwnFrames.create(s, options.own);
+    layFrameTable(s, frames);
+    s.w[own.block + (HV_FRAMES >>> 2)] = frames;
+    laySettings(own, options);
+    M2p.create(own, options.m2pLevel3, options.m2pCompat);
+    const none = { privileged: false, is32: false, grants: { maxFrames: 0, maxMaptrackFrames: 0 } };
+    s.w[own.block + (HV_IO >>> 2)] = layDomain(own, { ...none, id: DOMID_IO }) << 2;
+    s.w[own.block + (HV_XEN >>> 2)] = layDomain(own, { ...none, id: DOMID_XEN }) << 2;
+    const xen = new Hypervisor(machine, own, options.source);
+    const { first, frames: many } = options.own;
+    if (s.w[(machine.vcpus[0].block + VCPU_TIMED) >>> 2] !== 0) xen.host.counters.work.price(options.costs ?? hypervisorCosts);
+    for (let mfn = 0; mfn < (options.ioFrames ?? 0x100); mfn++) xen.host.frames.assign(mfn, DOMID_IO);
+    for (let mfn = first; mfn < Math.min(first + many, frames); mfn++) xen.host.frames.setOwner(mfn, 0, PGC_HELD); // no one else's, ever
+    return xen;
   }
 
-  private constructor(machine: Machine, options: HypervisorOptions) {
-    const count = options.frames ?? machine.extents[0].frames;
-    const frames = new Frames(machine.views, count);
-    this.budget = options.budget ?? Infinity;
-    this.own = new OwnPool(machine.views, options.own);
-    const m2p = new M2p(machine.views, count, this.own, options.m2pLevel3, options.m2pCompat);
-    this.host = new Host(machine, frames, m2p, options.source ?? new FreeFrames(frames), {
-      linearPageTables: options.linearPageTables ?? true,
-      leakPartialTables: options.leakPartialTables ?? true,
-      leakPreemptedTables: options.leakPreemptedTables ?? true,
-      pv32: options.pv32 ?? true,
-      scrubDomheap: options.scrubDomheap ?? false,
-      checkEachCopy: options.checkEachCopy ?? true,
-    }, options.gsis ?? DEFAULT_GSIS);
-    const costs = checkHypervisorCosts(options.costs ?? hypervisorCosts);
-    if (machine.views.w[(machine.vcpus[0].block + VCPU_TIMED) >>> 2] !== 0) this.host.counters.work.price(costs);
-    this.idle = this.host.current = new GuestVcpu(this.host.xen, machine.vcpus[0]);
-    this.host.xenSlots = options.xenSlots ?? [];
-    this.host.compatSlots = options.compatSlots;
+  /**
+   * The hypervisor of a machine once more: in another worker, or on a copy of its memory. Everything but functions is in the machine's memory,
+   * so that either may take the next call.
+   *
+   * @param source - where frames for guests come from, if an embedder supplies it @throws ConfigError - the machine has no hypervisor
+   */
+  static attach(machine: Machine, { source }: Pick<HypervisorOptions, 'source'> = {}): Hypervisor {
+    return new Hypervisor(machine, new OwnFrames(machine.views), source);
+  }
+
+  private constructor(machine: Machine, own: OwnFrames, source?: FrameSource) {
+    this.host = new Host(machine, own, source ?? new FreeFrames(own));
+    this.epochAt = own.block + (HV_EPOCH >>> 2);
+    this.idle = this.host.current = this.host.xen.idleVcpu();
     this.host.holders.push(hold => holdForDevices(this.host, hold));
     this.host.holders.push(hold => holdForEoiMaps(this.host, hold));
     this.host.isGranted = (mfn, domain) => isGranted(this.host, mfn, domain);
-    for (let mfn = 0; mfn < (options.ioFrames ?? 0x100); mfn++) frames.assign(mfn, DOMID_IO);
-    const { first, frames: many } = options.own;
-    for (let mfn = first; mfn < Math.min(first + many, count); mfn++) frames.setOwner(mfn, 0, PGC_HELD); // no one else's, ever
   }
 
   /** Make a domain that owns the given frames, zeroed or not as they are. @throws ConfigError - an option; nothing is changed then */
@@ -130,16 +95,20 @@ export class Hypervisor {
       }
     });
     for (const [k, [first, last]] of (options.iomem ?? []).entries()) {
-      if (this.own.overlaps(first, last)) throw new ConfigError(`iomem[${k}]`, "frames that are not the hypervisor's own", [first, last]);
+      if (host.own.overlaps(first, last)) throw new ConfigError(`iomem[${k}]`, "frames that are not the hypervisor's own", [first, last]);
     }
     const owned = runs.reduce((sum, [, , count]) => sum + count, 0);
-    const domain = new Domain(options.id, options.privileged ?? false, options.maxPages ?? owned, options.is32 ?? false, options.grants);
+    const domain = host.domains.add({
+      id: options.id, privileged: options.privileged ?? false, is32: options.is32 ?? false, maxPages: options.maxPages ?? owned,
+      maxVcpus: options.maxVcpus ?? 1, grants: options.grants ?? {},
+    });
+    try {
+      this.furnish(domain, options);
+    } catch (error) {
+      host.domains.delete(domain);
+      throw error;
+    }
     domain.totalPages = owned;
-    domain.iomem.push(...(options.iomem ?? []));
-    domain.maxVcpus = options.maxVcpus ?? 1;
-    domain.maxEventPort = options.maxEventPort ?? domain.maxEventPort;
-    domain.pirqs = options.pirqs ?? 0;
-    domain.compatStart = options.compatStart ?? 0xf5800000;
     for (const [pfn, mfn, count] of runs) {
       for (let k = 0; k < count; k++) {
         frames.assign(mfn + k, domain.id);
@@ -152,8 +121,15 @@ export class Hypervisor {
     }
     domain.grants.add(host, domain, options.grants?.frames ?? []);
     disownMappings(host, domain.id);
-    host.domains.set(domain.id, domain);
     return domain;
+  }
+
+  /** Let a new domain have what takes memory of the hypervisor's. @throws ConfigError - there is none */
+  private furnish(domain: Domain, { iomem = [], maxEventPort, compatStart, pirqs }: DomainOptions): void {
+    for (const [first, last] of iomem) if (!domain.iomem.add(first, last)) throw new ConfigError('own.frames', 'frames for ranges of iomem', this.host.own.frames);
+    domain.maxEventPort = maxEventPort ?? domain.maxEventPort;
+    domain.compatStart = compatStart ?? domain.compatStart;
+    domain.pirqs = pirqs ?? 0;
   }
 
   /**
@@ -162,11 +138,8 @@ export class Hypervisor {
    * @throws ConfigError - the tables are not valid
    */
   startVcpu(domain: Domain, cpu: Vcpu, root: number): GuestVcpu {
-    const guest = new GuestVcpu(domain, cpu);
-    domain.vcpus.push(guest);
-    this.running.set(cpu, guest);
-    this.host.current = guest;
-    startRoot(this.host, guest, root, this.own);
+    const guest = this.host.current = domain.addVcpu(cpu);
+    startRoot(this.host, guest, root);
     const steps = [
       cpu.writeCr4(BigInt(CR4_PAE | CR4_PGE)), cpu.writeEfer(BigInt(EFER_LME | EFER_NXE)), cpu.writeCr3(BigInt(guest.root) << 12n),
       cpu.writeCr0(BigInt((CR0_PE | CR0_ET | CR0_NE | CR0_WP | CR0_PG) >>> 0)),
@@ -195,9 +168,9 @@ export class Hypervisor {
   destroyDomainPart(id: number): boolean {
     const { host } = this, domain = host.domain(id);
     if (domain === undefined || domain.dead) throw new ConfigError('id', 'the number of a domain that is not dead', id);
-    for (const guest of domain.vcpus) if (guest.cpu !== undefined) this.running.delete(guest.cpu);
+    domain.stopVcpus();
     if (host.current.domain === domain) host.current = this.idle;
-    host.budget = this.budget;
+    host.budget = host.wholeBudget;
     const done = destroyDomain(host, domain, this.idle);
     host.budget = Infinity;
     host.counters.forgive();
@@ -217,9 +190,9 @@ export class Hypervisor {
 
   /** The vCPU of a domain that a vCPU of the machine runs. */
   guestOf(cpu: Vcpu): GuestVcpu {
-    const guest = this.running.get(cpu);
-    if (!guest) throw new ConfigError('cpu', 'a vCPU that runs a domain', undefined);
-    return guest;
+    const { w } = this.host.s, at = w[(cpu.block + VCPU_GUEST) >>> 2] >>> 2;
+    if (at === 0) throw new ConfigError('cpu', 'a vCPU that runs a domain', undefined);
+    return this.host.domains.get(w[at + (GUEST_DOMAIN >>> 2)])!.vcpus[w[at + (GUEST_NUMBER >>> 2)]];
   }
 
   /**
@@ -265,7 +238,7 @@ export class Hypervisor {
     const { host } = this, v = cpu.block >>> 2, guest = this.enter(cpu);
     host.preempted = false;
     if (!guest.kernelMode) return -XEN_EPERM;
-    host.budget = this.budget;
+    host.budget = host.wholeBudget;
     host.counters.work.add(guest.domain.is32 ? COMPAT_TRAPS : TRAPS, 1);
     const nr = host.s.w[v + (VCPU_CALL >>> 2)], rc = call(host, nr, v + (VCPU_CALL_ARGS >>> 2));
     host.counters.count(nr, !host.preempted, host.s.w, v);
@@ -369,7 +342,9 @@ export class Hypervisor {
   }
 
   private enter(cpu: Vcpu): GuestVcpu {
-    const { host } = this;
-    return host.current.cpu === cpu && host.current !== this.idle ? host.current : (host.current = this.guestOf(cpu));
+    const { host } = this, epoch = host.s.w[this.epochAt];
+    if (host.current.cpu === cpu && host.current !== this.idle && this.epoch === epoch) return host.current;
+    this.epoch = epoch;
+    return host.current = this.guestOf(cpu);
   }
 }

@@ -6,53 +6,10 @@
  *         setup_m2p_table(), setup_compat_m2p_table().
  */
 import { PTE_A, PTE_HI_XD, PTE_P, PTE_PS, PTE_US } from '../arch/pte.ts';
-import { ConfigError } from '../errors.ts';
-import { FRAME_BYTES, wordOf } from '../memory/extents.ts';
+import { HV_FRAMES, HV_M2P_LEVEL3, HV_M2P_NARROW, HV_M2P_WIDE } from '../layout/hypervisor.ts';
+import { FRAME_BYTES } from '../memory/extents.ts';
 import type { Views } from '../memory/views.ts';
-
-/** Where the hypervisor's own frames are. */
-export interface OwnFrames {
-  readonly first: number;
-  readonly frames: number;
-}
-
-/** Hands out frames of the hypervisor's own range, from its start. */
-export class OwnPool {
-  private readonly s: Views;
-  private readonly first: number;
-  private next: number;
-  private readonly end: number;
-
-  constructor(s: Views, own: OwnFrames) {
-    this.s = s;
-    this.first = this.next = own.first;
-    this.end = own.first + own.frames;
-  }
-
-  /** Is any frame from `first` to `last` one of the range? */
-  overlaps(first: number, last: number): boolean {
-    return first < this.end && last >= this.first;
-  }
-
-  /** Contiguous zeroed frames. @throws ConfigError - too few are left */
-  take(frames: number, alignment = 1): number {
-    const first = Math.ceil(this.next / alignment) * alignment;
-    if (first + frames > this.end) throw new ConfigError('own.frames', `${first + frames - this.end} more frames for the hypervisor`, this.end - this.next);
-    this.next = first + frames;
-    for (let f = first; f < first + frames; f++) {
-      const at = tableAt(this.s, f);
-      this.s.w.fill(0, at, at + FRAME_BYTES / 4);
-    }
-    return first;
-  }
-}
-
-/** Word index of a frame's bytes. @throws ConfigError - it has none */
-function tableAt(s: Views, mfn: number): number {
-  const at = wordOf(s, Math.floor(mfn / 0x100000), (mfn * 4096) | 0);
-  if (at < 0) throw new ConfigError('own', 'frames with bytes', mfn);
-  return at;
-}
+import { tableAt, type OwnFrames } from './own-frames.ts';
 
 const ENTRIES = 512;
 const LARGE_BYTES = ENTRIES * FRAME_BYTES;
@@ -70,27 +27,34 @@ export class M2p {
   private readonly compat: number; // first frame of those
 
   /**
-   * Build the table, all ones, and the paging structures of its 64-bit window.
+   * Build the table, all ones, and the paging structures of its 64-bit window, for the frames that HV_FRAMES says.
    *
-   * @param frames - frames it has entries for @param level3 - frame to hold the window's level-3 table @param compat - first of the frames
-   *   that hold the 4-byte form, a multiple of 512
+   * @param level3 - frame to hold the window's level-3 table @param compat - first of the frames that hold the 4-byte form, a multiple of 512
    */
-  constructor(s: Views, frames: number, own: OwnPool, level3?: number, compat?: number) {
-    this.s = s;
-    this.count = frames;
-    this.level3 = level3 ?? own.take(1);
-    const pages = Math.ceil((frames * 8) / FRAME_BYTES);
-    const first = own.take(pages);
-    this.first = first;
-    this.wide = tableAt(s, first);
-    this.compat = compat ?? own.take(Math.ceil((frames * 4) / LARGE_BYTES) * ENTRIES, ENTRIES);
-    this.narrow = tableAt(s, this.compat);
-    s.w.fill(-1, this.wide, this.wide + pages * (FRAME_BYTES / 4));
-    s.w.fill(-1, this.narrow, this.narrow + Math.ceil((frames * 4) / FRAME_BYTES) * (FRAME_BYTES / 4));
-    this.mapWindow(own, first, pages);
+  static create(own: OwnFrames, level3?: number, compat?: number): M2p {
+    const { s: { w }, block } = own, frames = w[block + (HV_FRAMES >>> 2)], pages = Math.ceil((frames * 8) / FRAME_BYTES);
+    w[block + (HV_M2P_LEVEL3 >>> 2)] = level3 ?? own.take(1);
+    w[block + (HV_M2P_WIDE >>> 2)] = own.take(pages);
+    w[block + (HV_M2P_NARROW >>> 2)] = compat ?? own.take(Math.ceil((frames * 4) / LARGE_BYTES) * ENTRIES, ENTRIES);
+    const table = new M2p(own);
+    w.fill(-1, table.wide, table.wide + pages * (FRAME_BYTES / 4));
+    w.fill(-1, table.narrow, table.narrow + Math.ceil((frames * 4) / FRAME_BYTES) * (FRAME_BYTES / 4));
+    table.mapWindow(own, table.first, pages);
+    return table;
   }
 
-  private mapWindow(own: OwnPool, first: number, pages: number): void {
+  /** Look at the table that was built. */
+  constructor({ s, block }: OwnFrames) {
+    this.s = s;
+    this.count = s.w[block + (HV_FRAMES >>> 2)];
+    this.level3 = s.w[block + (HV_M2P_LEVEL3 >>> 2)];
+    this.first = s.w[block + (HV_M2P_WIDE >>> 2)];
+    this.compat = s.w[block + (HV_M2P_NARROW >>> 2)];
+    this.wide = tableAt(s, this.first);
+    this.narrow = tableAt(s, this.compat);
+  }
+
+  private mapWindow(own: OwnFrames, first: number, pages: number): void {
     const entry = (table: number, slot: number, mfn: number) => {
       const at = tableAt(this.s, table) + slot * 2;
       this.s.w[at] = (mfn << 12) | WINDOW_LO;

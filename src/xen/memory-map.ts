@@ -8,7 +8,7 @@ import { COMPAT_BYTES, WIDE_BYTES, highAfter, lowAfter } from './extents.ts';
 import { copyFromGuest, copyToGuest } from './guest-memory.ts';
 import type { Host } from './host.ts';
 import { COMPAT_LAYOUT, WIDE_LAYOUT, type MemoryLayout } from './memory-struct.ts';
-import { XEN_EFAULT, XEN_EINVAL, XEN_ENOSYS, XEN_EOPNOTSUPP, XEN_EPERM, XEN_ESRCH } from './numbers.ts';
+import { XEN_EFAULT, XEN_EINVAL, XEN_ENOMEM, XEN_ENOSYS, XEN_EOPNOTSUPP, XEN_EPERM, XEN_ESRCH } from './numbers.ts';
 
 const ENTRY_BYTES = 20; // of a memory map: address, size, type
 const ENTRIES_MOST = 1024;
@@ -88,6 +88,5 @@ export function setMemoryMap(h: Host, hi: number, lo: number): number {
     if (!copyFromGuest(h, highAfter(fromHi, fromLo, done), lowAfter(fromLo, done), bytes)) return -XEN_EFAULT;
     entries.set(h.bytes.subarray(0, bytes), done);
   }
-  domain.memoryMap = entries;
-  return 0;
+  return domain.setMemoryMap(entries) ? 0 : -XEN_ENOMEM;
 }

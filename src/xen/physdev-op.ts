@@ -6,7 +6,7 @@
  *         (xen/arch/x86/irq.c), set_pirq_eoi() (xen/arch/x86/include/asm/irq.h); xen/include/public/physdev.h.
  */
 import { PGT_WRITABLE } from '../layout/frame.ts';
-import type { Domain } from './domain.ts';
+import { NO_FRAME, type Domain } from './domain.ts';
 import { deliverInterrupt, unmask } from './event-bind.ts';
 import { eventsOf } from './event-state.ts';
 import { copyFromGuest, copyToGuest } from './guest-memory.ts';
@@ -105,8 +105,8 @@ function unmap(h: Host, domid: number, pirq: number): number {
 
 function eoi(h: Host, d: Domain, pirq: number): number {
   const events = eventsOf(d), port = events.pirqs.get(pirq);
-  if (pirq >= d.pirqs || (port === undefined && !h.interrupts.has(d, pirq))) return -XEN_EINVAL;
-  if (h.eoiMaps.get(d)?.unmasks && port !== undefined) unmask(h, d, port);
+  if (pirq >= d.pirqs || (port === 0 && !h.interrupts.has(d, pirq))) return -XEN_EINVAL;
+  if (d.eoiUnmasks && port !== 0) unmask(h, d, port);
   h.interrupts.eoi(d, pirq);
   deliverInterrupt(h, h.interrupts.irqOf(d, pirq));
   return 0;
@@ -119,23 +119,24 @@ function useEoiMap(h: Host, d: Domain, mfn: number, unmasks: boolean): number {
     h.frames.putPage(mfn);
     return -XEN_EINVAL;
   }
-  if (h.eoiMaps.has(d)) {
+  if (d.eoiFrame !== NO_FRAME) {
     putPageAndType(h, mfn);
     return -XEN_EBUSY;
   }
-  h.eoiMaps.set(d, { mfn, unmasks });
+  d.eoiFrame = mfn;
+  d.eoiUnmasks = unmasks;
   return 0;
 }
 
 /** Tell which references these frames hold, for the audit. */
 export function holdForEoiMaps(h: Host, hold: (mfn: number, refs: number, types: number) => void): void {
-  for (const { mfn } of h.eoiMaps.values()) hold(mfn, 1, 1);
+  for (const { eoiFrame } of h.domains.values()) if (eoiFrame !== NO_FRAME) hold(eoiFrame, 1, 1);
 }
 
 /** Let go of a domain's interrupts, at its end: its ports are closed. */
 export function putInterrupts(h: Host, d: Domain): void {
-  const map = h.eoiMaps.get(d);
-  if (map !== undefined) putPageAndType(h, map.mfn);
-  h.eoiMaps.delete(d);
+  if (d.eoiFrame !== NO_FRAME) putPageAndType(h, d.eoiFrame);
+  d.eoiFrame = NO_FRAME;
+  d.eoiUnmasks = false;
   h.interrupts.forget(d);
 }

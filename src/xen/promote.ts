@@ -67,7 +67,7 @@ function getCompatLast(h: Host, lo: number, hi: number, owner: Domain, held: boo
   if ((lo & PTE_P) === 0 || disallowed(owner, 3, lo, hi)) return -XEN_EINVAL;
   const mfn = frameOf(lo, hi), rc = getTable(h, mfn, tableType(2) | PGT_PAE_XEN_L2, owner, held, true);
   if (rc !== 0 || h.frames.typeCount(mfn) === 1) return rc;
-  h.lost.push({ by: 'shared compat table', mfn, refs: 1, types: 1 }); // Xen does not put them: the entry counts as not validated
+  h.lostReferences.add({ by: 'shared compat table', mfn, refs: 1, types: 1 }); // Xen does not put them: the entry counts as not validated
   return -XEN_EINVAL;
 }
 
@@ -98,12 +98,12 @@ function stop(h: Host, mfn: number, level: number, i: number, held: boolean, rc:
 
 /** The reference that the first entry has held since validation was preempted there. */
 function putFirst(h: Host, table: number, lo: number, hi: number, mfn: number): void {
-  if (h.behaviour.leakPreemptedTables) h.lost.push({ by: 'leakPreemptedTables', mfn, refs: 1, types: 0 });
+  if (h.behaviour.leakPreemptedTables) h.lostReferences.add({ by: 'leakPreemptedTables', mfn, refs: 1, types: 0 });
   else h.unpreempted(() => putFromTable(h, lo, hi, table, true));
 }
 
 /** A table deferred two levels further down is about to be overwritten: the release build's leak. */
 function forget(h: Host): void {
-  if (h.behaviour.leakPartialTables) h.lost.push({ by: 'leakPartialTables', mfn: h.current.oldTable, refs: 1, types: 0 });
+  if (h.behaviour.leakPartialTables) h.lostReferences.add({ by: 'leakPartialTables', mfn: h.current.oldTable, refs: 1, types: 0 });
   else h.unpreempted(() => putOldTable(h));
 }

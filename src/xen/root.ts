@@ -10,7 +10,6 @@ import { MMU_NORMAL_PT_UPDATE, PGT_PINNED } from '../layout/frame.ts';
 import { NO_FRAME, type GuestVcpu } from './domain.ts';
 import type { Host } from './host.ts';
 import { putLdt } from './ldt.ts';
-import type { OwnPool } from './m2p.ts';
 import { modTable } from './mod-entry.ts';
 import { XEN_EINTR, XEN_ERESTART } from './numbers.ts';
 import { deferPut, putOldTable, putPageAndType, tableType } from './page-type.ts';
@@ -21,14 +20,14 @@ const MONITOR_FLAGS = PTE_P | PTE_RW | PTE_US | PTE_A;
 const ROOT_LEVEL = 4;
 
 /** Validate, pin (unless it is) and use a first root table. @throws ConfigError - it is not valid */
-export function startRoot(h: Host, guest: GuestVcpu, root: number, own: OwnPool): void {
+export function startRoot(h: Host, guest: GuestVcpu, root: number): void {
   const { domain } = guest, level = domain.is32 ? 3 : ROOT_LEVEL;
   const pinned = getTable(h, root, tableType(level), domain);
   if (pinned !== 0) throw new ConfigError('root', 'a root table that can be validated', pinned);
   if ((h.frames.type(root) & PGT_PINNED) === 0) h.frames.setType(root, h.frames.type(root) | PGT_PINNED);
   else putPageAndType(h, root);
   if (domain.is32) {
-    guest.root = own.take(1);
+    guest.root = h.own.frameAt(h.own.need(1));
     fillRootSlots(h, domain, guest.root, h.table(guest.root));
     newBase(h, root);
   } else {

@@ -77,7 +77,7 @@ function poll(h: Host, lo: number, hi: number): number {
     number = h.buffer[0] >>> 0;
     const port = eventsOf(domain).find(number);
     if (!port?.usable) return -XEN_EINVAL;
-    if (eventsOf(domain).fifo ? isPendingFifo(h, domain, port) : isPending2l(h, domain, port)) return 0;
+    if (eventsOf(domain).isFifo ? isPendingFifo(h, domain, port) : isPending2l(h, domain, port)) return 0;
   }
   sleep(h, guest, count === 1 ? number : -1);
   return 0;

@@ -29,9 +29,9 @@ export function vcpuOp(h: Host, at: number): number {
 
 /** Move a vCPU's vcpu_info, for good. All its events are marked, so that none that comes meanwhile is lost. */
 function register(h: Host, domain: Domain, vcpu: number, mfn: number, offset: number): number {
-  const { vcpuInfos } = eventsOf(domain), guest = domain.vcpus[vcpu];
+  const events = eventsOf(domain), guest = domain.vcpus[vcpu];
   if (offset > FRAME_BYTES - VCPU_INFO_BYTES || (offset & (domain.is32 ? 3 : 7)) !== 0) return -XEN_ENXIO;
-  if (vcpuInfos.has(vcpu) || (guest !== undefined && guest !== h.current)) return -XEN_EINVAL;
+  if (events.infoAt(vcpu) >= 0 || (guest !== undefined && guest !== h.current)) return -XEN_EINVAL;
   if (!h.frames.getPage(mfn, domain.id)) return -XEN_EINVAL;
   if (getPageType(h, mfn, PGT_WRITABLE) !== 0) {
     h.frames.putPage(mfn);
@@ -44,7 +44,7 @@ function register(h: Host, domain: Domain, vcpu: number, mfn: number, offset: nu
   } else {
     startInfo(h, to);
   }
-  vcpuInfos.set(vcpu, { mfn, at: to * 4 });
+  events.setInfo(vcpu, mfn, to);
   selectAll(h, domain, vcpu);
   markPending(h, domain, vcpu);
   return 0;
@@ -52,7 +52,7 @@ function register(h: Host, domain: Domain, vcpu: number, mfn: number, offset: nu
 
 /** Let go of the frames, at the end of a domain. Source: Xen 4.17, unmap_vcpu_info() (xen/common/domain.c). */
 export function putVcpuInfos(h: Host, domain: Domain): void {
-  const { vcpuInfos } = eventsOf(domain);
-  for (const { mfn } of vcpuInfos.values()) putPageAndType(h, mfn);
-  vcpuInfos.clear();
+  const events = eventsOf(domain);
+  for (const mfn of events.infoFrames()) putPageAndType(h, mfn);
+  events.clearInfos();
 }

@@ -8,6 +8,11 @@
  */
 import { figure } from '../cost/cpu-model.ts';
 import type { HypervisorCosts } from '../cost/hypervisor-costs.ts';
+import { HDR_VCPU_BASE } from '../layout/header.ts';
+import { HV_OPEN, HV_PRICES, HV_WORK } from '../layout/hypervisor.ts';
+import { VCPU_TIMED } from '../layout/vcpu.ts';
+import type { Views } from '../memory/views.ts';
+import type { OwnFrames } from './own-frames.ts';
 
 export const TRAPS = 0;
 export const COMPAT_TRAPS = 1;
@@ -37,39 +42,51 @@ export type WorkCounts = Readonly<Record<(typeof NAMES)[number], number>>;
 export type WorkCycles = Readonly<Record<(typeof CAUSES)[number], number>>;
 
 export class Work {
-  private readonly counts = new Float64Array(KINDS.length);
-  private readonly prices = new Float64Array(KINDS.length);
+  private readonly s: Views;
+  private readonly counts: number; // indices of 64-bit words
+  private readonly prices: number;
+  private readonly open: number; //   cycles by cause that no call was charged with yet
+  private readonly timed: boolean; // the machine is: else nothing has a price
   private readonly causes = Uint8Array.from(KINDS, ([, cause]) => cause);
-  /** Cycles by cause that no call was charged with yet. */
-  readonly open = new Float64Array(CAUSES.length);
+
+  constructor({ s, block }: OwnFrames) {
+    const at = (offset: number): number => (block + (offset >>> 2)) >>> 1;
+    this.s = s;
+    this.counts = at(HV_WORK);
+    this.prices = at(HV_PRICES);
+    this.open = at(HV_OPEN);
+    this.timed = s.w[(s.w[HDR_VCPU_BASE >>> 2] + VCPU_TIMED) >>> 2] !== 0;
+  }
 
   /** From now on work has a price. */
   price(costs: HypervisorCosts): void {
-    KINDS.forEach(([name], kind) => { this.prices[kind] = figure(costs[name]); });
+    KINDS.forEach(([name], kind) => { this.s.d[this.prices + kind] = figure(costs[name]); });
   }
 
   add(kind: number, times: number): void {
-    this.counts[kind] += times;
-    this.open[this.causes[kind]] += times * this.prices[kind];
+    const { d } = this.s;
+    d[this.counts + kind] += times;
+    if (this.timed) d[this.open + this.causes[kind]] += times * d[this.prices + kind];
   }
 
   /** An access to guest memory was made. @param cycles - what it cost the vCPU */
   accessed(cycles: number): void {
-    this.open[COPY] += cycles;
+    if (this.timed) this.s.d[this.open + COPY] += cycles;
   }
 
-  /** Charge what is open. @param sums - cycles by cause, from `at` on @returns those that the vCPU has not paid yet */
-  settle(sums: Float64Array, at: number): number {
-    const { open } = this, due = open[0] + open[1] + open[2];
+  /** Charge what is open. @param sums - index of cycles by cause @returns those that the vCPU has not paid yet */
+  settle(sums: number): number {
+    if (!this.timed) return 0;
+    const { d } = this.s, { open } = this, due = d[open] + d[open + 1] + d[open + 2];
     for (let cause = 0; cause < CAUSES.length; cause++) {
-      sums[at + cause] += open[cause];
-      open[cause] = 0;
+      d[sums + cause] += d[open + cause];
+      d[open + cause] = 0;
     }
     return due;
   }
 
   read(): WorkCounts {
-    return Object.fromEntries(NAMES.map((name, k) => [name, this.counts[k]])) as Record<(typeof NAMES)[number], number>;
+    return Object.fromEntries(NAMES.map((name, k) => [name, this.s.d[this.counts + k]])) as Record<(typeof NAMES)[number], number>;
   }
 }
 

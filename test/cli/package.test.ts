@@ -2,7 +2,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { createGunzip } from 'node:zlib';
 import { createReadStream } from 'node:fs';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { project } from './pagewalk.ts';
 
 it('the package has the built code, the wasm, types and papers, and no tests or traces', () => {
@@ -18,6 +18,28 @@ it('every export of package.json is there, and no runtime dependency', () => {
   const manifest = JSON.parse(readFileSync(`${project}package.json`, 'utf8'));
   expect(manifest.dependencies).toBeUndefined();
   for (const target of Object.values(manifest.exports).flatMap(e => (typeof e === 'string' ? [e] : Object.values(e as object)))) expect(existsSync(`${project}${target}`), target).toBe(true);
+});
+
+describe('each way in', () => {
+  it.each(['index', 'trace/index', 'xen/index'])('%s has the names of its source', async entry => {
+    const [built, source] = await Promise.all([import(`${project}dist/${entry}.js`), import(`${project}src/${entry}.ts`)]) as Record<string, unknown>[];
+    expect(Object.keys(built).sort()).toEqual(Object.keys(source).sort());
+    const plain = (names: object) => Object.fromEntries(Object.entries(names).filter(([, value]) => typeof value !== 'function').map(([name, value]) => [name, typeof value === 'object' ? { ...value } : value]));
+    expect(plain(built)).toEqual(plain(source));
+  });
+
+  it('loads two files for the engine, which need nothing of Node', () => {
+    const imports = (file: string) => [...readFileSync(`${project}dist/${file}`, 'utf8').matchAll(/^(?:import|export) .*'(.*)';$/gm)].map(([, from]) => from);
+    expect(imports('index.js')).toEqual(['./chunk/engine.js']);
+    expect(imports('chunk/engine.js')).toEqual([]);
+  });
+
+  it('throws the same errors, as nothing is there twice', async () => {
+    const [{ ConfigError, Machine }, { Hypervisor }, { openTrace }] = await Promise.all(['index', 'xen/index', 'trace/index'].map(entry => import(`${project}dist/${entry}.js`)));
+    const machine = Machine.create();
+    expect(() => Hypervisor.create(machine, { frames: -1, own: { first: 0, frames: 1 } })).toThrow(ConfigError);
+    await expect(openTrace('x', { format: 'none' })).rejects.toThrow(ConfigError);
+  });
 });
 
 const traces = new URL('../../../shared/traces/compile/', import.meta.url);

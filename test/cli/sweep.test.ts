@@ -185,6 +185,15 @@ describe('merged results as tables and CSV', () => {
   });
 });
 
+it('one cell is called so, and merge says which of its forms were asked for', () => {
+  const out = at('one.jsonl');
+  expect(swept([file('one.json', { ...PLAN, traces: ['few.lackey'], cpus: ['zen3'], pages: ['4k'], data: [false] })])).toMatch(/one\.jsonl: 1 cell: 0 done before, 1 now/);
+  expect(pagewalk(['merge', out, '--out', at('same.jsonl')]).out).toBe(`${at('same.jsonl')}: 1 of 1 cell\n`);
+  for (const [forms, got] of [[['--table', '--csv'], '"--table and --csv"'], [['--out', at('no.jsonl'), '--csv'], '"--out and --csv"']] as const) {
+    expect(pagewalk(['merge', out, ...forms])).toMatchObject({ status: 2, err: `pagewalk: options: expected one of --out FILE, --table and --csv, got ${got}\n` });
+  }
+});
+
 describe('cells that cannot be done', () => {
   it('do not keep the others from being done, and are told with status 2', () => {
     file('bad.lackey', `${walk(20, 100)}what\n`);
@@ -230,7 +239,7 @@ describe('bad plans and options end with status 2 and one line', () => {
     ['a device', () => ['sweep', plan, '--out', '/dev/null'], /out: expected a plain file, which can be read again/],
     ['a folder that is not there', () => ['sweep', plan, '--out', at('no/where.jsonl')], /out: expected a file that can be read and written, got ".*where\.jsonl \(ENOENT\)"/],
     ['merge without files', () => ['merge', '--csv'], /FILE: expected one file of results or more/],
-    ['merge to nowhere', () => ['merge', at('whole.jsonl')], /--out: expected one of --out FILE, --table, --csv/],
+    ['merge to nowhere', () => ['merge', at('whole.jsonl')], /options: expected one of --out FILE, --table and --csv, got nothing/],
     ['merge of what is not there', () => ['merge', at('none.jsonl'), '--csv'], /none\.jsonl: open: expected a file of results, got ENOENT/],
   ])('%s', (_, args, message) => {
     file('broken.json', { name: 'broken' });

@@ -103,12 +103,12 @@ export class FrameDuel {
 
   /** A random entry as two words: mostly present, of a frame in play, with innocent flags. */
   private entry(): [lo: number, hi: number] {
-    const r = this.random, frame = this.odd() && this.odd() ? r.of([LOW - 1, HIGH - 1, HIGH * 2, r.word() >>> 0]) : r.of(this.frames);
-    let lo = (frame << 12) | (r.chance(0.85) ? 1 : 0) | (r.chance(0.4) ? 2 : 0) | (r.chance(0.8) ? 4 : 0) | (r.word() & 0xf60);
-    let hi = Math.floor(frame / HIGH) | (r.word() & r.word() & 0xbff00000);
-    if (this.odd() && this.odd()) lo ^= r.word() & 0xfff;
-    if (this.odd() && this.odd()) hi ^= r.word();
-    if (r.chance(0.02)) [lo, hi] = [r.word() & ~1, r.word()];
+    const r = this.random, frame = this.odd() && this.odd() ? r.of([LOW - 1, HIGH - 1, HIGH * 2, r.next() >>> 0]) : r.of(this.frames);
+    let lo = (frame << 12) | (r.chance(0.85) ? 1 : 0) | (r.chance(0.4) ? 2 : 0) | (r.chance(0.8) ? 4 : 0) | (r.next() & 0xf60);
+    let hi = Math.floor(frame / HIGH) | (r.next() & r.next() & 0xbff00000);
+    if (this.odd() && this.odd()) lo ^= r.next() & 0xfff;
+    if (this.odd() && this.odd()) hi ^= r.next();
+    if (r.chance(0.02)) [lo, hi] = [r.next() & ~1, r.next()];
     return [lo, hi];
   }
 
@@ -163,7 +163,7 @@ export class FrameDuel {
     const owner = r.chance(0.98) ? 7 : 8, stop = r.of(STOPS), adjust = r.below(2), at = this.requests;
     for (let k = 0; k < n; k++) {
       const table = this.odd() ? r.of(this.frames) : r.of(this.tables), [lo, hi] = this.entry();
-      const ptr = [(table << 12) | (r.below(512) << 3) | (this.odd() ? r.below(8) : r.of([0, 0, 2, 3])), Math.floor(table / HIGH) | (this.odd() && this.odd() ? r.word() : 0)];
+      const ptr = [(table << 12) | (r.below(512) << 3) | (this.odd() ? r.below(8) : r.of([0, 0, 2, 3])), Math.floor(table / HIGH) | (this.odd() && this.odd() ? r.next() : 0)];
       for (const side of [this.ts, this.wasm]) side.s.w.set([...ptr, lo, hi], (at >>> 2) + k * 4);
     }
     const w = s.w, q = at >>> 2;

@@ -1,23 +1,21 @@
 /** Small kernels for tests: the same options on a machine of its own, and in a paravirtualized domain. */
-import { Machine } from '../../src/machine/machine.ts';
-import { Bare } from '../../src/guest/bare.ts';
+import { buildKernel } from '../../src/guest/built-kernel.ts';
 import { exec } from '../../src/guest/fork.ts';
 import { handleFault } from '../../src/guest/fault.ts';
-import { Kernel, type KernelOptions } from '../../src/guest/kernel.ts';
+import type { Kernel, KernelOptions } from '../../src/guest/kernel.ts';
 import type { Mm } from '../../src/guest/mm.ts';
-import { NativeOps } from '../../src/guest/native-ops.ts';
+import type { NativeOps } from '../../src/guest/native-ops.ts';
 import { hiOf, loOf } from '../../src/guest/platform.ts';
 import { PROT_READ, PROT_WRITE, type Vma } from '../../src/guest/vma.ts';
-import { XenDomain } from '../../src/guest/xen-domain.ts';
-import { XenOps, type XenPolicy } from '../../src/guest/xen-ops.ts';
+import type { StageOptions } from '../../src/guest/second-stage.ts';
+import type { XenDomain } from '../../src/guest/xen-domain.ts';
+import type { XenOps, XenPolicy } from '../../src/guest/xen-ops.ts';
 import type { AccessColumns } from '../../src/machine/columns.ts';
 import { wordOf } from '../../src/memory/extents.ts';
 
 export const HEAP = 0x40000; // page of the heap of a test's program
 export const HEAP_PAGES = 4096;
 const STACK = 0x7fff00000;
-
-const MACHINE = { memory: '16M' } as const;
 
 /** A program with room on its heap and a stack. */
 export const area = (start: number, end: number, prot = PROT_READ | PROT_WRITE): Vma => ({ start, end, prot, shared: false, file: undefined, offset: 0 });
@@ -31,20 +29,12 @@ export class Rig {
   private readonly columns: AccessColumns;
   mm: Mm;
 
-  constructor(ops: 'native' | 'xen', options: KernelOptions & { readonly policy?: XenPolicy; readonly pcid?: boolean } = {}, mode: 'timed' | 'functional' = 'functional') {
-    const machine = Machine.create({ ...MACHINE, mode, paging: ops === 'xen' ? 'none' : '4-level' });
-    if (ops === 'xen') {
-      let xenOps: XenOps | undefined;
-      const domain = new XenDomain(machine);
-      this.k = new Kernel(domain, pool => xenOps = new XenOps(domain, pool, options.policy), options);
-      this.xen = { domain, ops: xenOps! };
-    } else {
-      let nativeOps: NativeOps | undefined;
-      const bare = new Bare(machine);
-      this.k = new Kernel(bare, pool => nativeOps = new NativeOps(bare, pool, options.pcid ?? false), options);
-      this.native = nativeOps;
-    }
-    this.columns = machine.columns(1);
+  constructor(ops: 'native' | 'xen', options: KernelOptions & { readonly policy?: XenPolicy; readonly pcid?: boolean; readonly stage?: StageOptions } = {}, mode: 'timed' | 'functional' = 'functional') {
+    const { kernel, native, xen } = buildKernel({ ...options, ops, mode, memory: '16M' });
+    this.k = kernel;
+    this.native = native;
+    this.xen = xen;
+    this.columns = this.k.p.machine.columns(1);
     this.mm = this.exec(undefined);
   }
 

@@ -1,4 +1,4 @@
-/** Random lives of processes, on a kernel of its own, with PCIDs, and in a paravirtualized domain by every policy: the same to the processes. */
+/** Random lives of processes, on a kernel of its own, with PCIDs, under a second stage, and in a paravirtualized domain by every policy: the same to the processes. */
 import { describe, expect, it } from 'vitest';
 import { exit, fork } from '../../src/guest/fork.ts';
 import { map, protect, remap, setBreak, unmap } from '../../src/guest/mapping-calls.ts';
@@ -12,6 +12,8 @@ type Making = readonly [name: string, ops: 'native' | 'xen', options: Constructo
 const WAYS: readonly Making[] = [
   ['native', 'native', {}],
   ['native, PCID', 'native', { pcid: true }],
+  ['EPT', 'native', { stage: { format: 'ept' } }],
+  ['NPT, large pages, PCID', 'native', { stage: { format: 'npt', hostPages: '2m' }, pcid: true }],
   ['xen', 'xen', {}],
   ['xen, array', 'xen', { policy: { batching: 'array' } }],
   ['xen, unbatched', 'xen', { policy: { batching: 'unbatched' } }],
@@ -137,7 +139,7 @@ describe.each([1, 2])('a random life (seed %i)', seed => {
     const free = live(WAYS[0], seed, 2500, {}), large = live(WAYS[0], seed, 2500, { promoteAt: 8 });
     expect(large.log).toEqual(free.log);
     expect([large.promotions, large.splits].every(many => many > 0)).toBe(true);
-    expect(live(WAYS[1], seed, 2500, { promoteAt: 8 }).log).toEqual(free.log);
+    for (const way of WAYS.filter(([, ops]) => ops === 'native')) expect(live(way, seed, 2500, { promoteAt: 8 }).log, way[0]).toEqual(free.log);
   });
 });
 

@@ -47,7 +47,7 @@ describe('the bundled compilation', () => {
     expect(new Set(native.processes.map(({ memory }) => memory)).size).toBe(4);
     const others: Omit<TreeOptions, 'tree'>[] = [
       { engine: 'ts' }, { mode: 'functional' }, { pcid: true }, { ops: 'xen' }, { ops: 'xen', engine: 'ts' }, { ops: 'xen', policy: { batching: 'array', pinning: 'early' } },
-      { ops: 'xen', policy: { batching: 'ptwr' } },
+      { ops: 'xen', policy: { batching: 'ptwr' } }, { stage: {} }, { stage: { format: 'npt', hostPages: '2m' }, engine: 'ts' }, { stage: { format: 'ept' }, pcid: true },
     ];
     for (const options of others) {
       const figures = await run(options);
@@ -83,6 +83,12 @@ describe('the bundled compilation', () => {
     const pcid = await run({ pcid: true });
     expect(pcid.native!.kept).toBeGreaterThan(0);
     expect(pcid.cpu.walks).toBeLessThan(native.cpu.walks);
+  });
+
+  it('reads more for a walk under a second stage, less so where the host has large pages; it traps nowhere', async () => {
+    const [small, large] = [await run({ stage: { hostPages: '4k' } }), await run({ stage: { hostPages: '2m' } })], cost = ({ cycles }: TreeFigures) => cycles.walkStart + cycles.walkLoads;
+    expect([cost(small) > cost(large), cost(large) > cost(native)]).toEqual([true, true]);
+    expect({ ...small.cycles, walkStart: 0, walkLoads: 0 }).toEqual({ ...native.cycles, walkStart: 0, walkLoads: 0 });
   });
 
   it('costs a hypercall where a native kernel stores, more without batches', async () => {
@@ -173,7 +179,7 @@ describe('small trees', () => {
 
   it.each([
     [{ ops: 'vmware' }, 'ops'], [{ pages: '1g' }, 'pages'], [{ ops: 'xen', policy: { batching: 'all' } }, 'batching'], [{ ops: 'xen', policy: { pinning: 'never' } }, 'pinning'],
-    [{ policy: {} }, 'policy'], [{ ops: 'xen', pcid: true }, 'pcid'], [{ limitPages: 0 }, 'limitPages'], [{ faultAround: 3 }, 'faultAround'], [{ promoteAt: 513 }, 'promoteAt'],
+    [{ policy: {} }, 'policy'], [{ ops: 'xen', pcid: true }, 'pcid'], [{ ops: 'xen', stage: {} }, 'stage'], [{ stage: { format: 'vmx' } }, 'stage.format'], [{ stage: { hostPages: '1g' } }, 'stage.hostPages'], [{ limitPages: 0 }, 'limitPages'], [{ faultAround: 3 }, 'faultAround'], [{ promoteAt: 513 }, 'promoteAt'],
     [{ memory: '16K' }, 'memory'],
   ])('are refused with %j', async (options, field) => {
     const dir = files('one', { 'a.lackey': base });

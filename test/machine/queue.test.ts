@@ -142,8 +142,48 @@ describe('batches', () => {
     ['an end that is no number', 'to', m => m.vcpus[0].runBatch(m.columns(4), 0, NaN)],
     ['a start outside', 'from', m => m.vcpus[0].runBatch(m.columns(4), -1, 4)],
     ['a start behind the end', 'from', m => m.vcpus[0].runBatch(m.columns(4), 3, 2)],
+    ['no columns', 'columns', m => m.vcpus[0].runBatch(undefined as never, 0, 1)],
+    ['columns of no machine', 'columns', m => m.vcpus[0].runBatch({} as never, 0, 1)],
+    ['an unknown bit for all', 'extra', m => m.vcpus[0].runBatch(m.columns(4), 0, 4, 1 << 29)],
+    ['a bit for all that is no number', 'extra', m => m.vcpus[0].runBatch(m.columns(4), 0, 4, '4' as never)],
+    ['an unknown bit of one in a queue', 'kind', m => { const q = m.vcpus[0].queue(1); q.push(0, 0, 1 << 30, 1); q.flush(); }],
+    ['an access of 64 KiB', 'bytes', m => m.vcpus[0].queue(1).push(0, 0, 0, 65536)],
+    ['an access of nothing', 'bytes', m => m.vcpus[0].queue(1).push(0, 0, 0, 0)],
+    ['an access of less', 'bytes', m => m.vcpus[0].queue(1).push(0, 0, 0, -1)],
   ])('%s is the caller\'s mistake', (_, field, call) => {
     expect(() => call(make())).toThrow(ConfigError);
     expect(() => call(make())).toThrow(new RegExp(`^${field}: expected`));
+  });
+
+  it.each([[0, 1], [15, 80], [63, 64], [64, 65], [79, 80], [100, 300], [9000, 9001]])('a kind that there is not is the caller\'s mistake: %i of %i', (at, n) => {
+    const machine = make({ paging: 'none' }), cpu = machine.vcpus[0], columns = machine.columns(n);
+    columns.size.fill(1);
+    for (const kind of [4, 128, 255]) {
+      columns.kind[at] = kind;
+      expect(() => cpu.runBatch(columns, 0, n)).toThrow(new ConfigError(`columns.kind[${at}]`, '0 to 3', kind));
+    }
+    columns.kind.fill(3);
+    expect(cpu.runBatch(columns, 0, n)).toBe(n);
+    columns.kind[at] = 4; // outside the range: not looked at
+    expect(cpu.runBatch(columns, 0, at)).toBe(at);
+    expect(cpu.runBatch(columns, at + 1, n)).toBe(n);
+  });
+
+  it('of a queue lose nothing when an access is refused', () => {
+    const machine = make({ paging: 'none' }), cpu = machine.vcpus[0], queue = cpu.queue(2);
+    queue.push(0, 0x1000, 0, 1);
+    queue.flush();
+    expect(() => queue.push(0, 0x2000, 0, 2 ** 32 + 8)).toThrow(ConfigError);
+    expect([queue.made, queue.pushed]).toEqual([1, 1]);
+    expect(queue.flush()).toBe(FAULT_NONE);
+    expect(cpu.counters().translations.load).toBe(1);
+  });
+
+  it('take the longest access that a queue does', () => {
+    const machine = make(), cpu = machine.vcpus[0], queue = cpu.queue(1);
+    machine.map(BASE, { frames: 16 });
+    queue.push(HI, 1, 0, 65535);
+    expect(queue.flush()).toBe(FAULT_NONE);
+    expect(cpu.counters().translations.load).toBe(16);
   });
 });

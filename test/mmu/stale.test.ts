@@ -9,7 +9,8 @@ import type { Attributes } from '../../src/machine/address-space.ts';
 import { Machine } from '../../src/machine/machine.ts';
 import type { MachineOptions } from '../../src/machine/options.ts';
 import type { Vcpu } from '../../src/machine/vcpu.ts';
-import { readEntry, readEntry32, writeEntry, writeEntry32 } from '../../src/memory/entry.ts';
+import { readEntry, writeEntry } from '../../src/memory/entry.ts';
+import { readEntry32, writeEntry32 } from '../memory/entry32.ts';
 import { GEOMETRIES, modelOf } from './tlb-geometries.ts';
 import { arraysOf } from './tlb-state.ts';
 

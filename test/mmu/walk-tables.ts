@@ -3,7 +3,8 @@ import { CR0_PE, CR0_PG, CR0_WP, CR4_LA57, CR4_PAE, CR4_PSE, EFER_LMA, EFER_LME,
 import { Machine } from '../../src/machine/machine.ts';
 import type { MachineOptions } from '../../src/machine/options.ts';
 import type { Vcpu } from '../../src/machine/vcpu.ts';
-import { readEntry, readEntry32, writeEntry, writeEntry32 } from '../../src/memory/entry.ts';
+import { readEntry, writeEntry } from '../../src/memory/entry.ts';
+import { readEntry32, writeEntry32 } from '../memory/entry32.ts';
 
 export const P = 1n, RW = 2n, US = 4n, A = 0x20n, D = 0x40n, PS = 0x80n, G = 0x100n, XD = 1n << 63n;
 export const ALL = P | RW | US;

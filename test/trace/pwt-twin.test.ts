@@ -24,7 +24,7 @@ class Twins {
     const [paths, misses, shapes, addresses] = sections.map(s => s.length), all = Buffer.concat(sections);
     for (const memory of [this.ts.u8, this.bytes]) memory.set(all, PWT_SECTIONS);
     const sound = this.reader.read(count, paths, misses, shapes, addresses);
-    expect(this.wasm.engine.readPwtBlock(count, paths, misses, shapes, addresses)).toBe(sound ? 1 : 0);
+    expect(this.wasm.engine.readPwtBlock(0, count, paths, misses, shapes, addresses)).toBe(sound ? 1 : 0);
     return sound;
   }
 

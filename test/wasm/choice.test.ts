@@ -4,6 +4,7 @@ import { ACCESS_WRITE, FAULT_NONE } from '../../src/arch/fault.ts';
 import { ConfigError } from '../../src/errors.ts';
 import { Machine } from '../../src/machine/machine.ts';
 import type { MachineOptions } from '../../src/machine/options.ts';
+import { flat } from './models.ts';
 import { stateOf } from './state.ts';
 
 const MODULE = new WebAssembly.Module(readFileSync('wasm/pagewalk.wasm'));
@@ -94,13 +95,13 @@ it('memory that is plugged in later is there for both engines, and columns from 
 
 describe('a device that throws', () => {
   /** A machine with a page directory in a device, which answers with a table at 0x8000 unless it is broken. */
-  const broken = (engine: 'ts' | 'wasm') => {
+  const broken = (engine: 'ts' | 'wasm', options: MachineOptions = {}) => {
     const device = { fails: '' };
     const handler = {
       read: () => { if (device.fails === 'read') throw new TypeError('no answer'); return 0x8003n; },
       write: () => { if (device.fails === 'write') throw new TypeError('not taken'); },
     };
-    const machine = make({ engine, extents: [{ base: 0, bytes: '1M' }, { base: '4G', bytes: '64K', kind: 'mmio', handler }] });
+    const machine = make({ ...options, engine, extents: [{ base: 0, bytes: '1M' }, { base: '4G', bytes: '64K', kind: 'mmio', handler }] });
     machine.map(0x20_0000n, { write: true });
     const { w, lowWord } = machine.views;
     const pml4 = Number(machine.vcpus[0].registers.cr3) >>> 2, pdpt = (w[lowWord + pml4]! & ~0xfff) >>> 2;
@@ -126,5 +127,28 @@ describe('a device that throws', () => {
       return stateOf(machine, machine.views.byteLength - 65536); // without the columns
     });
     expect(Buffer.compare(states[0]!, states[1]!)).toBe(0);
+  });
+
+  /** One walk in a batch is left to the general way from three places, each of which has to count what was noted before. */
+  it.each<[string, bigint, number]>([
+    ['a walk', 70n << 21n, 0], ['a modify', 70n << 21n, 3], ['a store that what is cached does not permit', 1n << 21n, 1],
+  ])('in %s has everything before it counted', (_, va, kind) => {
+    const [ts, wasm] = (['ts', 'wasm'] as const).map(engine => {
+      const { machine, cpu, device } = broken(engine, { cpu: flat }), columns = machine.columns(9), { w, lowWord } = machine.views;
+      if (engine === 'ts') machine.views.grow(9 * 19);
+      for (let k = 0; k < 512; k++) w[lowWord + (0x8000 >>> 2) + 2 * k] = 0x9023; // present, writable, accessed
+      for (let k = 1n; k < 66n; k++) expect(cpu.translate((k << 21n) + ((k - 1n) << 12n), 0).ok).toBe(true); // more than the caches of entries hold
+      for (let k = 0; k < 8; k++) columns.va.set([(65 << 21) + ((100 + k) << 12), 0], 2 * k);
+      columns.va[16] = Number(va);
+      columns.kind[8] = kind;
+      columns.size.fill(8);
+      cpu.resetCounters();
+      device.fails = 'read';
+      expect(() => cpu.runBatch(columns, 0, 9)).toThrow(TypeError);
+      return { counters: cpu.counters(), state: stateOf(machine, machine.views.byteLength - 65536) };
+    });
+    expect(wasm.counters.walkDepth[1]).toBe(8);
+    expect(wasm.counters).toEqual(ts.counters);
+    expect(Buffer.compare(wasm.state, ts.state)).toBe(0);
   });
 });

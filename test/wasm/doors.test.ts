@@ -37,7 +37,7 @@ function anyStep(r: Random): Step {
   const lo = r.below(PAGES) * 4096 + r.below(4096), hi = r.chance(0.02) ? 0x8000 : 0x7f00, va = (BigInt(hi) << 32n) | BigInt(lo), n = r.below(9000) + 1;
   const kind = r.of(KINDS) | (r.chance(0.7) ? ACCESS_USER : 0) | (r.chance(0.05) ? ACCESS_IMPLICIT : 0) | (r.chance(0.05) ? ACCESS_STACK : 0);
   const page = va & ~0xfffn, attributes = { user: r.chance(0.8), write: r.chance(0.7), global: r.chance(0.2), noExecute: r.chance(0.1), key: r.below(3) };
-  const pcid = r.below(3), word = r.word(), bit = BigInt(r.of([CR4_PGE, CR4_SMEP, CR4_SMAP, CR4_PCIDE]) >>> 0), seed = r.word();
+  const pcid = r.below(3), word = r.next(), bit = BigInt(r.of([CR4_PGE, CR4_SMEP, CR4_SMAP, CR4_PCIDE]) >>> 0), seed = r.next();
   const steps: readonly [weight: number, step: Step][] = [
     [60, ({ cpu }) => cpu.translate(va, kind)],
     [60, ({ cpu }) => (cpu.access(hi, lo, kind) === FAULT_NONE ? [cpu.paddr, cpu.cycles] : cpu.cycles)],

@@ -1,4 +1,5 @@
 /** Two equal machines under the same random operations: one by the TypeScript engine, one by the wasm engine. */
+import { Xorshift } from '../../bench/xorshift.ts';
 import { layColumns, type Accelerator, type BatchColumns } from '../../src/accel/engine.ts';
 import { ACCESS_FETCH, ACCESS_IMPLICIT, ACCESS_READ, ACCESS_SHADOW_STACK, ACCESS_STACK, ACCESS_USER, ACCESS_WRITE } from '../../src/arch/fault.ts';
 import { PTE_HI_XD, PTE_PS } from '../../src/arch/pte.ts';
@@ -31,26 +32,31 @@ export interface DuelOptions extends MachineOptions {
   readonly unrest: number;
   /** Pages of 4K only: a TLB that holds no larger one takes shorter ways. Default false. */
   readonly small?: boolean;
+  /** The device throws at one in 20 of what it is asked. Default false. */
+  readonly broken?: boolean;
+}
+
+/** What a broken device throws, and what an access is then said to have returned. */
+const NO_ANSWER = new Error('no answer'), THROWN = -1;
+
+/** The result of an access, or THROWN. */
+function outcome(access: () => number): number {
+  try {
+    return access();
+  } catch (error) {
+    if (error !== NO_ANSWER) throw error;
+    return THROWN;
+  }
 }
 
 /** Random numbers, the same for the same seed. */
-export class Random {
-  private state: number;
-
+export class Random extends Xorshift {
   constructor(seed: number) {
-    this.state = seed | 1;
-  }
-
-  word(): number {
-    let x = this.state;
-    x ^= x << 13;
-    x ^= x >>> 17;
-    x ^= x << 5;
-    return (this.state = x);
+    super(seed | 1);
   }
 
   below(n: number): number {
-    return (this.word() >>> 0) % n;
+    return (this.next() >>> 0) % n;
   }
 
   chance(p: number): boolean {
@@ -106,15 +112,18 @@ export class Duel {
   }
 
   private side(engine: 'ts' | 'wasm'): Side {
-    const { pages: _, unrest: __, small: ___, ...options } = this.options;
+    const { pages: _, unrest: __, small: ___, broken, ...options } = this.options;
     const heard: string[] = [];
+    const heardIs = (what: string) => {
+      if (heard.push(what) % 20 === 0 && broken) throw NO_ANSWER;
+    };
     const handler = {
       // A device whose reads are entries that point at RAM now and then.
       read: (offset: number, bytes: number) => {
-        heard.push(`read ${offset} ${bytes}`);
+        heardIs(`read ${offset} ${bytes}`);
         return offset % 24 === 0 ? 0n : 0x40067n + BigInt((offset % 19) * 0x1000);
       },
-      write: (offset: number, bytes: number, value: bigint) => void heard.push(`write ${offset} ${bytes} ${value}`),
+      write: (offset: number, bytes: number, value: bigint) => heardIs(`write ${offset} ${bytes} ${value}`),
     };
     const last = this.nodes - 1;
     const machine = Machine.create({
@@ -135,18 +144,18 @@ export class Duel {
   /** A new entry in both machines at `pa`, 8 bytes: often a table, often a page, sometimes nonsense. */
   private putEntry(pa: number): void {
     const r = this.random;
-    const large = r.chance(0.08) && !this.options.small;
+    const { small, broken } = this.options, large = r.chance(0.08) && !small;
     const page = r.below(2 ** 6) * 2 ** 30 + (large && r.chance(0.9) ? 0 : r.below(2 ** 18) * 4096);
-    const at = !large && r.chance(0.95) ? r.of(r.chance(0.98) ? this.tables.slice(0, 28) : this.tables) : page;
-    let flags = (r.word() & 0x160) | (large ? PTE_PS : 0); // A, D, G
+    const at = broken && r.chance(0.1) ? HOLE : !large && r.chance(0.95) ? r.of(r.chance(0.98) ? this.tables.slice(0, 28) : this.tables) : page;
+    let flags = (r.next() & 0x160) | (large ? PTE_PS : 0); // A, D, G
     if (r.chance(0.98)) flags |= 1;
     if (r.chance(0.92)) flags |= 2;
     if (r.chance(0.92)) flags |= 4;
-    if (r.chance(0.01)) flags |= r.word() & (this.options.small ? 0xf7f : 0xfff);
+    if (r.chance(0.01)) flags |= r.next() & (small ? 0xf7f : 0xfff);
     let hi = Math.floor(at / 2 ** 32);
     if (r.chance(0.04)) hi |= PTE_HI_XD;
     if (r.chance(0.15)) hi |= r.below(16) << 27;
-    if (r.chance(0.01)) hi |= r.word();
+    if (r.chance(0.01)) hi |= r.next();
     for (const { machine } of [this.ts, this.wasm]) {
       const word = wordOf(machine.views, Math.floor(pa / 2 ** 32), pa | 0);
       machine.views.w[word] = at | flags;
@@ -171,7 +180,7 @@ export class Duel {
   /** Bring a vCPU of both machines to the paging mode of the options, with one of the tables as its root. */
   private enter(k: number): void {
     const paging = this.options.paging ?? '4-level', long = paging === '4-level' || paging === '5-level';
-    const extra = this.random.word() & this.random.word() & (CR4_PGE | CR4_SMEP | CR4_SMAP | CR4_PKE | CR4_PKS);
+    const extra = this.random.next() & this.random.next() & (CR4_PGE | CR4_SMEP | CR4_SMAP | CR4_PKE | CR4_PKS);
     const base = paging === 'legacy' ? CR4_PSE : CR4_PAE | (paging === '5-level' ? CR4_LA57 : 0);
     const root = this.random.of(this.tables.slice(0, 4));
     for (const cpu of this.cpus(k)) {
@@ -209,9 +218,9 @@ export class Duel {
     const [hi, lo] = this.address(), kind = this.kind(), block = this.ts.machine.vcpus[k]!.block;
     const whole = this.random.chance(0.8);
     const views = this.ts.machine.views, door = this.ts.machine.vcpus[k]!; // the vCPU's own door answers repeated accesses itself (mmu/repeat.ts)
-    const a = !whole ? translate(views, block >>> 2, hi, lo, kind) : this.random.chance(0.5) ? door.access(hi, lo, kind) : access(views, block >>> 2, hi, lo, kind);
+    const a = outcome(() => !whole ? translate(views, block >>> 2, hi, lo, kind) : this.random.chance(0.5) ? door.access(hi, lo, kind) : access(views, block >>> 2, hi, lo, kind));
     const make = !whole ? this.engine.translate : this.random.chance(0.5) ? this.engine.access : this.engine.accessAnew;
-    const b = make(block, hi, lo, kind);
+    const b = outcome(() => make(block, hi, lo, kind));
     if (a !== b) throw new Error(`access ${hi}:${lo} kind ${kind}: TypeScript ${a.toString(16)}, wasm ${b.toString(16)}`);
     this.outcomes.set(a, (this.outcomes.get(a) ?? 0) + 1);
     if (a === 0) this.sameResults(block, whole);
@@ -240,11 +249,16 @@ export class Duel {
     }
     const block = this.ts.machine.vcpus[k]!.block, { offsets } = this.wasm.columns;
     const columns = wanted ? this.ts.columns : { ...this.ts.columns, pa: undefined };
+    this.both(m => m === this.ts.machine ? columns.kind.subarray(0, n).reduce((bits, kind) => bits | kind, 0) : this.engine.kindBits(offsets.kind, 0, n));
     // A batch goes on after each fault, as a caller that handles faults would.
     for (let from = 0; from < n; from++) {
-      const a = runBatch(this.ts.machine.views, block >>> 2, columns, from, n, extra);
-      const b = this.engine.runBatch(block, offsets.va, offsets.kind, offsets.size, wanted ? offsets.pa : 0, from, n, extra);
+      const a = outcome(() => runBatch(this.ts.machine.views, block >>> 2, columns, from, n, extra));
+      const b = outcome(() => this.engine.runBatch(block, offsets.va, offsets.kind, offsets.size, wanted ? offsets.pa : 0, from, n, extra));
       if (a !== b) throw new Error(`batch: TypeScript stops at ${a}, wasm at ${b}`);
+      if (a === THROWN) { // what was noted before must be counted by now
+        if (this.differences().length > 0) throw new Error(`batch in which a device threw: ${this.differences().join(' ')}`);
+        break;
+      }
       if (a < n) this.both(({ views }) => views.w[(block + VCPU_OUT_FAULT) >>> 2]!);
       from = a;
     }
@@ -271,7 +285,7 @@ export class Duel {
   private control(k: number): void {
     const r = this.random, toggle = (value: bigint, bits: number): bigint => value ^ BigInt(bits >>> 0);
     const what = r.below(12), bits4 = r.of([CR4_PGE, CR4_SMEP, CR4_SMAP, CR4_PKE, CR4_PKS, CR4_PCIDE, CR4_PCIDE, CR4_PSE]);
-    const bits0 = r.of([CR0_WP, CR0_WP, CR0_WP, CR0_CD, CR0_PG]), root = r.of(this.tables.slice(0, 4)), word = r.word();
+    const bits0 = r.of([CR0_WP, CR0_WP, CR0_WP, CR0_CD, CR0_PG]), root = r.of(this.tables.slice(0, 4)), word = r.next();
     const pcid = r.below(4), keep = r.chance(0.5) ? BigInt(CR3_HI_NOFLUSH >>> 0) << 32n : 0n;
     if (what === 0) return this.enter(k);
     const results = this.cpus(k).map((cpu): number => {

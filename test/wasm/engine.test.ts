@@ -7,15 +7,11 @@ import { presets } from '../../src/cost/presets/all.ts';
 import { Machine } from '../../src/machine/machine.ts';
 import { GEOMETRIES, modelOf } from '../mmu/tlb-geometries.ts';
 import { calls, Duel, type DuelOptions } from './engine-duel.ts';
+import { flat, four } from './models.ts';
 
 const host = { title: 'a host', entryCycles: 7, lastCachePercent: 40 };
 const two = { distances: [[10, 21], [23, 10]] };
 const random = (cpu: CpuModel): CpuModel => ({ ...cpu, caches: { ...cpu.caches, levels: cpu.caches.levels.map(c => ({ ...c, sets: 3, ways: 5 })) } });
-
-const four: CpuModel = { // paging-structure caches of four ways
-  ...presets.skylake,
-  psc: Object.fromEntries(Object.entries(presets.skylake.psc).map(([name, g]) => [name, { ...g!, replacement: 'lru' as const, sets: 8, ways: 4 }])),
-};
 
 const twelve: CpuModel = { // a first level of 12 ways: its tree lacks leaves
   ...four,
@@ -31,6 +27,10 @@ const SCENES: Record<string, DuelOptions> = {
   'skylake, 4K pages, many': { cpu: presets.skylake, small: true, pages: 4000, unrest: 0.003 },
   'narrow paging-structure caches, 4K pages, many': { cpu: four, small: true, pages: 4000, unrest: 0.002 },
   'narrow paging-structure caches, 4K pages, two vCPUs': { cpu: four, small: true, vcpus: 2, pages: 300, unrest: 0.01 },
+  'no caches, 4K pages, many': { cpu: flat, small: true, pages: 4000, unrest: 0.002 },
+  'no caches, 4K pages, a device that throws': { cpu: flat, small: true, broken: true, pages: 1500, unrest: 0.005 },
+  'a device that throws': { cpu: presets.skylake, broken: true, ...busy },
+  'functional, a device that throws': { mode: 'functional', broken: true, ...busy },
   'a first level of 12 ways, 4K pages, many': { cpu: twelve, small: true, pages: 4000, unrest: 0.002 },
   'haswell, 4K pages, 5 levels': { cpu: presets.haswell, paging: '5-level', small: true, ...calm },
   'zen 3': { cpu: presets.zen3, ...calm },

@@ -46,7 +46,7 @@ function age(w: Int32Array, a: number, clock: number): void {
 
 /** What a round does to a machine besides accesses. */
 function disturb(r: Random, machine: Machine): void {
-  const [cpu] = machine.vcpus, va = addressOf(r), { w } = machine.views, word = r.word();
+  const [cpu] = machine.vcpus, va = addressOf(r), { w } = machine.views, word = r.next();
   const lru = [VCPU_PLAIN_PSC + PSC_A, VCPU_PLAIN_PSC + PSC_BYTES + PSC_A, VCPU_PLAIN + PLAIN_NEXT + PLAIN_A];
   switch (r.below(8)) {
     case 0: cpu!.invlpg(va); break;
@@ -89,14 +89,14 @@ it.each([
   const r = new Random(name.length * 97), machines = (['ts', 'wasm'] as const).map(engine => Machine.create({ memory: '6M', cpu, paging, engine }));
   const columns = machines.map(machine => machine.columns(BATCH)), length = 5 * 2 ** 20; // the columns of one are in its memory
   const each = <T>(seed: number, act: (r: Random, k: number) => T): T[] => machines.map((_, k) => act(new Random(seed), k));
-  each(r.word(), (q, k) => {
+  each(r.next(), (q, k) => {
     const machine = machines[k]!, [vcpu] = machine.vcpus;
     vcpu!.writeCr4(vcpu!.registers.cr4 | BigInt(CR4_PCIDE) | BigInt(CR4_PGE));
     for (let n = 0; n < 700; n++) machine.map(addressOf(q), { user: q.chance(0.98), write: q.chance(0.9), global: q.chance(0.1), noExecute: q.chance(0.05) });
   });
   let walks = 0, faults = 0;
   for (let round = 0; round < ROUNDS; round++) {
-    const seed = r.word(), single = r.chance(0.4), mostly = r.below(2), quiet = r.chance(0.4);
+    const seed = r.next(), single = r.chance(0.4), mostly = r.below(2), quiet = r.chance(0.4);
     const [a, b] = each(seed, (q, k) => {
       if (!quiet) disturb(q, machines[k]!);
       return single ? calls(q, machines[k]!, mostly) : batch(q, machines[k]!, columns[k]!, mostly);

@@ -3,6 +3,7 @@ import { VCPU_CALL_ARGS } from '../../src/layout/vcpu.ts';
 import { HYPERVISOR_mmu_update, HYPERVISOR_mmuext_op, HYPERVISOR_multicall, MMUEXT_TLB_FLUSH_LOCAL } from '../../src/xen/numbers.ts';
 import { holds, refused, state } from '../xsa/world.ts';
 import { ARGS, Guest, entryOf, DATA, P, READ, TABLE, US } from './guest.ts';
+import { lcg } from './lcg.ts';
 import {
   adjust, EXCHANGE, INCREASE, LIST, memoryOp, OUT_LIST, pack, poke, POPULATE, putList, reservation, SELF as SELF_DOMAIN,
 } from './memory-calls.ts';
@@ -137,15 +138,6 @@ describe.each(widths)('arguments of a %s guest', (_, wide) => {
     holds(g);
   });
 });
-
-/** A generator of numbers, the same for the same seed. */
-function lcg(seed: number): (below: number) => number {
-  let x = seed;
-  return below => {
-    x = (Math.imul(x, 1664525) + 1013904223) >>> 0;
-    return Math.floor((x / 2 ** 32) * below);
-  };
-}
 
 /** One of the operations beside those on page tables. @returns as the guest sees it, but -1 where none of what it asked for was done */
 function others(g: Guest, r: (below: number) => number, some: number, table: number, value: bigint): number {

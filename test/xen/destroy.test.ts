@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ConfigError } from '../../src/errors.ts';
-import { GuestVcpu, type Domain } from '../../src/xen/domain.ts';
+import type { Domain } from '../../src/xen/domain.ts';
 import { Guest, DATA, READ, TABLE, entryOf } from './guest.ts';
 import { DECREASE, POPULATE, adjust, getList, giveBack, named, peek, poke, putList, unmap } from './memory-calls.ts';
 
@@ -126,7 +126,7 @@ describe.each([['64-bit', true], ['32-bit', false]] as const)('a %s guest that r
   it('is destroyed with a vCPU that never ran', () => {
     for (const vcpus of [1, 2]) {
       const g = new Guest({ wide, vcpus });
-      g.domain.vcpus.push(new GuestVcpu(g.domain, undefined));
+      g.domain.addVcpu();
       g.xen.destroyDomain(0);
       expect([g.xen.host.domains.size, g.xen.audit()]).toEqual([0, []]);
     }

@@ -1,12 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { ECS_IPI, ECS_UNBOUND } from '../../src/xen/event-port.ts';
 import { eventsOf } from '../../src/xen/event-state.ts';
-import { GuestVcpu } from '../../src/xen/domain.ts';
 import { HYPERVISOR_event_channel_op, HYPERVISOR_sched_op, HYPERVISOR_vcpu_op } from '../../src/xen/numbers.ts';
 import { Guest } from './guest.ts';
 
 const BIND_INTERDOMAIN = 0, BIND_VIRQ = 1, CLOSE = 3, SEND = 4, ALLOC_UNBOUND = 6, BIND_VCPU = 8, UNMASK = 9, INIT_CONTROL = 11, EXPAND_ARRAY = 12, SET_PRIORITY = 13;
-const SELF = 0x7ff0n;
+const SELF = 0x7ff0n, EINVAL = -22;
 const LINKED = 1 << 29, MASKED = 1 << 30, PENDING = 1 << 31;
 const widths = [['64-bit', true], ['32-bit', false]] as const;
 
@@ -21,7 +20,7 @@ class World {
   constructor(wide: boolean) {
     const g = this.g = new Guest({ wide });
     g.domain.maxVcpus = 2;
-    g.domain.vcpus.push(new GuestVcpu(g.domain, undefined));
+    g.domain.addVcpu();
     [this.shared, this.array] = [g.sharedInfo, g.free(2)].map(mfn => g.xen.host.table(mfn));
     this.controls = [0, 1].map(k => g.xen.host.table(g.free(k)));
   }
@@ -212,6 +211,23 @@ describe.each(widths)('events of a %s guest are not lost', (_, wide) => {
   });
 });
 
+describe.each(widths)('events of a %s guest', (_, wide) => {
+  it('are seen nowhere in a domain without shared info, or by a vCPU that has no vcpu_info', () => {
+    const w = new World(wide), { g } = w, header = g.machine.views.u8.slice(0, 4096);
+    g.xen.createDomain({ id: 3, is32: !wide, p2m: [[0, 0x900, 4]] }).addVcpu();
+    expect(w.op(ALLOC_UNBOUND, 3n | (SELF << 16n))).toBe(0);
+    expect(w.op(BIND_INTERDOMAIN, 3n, BigInt(w.answer(1)))).toBe(0);
+    expect(w.op(SEND, BigInt(w.answer(2)))).toBe(0);
+    expect(Buffer.compare(g.machine.views.u8.slice(0, 4096), header)).toBe(0);
+    g.domain.maxVcpus = 40;
+    const [to, from] = w.pair(), masks = g.machine.views.w.slice(w.shared + 512, w.shared + 1024);
+    expect([w.op(BIND_VCPU, BigInt(to), 39n), w.op(CLOSE, 60n), w.op(SEND, BigInt(from))]).toEqual([0, EINVAL, 0]);
+    masks[to >>> 5] |= 1 << to; // the port's own bit
+    expect(g.machine.views.w.slice(w.shared + 512, w.shared + 1024)).toEqual(masks);
+    expect(g.xen.audit()).toEqual([]);
+  });
+});
+
 describe('the audit of events', () => {
   const breaks: [rule: string, what: string, (w: World, a: number) => void][] = [
     ['XE1', 'a port without its peer', (w, a) => { eventsOf(w.g.domain).port(a).remotePort = 9; }],
@@ -219,7 +235,7 @@ describe('the audit of events', () => {
     ['XE1', 'a port whose peer is unbound', (w, a) => { const events = eventsOf(w.g.domain); events.port(events.port(a).remotePort).state = ECS_UNBOUND; }],
     ['XE2', 'a VIRQ without its port', (w) => { eventsOf(w.g.domain).setVirqPort(1, 3, 5); }],
     ['XE2', 'a port without its VIRQ', (w) => { eventsOf(w.g.domain).setVirqPort(0, 2, 0); }],
-    ['XE3', 'a PIRQ without its port', (w, a) => { eventsOf(w.g.domain).pirqs.set(4, a); }],
+    ['XE3', 'a PIRQ without its port', (w, a) => { const { pirqs } = eventsOf(w.g.domain); pirqs.reserve(4); pirqs.set(4, a); }],
     ['XE4', 'a vCPU that there is not', (w, a) => { eventsOf(w.g.domain).port(a).vcpu = 2; }],
     ['XE4', 'a bound port 0', w => { eventsOf(w.g.domain).port(0).state = ECS_IPI; }],
     ['XE5', 'a tail of another queue', (w, a) => { eventsOf(w.g.domain).port(a).lastPriority = 3; }],

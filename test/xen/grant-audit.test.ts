@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { writeEntry } from '../../src/memory/entry.ts';
-import { GuestVcpu } from '../../src/xen/domain.ts';
 import { ECS_IPI } from '../../src/xen/event-port.ts';
 import { eventsOf } from '../../src/xen/event-state.ts';
 import { GNTMAP_device_map, GNTMAP_host_map, GNTMAP_readonly, GTF_permit_access } from '../../src/xen/grant-numbers.ts';
@@ -56,7 +55,7 @@ describe('the audit of grants', () => {
     ['XG3', 'an entry without a handle', foreignEntry],
     ['XA4', 'an entry without a grant', foreignEntry],
     ['XG4', 'a frame that is not shared', g => g.xen.host.frames.setOwner(g.domain.grants.frames[0], 0, PGC_ALLOCATED)],
-    ['XG4', 'status frames without need', g => { g.domain.grants.statusFrames.push(g.domain.grants.frames[1]); }],
+    ['XG4', 'status frames without need', g => { g.domain.grants.addStatus([g.domain.grants.frames[1]]); }],
     ['XG5', 'a handle twice free', g => g.domain.grants.maptrack.give(4)],
     ['XG5', 'a handle nowhere', g => { g.domain.grants.maptrack.take(0); }],
   ];
@@ -64,7 +63,7 @@ describe('the audit of grants', () => {
     ['XG6', 'a frame that is allocated', g => g.xen.host.frames.setOwner(FIRST1 + 3, 1, PGC_ALLOCATED)],
     ['XG6', 'a frame that is a page table', g => g.xen.host.frames.setType(FIRST1 + 3, 0x24000001)],
     ['XG6', 'handles', g => { g.others[0].grants.maptrack.take(0); }],
-    ['XG6', 'a vCPU', g => { g.others[0].vcpus.push(new GuestVcpu(g.others[0], undefined)); }],
+    ['XG6', 'a vCPU', g => { g.others[0].addVcpu(); }],
     ['XG6', 'no frames any more', g => { g.others[0].totalPages = 0; }],
     ['XA7', 'a page too many', g => { g.others[0].totalPages++; }],
     ['XA7', 'a shared page too many', g => { g.others[0].xenPages++; }],
@@ -86,7 +85,7 @@ describe('the audit of grants', () => {
     ['XA1', 'an entry less', (w, t) => writeEntry(w.machine.views, t.level1 * 4096 + SPARE * 8, 0n)],
     ['XG3', 'a handle for devices only', (_w, t) => t.domain.grants.maptrack.setFlags(0, GNTMAP_device_map | GNTMAP_readonly)],
     ['XG4', 'a status frame that is not shared', (w, t) => w.xen.host.frames.setOwner(t.domain.grants.statusFrames[0], t.id, PGC_ALLOCATED)],
-    ['XG4', 'a status frame that is missing', (_w, t) => { t.domain.grants.statusFrames.pop(); }],
+    ['XG4', 'a status frame that is missing', (_w, t) => { t.domain.grants.clearStatus(); }],
     ['XG5', 'a handle in use that is free', (_w, t) => { t.domain.grants.maptrack.setFlags(7, GNTMAP_host_map); }],
   ];
   it.each(readers)('tells by %s of %s', (rule, _what, breakIt) => {

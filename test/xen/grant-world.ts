@@ -17,14 +17,16 @@ export class GrantWorld extends Guest {
   readonly others: readonly Domain[];
   private readonly released: number[];
 
-  constructor(options: GuestOptions = {}) {
+  /** @param options - with `free`, grant tables grow by any free frames */
+  constructor(options: GuestOptions & { readonly free?: boolean } = {}) {
+    const { free = false, ...rest } = options;
     const released: number[] = [], spare = Array.from({ length: 8 }, (_, k) => STATUS + k);
     const source = { allocate: () => -1, allocateShared: () => spare.shift() ?? -1, release: (mfn: number) => { released.push(mfn); if (mfn >= STATUS && mfn < STATUS + 8) spare.push(mfn); } };
-    super({ source, ...options });
+    super({ ...(free ? {} : { source }), ...rest });
     this.released = released;
     this.domain.grants.add(this.xen.host, this.domain, [TABLE[0], TABLE[0] + 1]);
     this.others = [FIRST1, FIRST2].map((first, k) => this.xen.createDomain({
-      id: k + 1, is32: !this.wide, maxPages: DOMAIN_PAGES + 1, p2m: [[0, first, DOMAIN_PAGES]], grants: { frames: [TABLE[k + 1]], maxFrames: 4 },
+      id: k + 1, is32: !this.wide, maxPages: DOMAIN_PAGES + 1, p2m: [[0, first, DOMAIN_PAGES]], grants: { frames: [TABLE[k + 1]], maxFrames: 9 },
     }));
   }
 

@@ -1,13 +1,16 @@
 /**
  * A small guest for tests: a domain of 1024 frames that its kernel sees at one address each, all writable but its page tables, in both widths.
  */
+import { GUEST_CR2_HI, GUEST_CR2_LO } from '../../src/layout/guest-vcpu.ts';
+import { HV_BYTES, HV_COUNTERS } from '../../src/layout/hypervisor.ts';
 import { Machine } from '../../src/machine/machine.ts';
-import type { EngineChoice } from '../../src/machine/options.ts';
+import type { EngineChoice, MachineOptions } from '../../src/machine/options.ts';
 import type { Vcpu } from '../../src/machine/vcpu.ts';
 import { readEntry, writeEntry } from '../../src/memory/entry.ts';
 import type { Domain } from '../../src/xen/domain.ts';
 import type { GrantLimits } from '../../src/xen/grant-table.ts';
-import { Hypervisor, type HypervisorOptions } from '../../src/xen/hypervisor.ts';
+import { Hypervisor } from '../../src/xen/hypervisor.ts';
+import type { HypervisorOptions } from '../../src/xen/hypervisor-options.ts';
 import { DOMID_SELF, HYPERVISOR_mmuext_op, HYPERVISOR_mmu_update, HYPERVISOR_update_va_mapping, HYPERVISOR_vm_assist } from '../../src/xen/numbers.ts';
 
 const FRAMES = 4096; // memory; the hypervisor's own frames are beyond
@@ -29,6 +32,10 @@ export interface GuestOptions extends Partial<HypervisorOptions> {
   readonly mode?: 'timed' | 'functional';
 }
 
+/** What a guest's machine is made with. */
+export const machineOptions = (engine: EngineChoice, vcpus = 1, mode: 'timed' | 'functional' = 'functional'): MachineOptions =>
+  ({ extents: [{ base: 0, bytes: (FRAMES + OWN) * 4096 }], mode, paging: 'none', openBus: 0, engine, vcpus });
+
 export class Guest {
   readonly machine: Machine;
   readonly xen: Hypervisor;
@@ -45,9 +52,7 @@ export class Guest {
   constructor(options: GuestOptions = {}) {
     const { wide = true, engine = 'ts', iomem = [], grants = {}, vcpus = 1, privileged = true, mode = 'functional', ...rest } = options;
     this.wide = wide;
-    this.machine = Machine.create({
-      extents: [{ base: 0, bytes: (FRAMES + OWN) * 4096 }], mode, paging: 'none', openBus: 0, engine, vcpus,
-    });
+    this.machine = Machine.create(machineOptions(engine, vcpus, mode));
     this.xen = Hypervisor.create(this.machine, { frames: FRAMES, own: { first: FRAMES, frames: OWN }, ...rest });
     this.base = wide ? 0xffffffff80000000n : 0x40000000n;
     const root = wide ? this.build64() : this.build32();
@@ -150,7 +155,19 @@ export class Guest {
   bytes(): Uint8Array {
     const { views } = this.machine, all = views.u8.slice(), from = this.cpu.block;
     all.fill(0, from, from + 4096);
-    return all;
+    return this.settled(all, 0);
+  }
+
+  /**
+   * Take away from a copy of machine memory what a call may change whatever it answers: the counters, and CR2 as its guest sees it.
+   *
+   * @param base - byte offset in machine memory of the copy's first byte
+   */
+  settled<T extends Uint8Array>(copy: T, base: number): T {
+    const block = this.xen.host.own.block * 4 - base;
+    copy.fill(0, block + HV_COUNTERS, block + HV_BYTES);
+    for (const { at } of this.domain.vcpus) copy.fill(0, at * 4 - base + GUEST_CR2_LO, at * 4 - base + GUEST_CR2_HI + 4);
+    return copy;
   }
 }
 

@@ -1,17 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { Guest, entryOf, DATA, P, READ, RW, TABLE, US, type GuestOptions } from './guest.ts';
+import { lcg } from './lcg.ts';
 
 const STEPS = 500;
 const POOL = 14; // frames that tables are made of: few, so that they meet
-
-/** A generator of numbers, the same for the same seed. */
-function lcg(seed: number): (below: number) => number {
-  let x = seed;
-  return below => {
-    x = (Math.imul(x, 1664525) + 1013904223) >>> 0;
-    return Math.floor((x / 2 ** 32) * below);
-  };
-}
 
 /** One random step of a guest that builds tables from few frames, and its result. */
 function step(g: Guest, r: (below: number) => number): number {

@@ -1,13 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import { Maptrack } from '../../src/xen/maptrack.ts';
+import type { Maptrack } from '../../src/xen/maptrack.ts';
+import { Guest } from './guest.ts';
 
 const PAGE = 256;
+const handles = (maxMaptrackFrames: number): Maptrack => new Guest({ grants: { maxMaptrackFrames } }).domain.grants.maptrack;
 const take = (m: Maptrack, vcpu: number, n: number): number[] => Array.from({ length: n }, () => m.take(vcpu));
 const range = (from: number, n: number): number[] => Array.from({ length: n }, (_, k) => from + k);
 
 describe('handles', () => {
   it('are handed out in order, and given back to the end', () => {
-    const m = new Maptrack(1);
+    const m = handles(1);
     expect(take(m, 0, 4)).toEqual([0, 1, 2, 3]);
     m.give(1);
     m.give(3);
@@ -16,7 +18,7 @@ describe('handles', () => {
   });
 
   it('of a new page come before what is left of the one before', () => {
-    const m = new Maptrack(3);
+    const m = handles(3);
     take(m, 0, PAGE - 1);
     m.give(9);
     expect(take(m, 0, 1)).toEqual([PAGE - 1]);
@@ -26,7 +28,7 @@ describe('handles', () => {
   });
 
   it('are each vCPU\'s own, until there are no more pages; then the other\'s', () => {
-    const m = new Maptrack(1);
+    const m = handles(1);
     expect(take(m, 0, 2)).toEqual([0, 1]);
     expect(take(m, 1, 2)).toEqual([3, 4]); // 2 is now what stays in its list
     m.give(3);
@@ -40,6 +42,6 @@ describe('handles', () => {
   });
 
   it('there are none of in no pages', () => {
-    expect(take(new Maptrack(0), 3, 1)).toEqual([-1]);
+    expect(take(handles(0), 3, 1)).toEqual([-1]);
   });
 });

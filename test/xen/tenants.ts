@@ -7,10 +7,11 @@ import { Machine } from '../../src/machine/machine.ts';
 import type { EngineChoice } from '../../src/machine/options.ts';
 import type { Vcpu } from '../../src/machine/vcpu.ts';
 import { readEntry, writeEntry } from '../../src/memory/entry.ts';
-import { GuestVcpu, type Domain } from '../../src/xen/domain.ts';
+import type { Domain } from '../../src/xen/domain.ts';
 import { GNTTABOP_copy, GNTTABOP_map_grant_ref, GNTTABOP_set_version, GNTTABOP_transfer, GNTTABOP_unmap_grant_ref } from '../../src/xen/grant-numbers.ts';
 import type { GrantLimits } from '../../src/xen/grant-table.ts';
-import { Hypervisor, type HypervisorOptions } from '../../src/xen/hypervisor.ts';
+import { Hypervisor } from '../../src/xen/hypervisor.ts';
+import type { HypervisorOptions } from '../../src/xen/hypervisor-options.ts';
 import {
   HYPERVISOR_event_channel_op, HYPERVISOR_grant_table_op, HYPERVISOR_mmuext_op, HYPERVISOR_update_va_mapping, DOMID_SELF,
 } from '../../src/xen/numbers.ts';
@@ -119,11 +120,11 @@ export class Tenant {
     world.machine.write(BigInt(this.sharedInfo) * 4096n, new Uint8Array(4096));
     world.machine.write(BigInt(TABLES + place) * 4096n, new Uint8Array(4096));
     this.run(cpu);
-    while (this.domain.vcpus.length < this.domain.maxVcpus) this.domain.vcpus.push(new GuestVcpu(this.domain, undefined));
+    while (this.domain.vcpus.length < this.domain.maxVcpus) this.domain.addVcpu();
   }
 
   run(cpu: Vcpu): void {
-    if (this.domain.vcpus.length > 0 && this.domain.vcpus.at(-1)!.cpu === undefined) this.domain.vcpus.length = 1;
+    if (this.domain.vcpus.length > 0 && this.domain.vcpus.at(-1)!.cpu === undefined) this.domain.dropVcpus(1);
     this.world.xen.startVcpu(this.domain, cpu, this.root);
   }
 

@@ -53,10 +53,10 @@ export function poke(g: Guest, mfn: number, slot: number, value: bigint): void {
   writeEntry(g.machine.views, mfn * 4096 + slot * 8, value);
 }
 
-/** Every byte of memory, the hypervisor's own frames included, and of the frame table: all but what processors cache. */
+/** Every byte of memory, the hypervisor's own frames included, and of the frame table: all but what processors cache and `Guest.settled()` takes away. */
 export function state(g: Guest): Buffer {
   const { views } = g.machine, ram = views.lowWord * 4, rows = views.w[HDR_FRAME_TABLE >>> 2]!;
-  return Buffer.concat([views.u8.slice(ram, ram + 6144 * 4096), views.u8.slice(rows, rows + g.xen.host.frames.count * FRAME_STRIDE)]);
+  return Buffer.concat([g.settled(views.u8.slice(ram, ram + 6144 * 4096), ram), views.u8.slice(rows, rows + g.xen.host.frames.count * FRAME_STRIDE)]);
 }
 
 /** The act is refused with `rc`, leaves every byte as it was, and the audit holds. It is done twice: the first time marks entries that lead to its arguments. */

@@ -156,7 +156,7 @@ export class Kernel {
   version2(): void {
     this.fine(this.call(HYPERVISOR_grant_table_op, GNTTABOP_set_version, struct([[4, 2]])));
     const { frames, statusFrames } = this.domain.grants;
-    this.grants = new GuestGrants(this.host.machine, { frames, statusFrames });
+    this.grants = new GuestGrants(this.host.machine, { frames: [...frames], statusFrames: [...statusFrames] });
   }
 
   /** Map grants, all in one call. */

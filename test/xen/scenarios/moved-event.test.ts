@@ -71,7 +71,7 @@ describe('FIFO: a queue whose last port was moved away', () => {
     guest.moveTo(a, 1);
     guest.moveTo(c, 1);
     sender.send(fromA); // in the queue of vCPU 1
-    if (forgetful) guest.domain.events!.fifoVcpus[0]!.tails[PRIORITY] = a; // what noting a port's last queue is there to prevent
+    if (forgetful) guest.domain.events.fifoVcpu(0).setTail(PRIORITY, a); // what noting a port's last queue is there to prevent
     sender.send(fromB); // in that of vCPU 0, unless it is thought to end with the first port: then behind that one, in the other queue
     sender.send(fromC); // behind the first port, in place of what is there
     expect(seen().sort((x, y) => x - y)).toEqual(all ? [a, b, c] : [a, c]);
