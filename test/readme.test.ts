@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import * as pagewalk from '../src/index.ts';
+import { runTree } from '../src/guest/index.ts';
 import { BackRing, FrontRing, Hypervisor } from '../src/xen/index.ts';
 
 const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
@@ -57,7 +58,7 @@ describe('the other examples run', () => {
     return { ...pagewalk, machine, cpu, va, vaHi: 0x7f00, vaLo: 0x123, kind: pagewalk.ACCESS_USER };
   };
 
-  it('are four, and one of rings', () => expect(blocks).toHaveLength(5));
+  it('are five, and one of rings', () => expect(blocks).toHaveLength(6));
 
   it('doors of a vCPU', () => {
     const names = { ...embedded('timed'), bytes: new Uint8Array(5000), pa: 0x2000n, pages: 2 };
@@ -99,5 +100,10 @@ describe('the other examples run', () => {
     const call = { rdi: 0n, rsi: 0n, rdx: 0n, r10: 0n, r8: 0n };
     const result = run(`${blocks[3]}\nreturn xen;`, { ...call, Machine: pagewalk.Machine, memory: machine.views.memory, options, Hypervisor, machine, frames, first, n, cpu, root, fault: pagewalk.FAULT_PF, va: 0x1000n, bytes: new Uint8Array(8) }) as Hypervisor;
     expect(result.audit()).toEqual([]);
+  });
+
+  it('the guest kernel', async () => {
+    const fields: Promise<object> = run(`return (async () => {${blocks[5]}\nreturn { kernel, cycles, xen, processes }; })();`, { ...pagewalk, runTree }) as Promise<object>;
+    expect(await fields).toMatchObject({ kernel: { forks: 3 }, xen: { stores: expect.any(Number) }, processes: [{ name: 'cc1' }, { name: 'as' }, { name: 'gcc' }, { name: 'sh' }] });
   });
 });
