@@ -31,7 +31,7 @@ const ENGINES = ['wasm', 'ts'] as const satisfies readonly Engine[], CALLERS = [
 const SECTIONS = ['rows', 'alive', 'replay', 'start', 'growth', 'workers', 'xen', 'nested'] as const;
 const WORKS = [...STREAMS, ...VALIDATIONS];
 /** Replayed if they are there: the one that is bundled is short, so that the start of a replay shows. */
-const TRACES = ['../test/fixtures/gcc.pwt.gz', '../../shared/traces/compile/as.lackey.gz', '../../shared/traces/compile/cc1.lackey.gz'].map(path => new URL(path, import.meta.url));
+const TRACES = ['../test/fixtures/compile/gcc.pwt.gz', '../../shared/traces/compile/as.lackey.gz', '../../shared/traces/compile/cc1.lackey.gz'].map(path => new URL(path, import.meta.url));
 const STARTS = 9; // processes, of which the median counts
 
 /** Ends with one line that says why. */

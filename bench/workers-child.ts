@@ -18,7 +18,7 @@ const REPLAYS = 4; // make one job, so that it lasts
 
 /** A worker: does a job for every message. */
 function serve(): void {
-  const pwt = gunzipSync(readFileSync(new URL('../test/fixtures/gcc.pwt.gz', import.meta.url)));
+  const pwt = gunzipSync(readFileSync(new URL('../test/fixtures/compile/gcc.pwt.gz', import.meta.url)));
   parentPort!.on('message', async () => {
     for (let k = 0; k < REPLAYS; k++) await replay(await openTrace(Readable.from([pwt])), { name: 'gcc', cpus: [presets.zen3], pages: ['4k'] });
     parentPort!.postMessage('done');

@@ -12,6 +12,7 @@ export type { CpuModel, Figure, Geometry, PageSize, Sourced, TlbLevel, TlbStruct
 export { checkCpuModel, checkNestedModel } from './cost/preset-check.ts';
 export { hypervisorCosts, type HypervisorCosts } from './cost/hypervisor-costs.ts';
 export { nestedDefault, type NestedModel, type NestedTlb } from './cost/nested-model.ts';
+export { kernelCosts, type KernelCosts } from './cost/kernel-costs.ts';
 export type { HostModel } from './cost/host-model.ts';
 export { zen3Chase } from './cost/measured/zen3-chase.ts';
 export { findPreset, presets } from './cost/presets/all.ts';

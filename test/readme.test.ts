@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import * as pagewalk from '../src/index.ts';
+import { runTree } from '../src/guest/index.ts';
 import * as models from '../src/models/index.ts';
 import { BackRing, FrontRing, Hypervisor } from '../src/xen/index.ts';
 
@@ -65,7 +66,7 @@ describe('the other examples run', () => {
     return { ...pagewalk, machine, cpu, va, vaHi: 0x7f00, vaLo: 0x123, kind: pagewalk.ACCESS_USER };
   };
 
-  it('are eight, with one of guests and one of rings', () => expect(blocks).toHaveLength(8));
+  it('are nine, with one of guests and one of rings', () => expect(blocks).toHaveLength(9));
 
   it('memory models: what it says of each', () => {
     const told: unknown[] = [], code = example('DmaDoor').replace(/^((?:door|safe|log)\.(?:write|clean)\(.*?\)); .*$/gm, 'told.push($1);');
@@ -121,5 +122,10 @@ describe('the other examples run', () => {
     const seen = new Uint8Array(1);
     machine.read(0x9000n, seen);
     expect([guest.audit(), seen[0]]).toEqual([[], 7]);
+  });
+
+  it('the guest kernel', async () => {
+    const fields: Promise<object> = run(`return (async () => {${example('runTree')}\nreturn { kernel, cycles, xen, processes }; })();`, { ...pagewalk, runTree }) as Promise<object>;
+    expect(await fields).toMatchObject({ kernel: { forks: 3 }, xen: { stores: expect.any(Number) }, processes: [{ name: 'cc1' }, { name: 'as' }, { name: 'gcc' }, { name: 'sh' }] });
   });
 });

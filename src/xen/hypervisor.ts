@@ -111,6 +111,7 @@ export class Hypervisor {
         host.m2p.set(mfn + k, pfn + k, 0);
       }
     }
+    const { sharedInfo } = options;
     if (sharedInfo !== undefined) {
       domain.sharedInfo = sharedInfo;
       host.shareFrame(domain, sharedInfo);

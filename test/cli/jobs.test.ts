@@ -16,7 +16,7 @@ const file = (name: string, text: string): string => {
 };
 const walk = (pages: number, laps: number): string => Array.from({ length: pages * laps }, (_, k) => ` L ${((k % pages) * 0x5000 + 0x10000).toString(16)},8\n`).join('');
 const few = file('few.lackey', walk(20, 400)), many = file('many.lackey', walk(3000, 20)), one = file('one.lackey', walk(1, 1));
-const gcc = fixture('gcc.pwt.gz');
+const gcc = fixture('compile/gcc.pwt.gz');
 
 /** What is printed, without what the clock decides. */
 function timeless(args: readonly string[], input?: string): string {

@@ -20,7 +20,7 @@ const json = (args: readonly string[], input?: string): ReplayResult => JSON.par
 
 describe('pagewalk replay', () => {
   it('replays the bundled trace on several processors and page sizes, as tables', () => {
-    const { status, out, err } = pagewalk(['replay', fixture('gcc.pwt.gz'), '--cpu', 'zen3,skylake', '--pages', '4k,2m']);
+    const { status, out, err } = pagewalk(['replay', fixture('compile/gcc.pwt.gz'), '--cpu', 'zen3,skylake', '--pages', '4k,2m']);
     expect(status).toBe(0);
     expect(err).toBe(''); // no progress bar where there is no terminal
     expect(out.match(/^(zen3|skylake) +(4k|2m)/gm)?.slice(0, 4).map(row => row.replace(/ +/, ' '))).toEqual(['zen3 4k', 'zen3 2m', 'skylake 4k', 'skylake 2m']);
@@ -38,7 +38,7 @@ describe('pagewalk replay', () => {
 
   it('prints CSV with a row a run, and writes a report', () => {
     const report = join(folder, 'report.html');
-    const { status, out } = pagewalk(['replay', fixture('gcc.pwt.gz'), '--pages', '4k,thp', '--csv', '--html', report, '--limit', '100000']);
+    const { status, out } = pagewalk(['replay', fixture('compile/gcc.pwt.gz'), '--pages', '4k,thp', '--csv', '--html', report, '--limit', '100000']);
     expect(status).toBe(0);
     expect(out.trim().split('\r\n')).toHaveLength(5);
     expect(readFileSync(report, 'utf8')).toMatch(/^<!doctype html>[^]*<svg[^]*<\/html>\s*$/i);
@@ -56,7 +56,7 @@ describe('pagewalk replay', () => {
 
   it('gives the same result on either engine', () => {
     const result = (engine: string) => {
-      const { seconds: _, rate: __, ...same } = json([fixture('gcc.pwt.gz'), '--cpu', 'zen3,skylake', '--pages', '4k,thp', '--data', '--nodes', '2', '--numa', 'interleave', '--engine', engine]);
+      const { seconds: _, rate: __, ...same } = json([fixture('compile/gcc.pwt.gz'), '--cpu', 'zen3,skylake', '--pages', '4k,thp', '--data', '--nodes', '2', '--numa', 'interleave', '--engine', engine]);
       return same;
     };
     expect(result('wasm').trace.accesses).toBeGreaterThan(500_000);
@@ -64,7 +64,7 @@ describe('pagewalk replay', () => {
   });
 
   it('prices remote memory when pages are interleaved over nodes', () => {
-    const cycles = (numa: string) => json([fixture('gcc.pwt.gz'), '--cpu', 'zen3', '--data', '--nodes', '2', '--numa', numa, '--limit', '50000']).runs[0].cycles.data;
+    const cycles = (numa: string) => json([fixture('compile/gcc.pwt.gz'), '--cpu', 'zen3', '--data', '--nodes', '2', '--numa', numa, '--limit', '50000']).runs[0].cycles.data;
     expect(cycles('interleave')).toBeGreaterThan(cycles('first-touch'));
   });
 });
@@ -93,14 +93,14 @@ describe('bad input ends with status 2, one line that says why, and nothing half
     ['a limit of nothing', ['replay', '-', '--limit', '0'], /--limit/],
     ['a limit of words', ['replay', '-', '--limit', '1e3'], /--limit/],
     ['an unknown format', ['replay', '-', '--format', 'vcd'], /--format: expected one of lackey/],
-    ['the wrong format', ['replay', fixture('gcc.pwt.gz'), '--format', 'din'], /expected/],
+    ['the wrong format', ['replay', fixture('compile/gcc.pwt.gz'), '--format', 'din'], /expected/],
     ['JSON and CSV at once', ['replay', '-', '--json', '--csv'], /--csv/],
     ['a preset with a hole', ['replay', '-', '--cpu', file('holed.json', JSON.stringify(hole))], /holed\.json\.tlb\[0\]\.structures\[0\]\.ways: expected/],
     ['a preset that is not JSON', ['replay', '-', '--cpu', file('text.json', '{\n  "name": x }')], /text\.json: line 2: expected JSON/],
     ['a preset that is not there', ['replay', '-', '--cpu', 'none.json'], /none\.json: file: expected a readable JSON file/],
     ['an unknown command', ['relpay'], /command: expected one of replay/],
     ['conformance without a path', ['conformance'], /path: expected/],
-    ['conversion to an unknown format', ['convert', fixture('gcc.pwt.gz'), join(folder, 'x.vcd')], /target: expected a name ending in/],
+    ['conversion to an unknown format', ['convert', fixture('compile/gcc.pwt.gz'), join(folder, 'x.vcd')], /target: expected a name ending in/],
   ])('%s', (_, args, message) => {
     const before = readdirSync(folder);
     const { status, out, err } = pagewalk(args, LACKEY);
@@ -128,8 +128,8 @@ describe('bad input ends with status 2, one line that says why, and nothing half
 describe('pagewalk convert', () => {
   it('keeps every access: the result is the same', () => {
     const there = join(folder, 'there.lackey.gz');
-    expect(pagewalk(['convert', fixture('gcc.pwt.gz'), there, '--limit', '20000']).status).toBe(0);
-    const a = json([there, '--cpu', 'zen3']), b = json([fixture('gcc.pwt.gz'), '--cpu', 'zen3', '--limit', '20000']);
+    expect(pagewalk(['convert', fixture('compile/gcc.pwt.gz'), there, '--limit', '20000']).status).toBe(0);
+    const a = json([there, '--cpu', 'zen3']), b = json([fixture('compile/gcc.pwt.gz'), '--cpu', 'zen3', '--limit', '20000']);
     expect(a.runs).toEqual(b.runs);
   });
 });

@@ -14,7 +14,7 @@ describe.skipIf(!installed)('pagewalk sweep under GNU parallel (skipped where it
   const at = (name: string): string => join(folder, name);
   beforeAll(() => {
     folder = mkdtempSync(join(tmpdir(), 'pagewalk-parallel-'));
-    copyFileSync(fixture('gcc.pwt.gz'), at('gcc.pwt.gz'));
+    copyFileSync(fixture('compile/gcc.pwt.gz'), at('gcc.pwt.gz'));
     writeFileSync(at('few.lackey'), Array.from({ length: 3000 }, (_, k) => ` S ${((k % 70) * 0x3000).toString(16)},8\n`).join(''));
     writeFileSync(at('plan.json'), JSON.stringify({ traces: ['few.lackey', 'gcc.pwt.gz'], cpus: ['zen3', 'haswell', 'zen4'], pages: ['4k', '2m'], limit: 100_000 }));
   });

@@ -22,7 +22,7 @@ const lines = (name: string) => read(name).trimEnd().split('\n').map(line => JSO
 const walk = (pages: number, laps: number): string => Array.from({ length: pages * laps }, (_, k) => ` L ${((k % pages) * 0x5000 + 0x10000).toString(16)},8\n`).join('');
 file('few.lackey', walk(20, 100));
 file('many.lackey', walk(2500, 4));
-copyFileSync(fixture('gcc.pwt.gz'), at('gcc.pwt.gz'));
+copyFileSync(fixture('compile/gcc.pwt.gz'), at('gcc.pwt.gz'));
 file('mine.json', { ...skylake, name: 'mine' });
 const PLAN = { traces: ['few.lackey', { file: 'many.lackey', name: 'many' }], cpus: ['zen3', 'mine.json'], pages: ['4k', 'thp'], data: [false, true] };
 const plan = file('plan.json', PLAN);

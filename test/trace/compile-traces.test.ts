@@ -12,7 +12,7 @@ import { crc32 } from '../../src/trace/crc32.ts';
 import { openTrace } from '../../src/trace/open.ts';
 import type { OpenOptions } from '../../src/trace/open.ts';
 
-const FIXTURE = fileURLToPath(new URL('../fixtures/gcc.pwt.gz', import.meta.url));
+const FIXTURE = fileURLToPath(new URL('../fixtures/compile/gcc.pwt.gz', import.meta.url));
 const SHARED = fileURLToPath(new URL('../../../shared/traces/compile/', import.meta.url));
 
 interface Digest {

@@ -1,0 +1,73 @@
+/** A kernel on a machine, from options: by its way of changing page tables. */
+import { ConfigError } from '../errors.ts';
+import type { CpuModel } from '../cost/cpu-model.ts';
+import type { HypervisorCosts } from '../cost/hypervisor-costs.ts';
+import type { KernelCosts } from '../cost/kernel-costs.ts';
+import { presets } from '../cost/presets/all.ts';
+import { Machine } from '../machine/machine.ts';
+import type { EngineChoice } from '../machine/options.ts';
+import { Bare } from './bare.ts';
+import { Kernel, type KernelOptions } from './kernel.ts';
+import { NativeOps } from './native-ops.ts';
+import type { Platform } from './platform.ts';
+import { SecondStage, type StageOptions } from './second-stage.ts';
+import { XenDomain } from './xen-domain.ts';
+import { XenOps, type XenPolicy } from './xen-ops.ts';
+
+const OPS = ['native', 'xen'] as const;
+const PAGES = ['4k', 'thp'] as const;
+const PROMOTE_AT = 64; // pages of 512
+
+export interface BuildOptions extends KernelOptions {
+  /** `native`: a kernel that owns its page tables; `xen`: one in a paravirtualized domain. Default `native`. */
+  readonly ops?: (typeof OPS)[number];
+  /** What a `native` kernel runs on. Default: a machine of its own, by the options below. */
+  readonly platform?: Platform;
+  /** `native`: the machine is a virtual one, whose memory a second stage translates. Default: it is not. */
+  readonly stage?: StageOptions;
+  /** How `xen` makes its changes. */
+  readonly policy?: XenPolicy;
+  /** Default skylake. */
+  readonly cpu?: CpuModel;
+  /** Default `timed`. */
+  readonly mode?: 'timed' | 'functional';
+  /** Default `auto`. */
+  readonly engine?: EngineChoice;
+  /** Default `'64M'`. */
+  readonly memory?: number | string;
+  /** `thp`: regions with 64 pages of 512 become large pages, where `promoteAt` does not say otherwise. Default `4k`. */
+  readonly pages?: (typeof PAGES)[number];
+  /** `native`: address spaces keep what is cached of them. Default false. */
+  readonly pcid?: boolean;
+  readonly hypervisorCosts?: HypervisorCosts;
+  readonly kernelCosts?: KernelCosts;
+}
+
+/** A kernel, and what is particular to its way. */
+export interface BuiltKernel {
+  readonly kernel: Kernel;
+  readonly native: NativeOps | undefined;
+  readonly xen: { readonly domain: XenDomain; readonly ops: XenOps } | undefined;
+}
+
+/** @throws ConfigError - an option */
+export function buildKernel(options: BuildOptions): BuiltKernel {
+  const { ops = 'native', pages = '4k', pcid = false, policy, platform, stage, cpu = presets.skylake, mode = 'timed', engine = 'auto', memory = '64M' } = options;
+  if (!OPS.includes(ops)) throw new ConfigError('ops', OPS.join(', '), ops);
+  if (!PAGES.includes(pages)) throw new ConfigError('pages', PAGES.join(', '), pages);
+  if (pcid && ops === 'xen') throw new ConfigError('pcid', 'false with xen, whose guests have none', pcid);
+  if (policy !== undefined && ops !== 'xen') throw new ConfigError('policy', 'nothing without xen', policy);
+  for (const [name, given] of Object.entries({ platform, stage })) if (given !== undefined && ops === 'xen') throw new ConfigError(name, 'nothing with xen', ops);
+  if (platform !== undefined && stage !== undefined) throw new ConfigError('stage', 'nothing with a platform', stage);
+  const own = { ...options, promoteAt: options.promoteAt ?? (pages === 'thp' ? PROMOTE_AT : 0) };
+  const features = stage?.format === undefined ? {} : { amd: stage.format === 'npt' };
+  const make = (): Machine => Machine.create({ memory, cpu, mode, engine, features, nested: stage !== undefined, paging: ops === 'xen' || stage !== undefined ? 'none' : '4-level' });
+  if (ops === 'native') {
+    let native: NativeOps | undefined;
+    const under = platform ?? (stage === undefined ? new Bare(make()) : new SecondStage(make(), stage)), kernel = new Kernel(under, pool => native = new NativeOps(under, pool, pcid), own);
+    return { kernel, native, xen: undefined };
+  }
+  let xenOps: XenOps | undefined;
+  const domain = new XenDomain(make(), options.hypervisorCosts), kernel = new Kernel(domain, pool => xenOps = new XenOps(domain, pool, policy), own);
+  return { kernel, native: undefined, xen: { domain, ops: xenOps! } };
+}

@@ -1,0 +1,47 @@
+/** All cycles of a run by what they were for: nothing is counted twice, and nothing is left out. */
+import { figure } from '../cost/cpu-model.ts';
+import { checkKernelCosts, kernelCosts, type KernelCosts } from '../cost/kernel-costs.ts';
+import { VCPU_TIMED } from '../layout/vcpu.ts';
+import { FAULT_REASONS } from './figures.ts';
+import type { BuiltKernel } from './built-kernel.ts';
+
+/**
+ * Cycles by cause.
+ *
+ * Of the processor: `tlb`, `walkStart`, `walkLoads`, `data`. Of the kernel: `exceptions` and `systemCalls` where they are its own,
+ * `rootLoads`, `invlpgs`, `pages` cleared and copied. Of a hypervisor: `hypervisorTrap`, `hypervisorValidate`, `hypervisorFlush`, over all it did.
+ */
+export type CycleAccount = Readonly<Record<(typeof CAUSES)[number], number>>;
+
+const CAUSES = [
+  'tlb', 'walkStart', 'walkLoads', 'data', 'exceptions', 'systemCalls', 'rootLoads', 'invlpgs', 'pages', 'hypervisorTrap', 'hypervisorValidate', 'hypervisorFlush',
+] as const;
+const HYPERVISOR = ['trap', 'validate', 'flush'] as const;
+
+/** @returns zeroes of a machine in functional mode, which knows no time @throws ConfigError - costs */
+export function cycleAccount({ kernel, native, xen }: BuiltKernel, costs: KernelCosts = kernelCosts): CycleAccount {
+  checkKernelCosts(costs);
+  const { cpu, s } = kernel.p, { cycles } = cpu.counters(), { figures, pool } = kernel, timed = s.w[(cpu.block + VCPU_TIMED) >>> 2] !== 0;
+  const by = (price: keyof KernelCosts, times: number): number => (timed ? figure(costs[price]) * times : 0);
+  const own = native === undefined ? 0 : 1; // exceptions, calls and roots of a paravirtualized kernel are its hypervisor's
+  const faults = FAULT_REASONS.reduce((sum, reason) => sum + figures.faults[reason], 0), calls = Object.values(figures.systemCalls).reduce((sum, many) => sum + many, 0);
+  const [trap, validate, flush] = HYPERVISOR.map(cause => {
+    if (xen === undefined) return 0;
+    const { hypercalls, cycles: others } = xen.domain.xen.counters();
+    return [...Object.values(hypercalls).map(call => call.cycles), ...Object.values(others)].reduce((sum, account) => sum + account[cause], 0);
+  });
+  return {
+    tlb: cycles.tlb, walkStart: cycles.walkStart, walkLoads: cycles.walkLoads, data: cycles.data,
+    exceptions: by('exception', own * faults), systemCalls: by('systemCall', own * calls),
+    rootLoads: by('rootLoad', native?.counts.rootLoads ?? 0), invlpgs: by('invlpg', native?.counts.invlpgs ?? 0), pages: by('page', pool.clears + pool.copies),
+    hypervisorTrap: trap, hypervisorValidate: validate, hypervisorFlush: flush,
+  };
+}
+
+/** What was spent since. */
+export function subtract(account: CycleAccount, before: CycleAccount): CycleAccount {
+  return Object.fromEntries(CAUSES.map(cause => [cause, account[cause] - before[cause]])) as Record<(typeof CAUSES)[number], number>;
+}
+
+/** All of them. */
+export const totalCycles = (account: CycleAccount): number => CAUSES.reduce((sum, cause) => sum + account[cause], 0);

@@ -1,0 +1,17 @@
+/** pagewalk/guest: a small kernel's memory management, replaying recorded processes on a machine or in a paravirtualized domain. */
+export { Bare } from './bare.ts';
+export { buildKernel, type BuildOptions, type BuiltKernel } from './built-kernel.ts';
+export { crossing, type RatePoint } from './crossover.ts';
+export { totalCycles, type CycleAccount } from './cycle-account.ts';
+export { FAULT_REASONS, Figures, type FaultReason } from './figures.ts';
+export { Kernel, type KernelOptions } from './kernel.ts';
+export { MmContext, type MmuOps } from './mmu-ops.ts';
+export { NativeOps, type NativeCounts } from './native-ops.ts';
+export type { Platform } from './platform.ts';
+export { ProcessTree, type TracedProcess } from './process-tree.ts';
+export { figuresOf, runTree, type KernelFigures, type TreeFigures, type TreeOptions } from './run-tree.ts';
+export { SecondStage, STAGE_FORMATS, type StageOptions } from './second-stage.ts';
+export type { ProcessEnd } from './tree-run.ts';
+export { CHANGES, PATTERNS, runWorkload, type WorkloadFigures, type WorkloadOptions } from './workload.ts';
+export { XenDomain } from './xen-domain.ts';
+export { BATCHINGS, PINNINGS, XenOps, type XenPolicy } from './xen-ops.ts';

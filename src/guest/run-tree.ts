@@ -1,0 +1,68 @@
+/** A recorded tree of processes on a kernel, from options to figures. */
+import { invariant } from '../errors.ts';
+import type { Counters } from '../machine/vcpu.ts';
+import type { CounterValues } from '../xen/index.ts';
+import { buildKernel, type BuildOptions, type BuiltKernel } from './built-kernel.ts';
+import { cycleAccount, type CycleAccount } from './cycle-account.ts';
+import type { Figures } from './figures.ts';
+import type { BatchSizes } from './multicall.ts';
+import type { NativeCounts } from './native-ops.ts';
+import { ProcessTree } from './process-tree.ts';
+import { TreeRun, type ProcessEnd } from './tree-run.ts';
+
+export interface TreeOptions extends BuildOptions {
+  /** Folder of traces, or what was read from it. */
+  readonly tree: string | ProcessTree;
+  /** Loads and stores have contents, and ends a hash of them. Default true. */
+  readonly contents?: boolean;
+  /** Called after each fork, exec and exit; `complaints()` says what does not hold of the hypervisor's books. */
+  readonly observe?: (what: 'fork' | 'exec' | 'exit', complaints: () => string[]) => void;
+}
+
+/** What a kernel came to. */
+export interface KernelFigures {
+  readonly ops: 'native' | 'xen';
+  readonly kernel: Figures;
+  /** All cycles by cause; zeroes in functional mode. */
+  readonly cycles: CycleAccount;
+  /** Of the vCPU: translations, walks. */
+  readonly cpu: Counters;
+  /** `xen`: what the hypervisor counted; hypercalls by the number of calls in them; entries stored without one, and by stores it emulated. */
+  readonly xen: { readonly counters: CounterValues; readonly batches: BatchSizes; readonly stores: number; readonly emulated: number } | undefined;
+  /** `native`: what the kernel did itself. */
+  readonly native: NativeCounts | undefined;
+  /** Frames: the most in use at a time; and, when everything has ended, still in use. */
+  readonly frames: { readonly most: number; readonly leaked: number };
+  /** What does not hold at the end, of the hypervisor's books. */
+  readonly complaints: readonly string[];
+}
+
+/** What a run came to. */
+export interface TreeFigures extends KernelFigures {
+  readonly processes: readonly ProcessEnd[];
+}
+
+/** What a kernel has done so far. */
+export function figuresOf(built: BuiltKernel, options: BuildOptions): KernelFigures {
+  const { kernel, native, xen } = built;
+  return {
+    ops: xen === undefined ? 'native' : 'xen', kernel: kernel.figures, cpu: kernel.p.cpu.counters(), cycles: cycleAccount(built, options.kernelCosts),
+    xen: xen && { counters: xen.domain.xen.counters(), batches: xen.ops.calls.sizes, stores: xen.ops.stores, emulated: xen.ops.emulated },
+    native: native?.counts, frames: { most: kernel.pool.most, leaked: kernel.framesInUse }, complaints: xen?.domain.xen.audit() ?? [],
+  };
+}
+
+/**
+ * Replay a tree of processes.
+ *
+ * @throws InputError - a trace @throws ConfigError - an option, or there is too little memory
+ */
+export async function runTree(options: TreeOptions): Promise<TreeFigures> {
+  const built = buildKernel(options), { kernel, xen } = built;
+  const tree = typeof options.tree === 'string' ? await ProcessTree.load(options.tree, options.engine) : options.tree;
+  const complaints = () => xen?.domain.xen.audit() ?? [];
+  const run = new TreeRun(kernel, options.contents ?? true, { engine: options.engine }, what => options.observe?.(what, complaints));
+  await run.run(tree);
+  invariant(kernel.reclaim.swapped === 0, 'nobody is left to swap in');
+  return { ...figuresOf(built, options), processes: run.ends };
+}

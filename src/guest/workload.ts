@@ -1,0 +1,177 @@
+/**
+ * Synthetic processes: accesses of a pattern, and between them changes of page tables, as many an access as one likes.
+ *
+ * Patterns: `chase` loads a word of each page of the working set in a random order, again and again; `stream` stores 8 bytes after 8 bytes.
+ * Changes: `protect` takes the right to store from some pages and gives it back, and they are stored to; `map` maps pages, stores to each and
+ * unmaps them, as a driver does with the pages of its ring; `fork` makes a process that runs a program of a few pages and ends.
+ */
+import { ConfigError } from '../errors.ts';
+import type { AccessColumns } from '../machine/columns.ts';
+import { buildKernel, type BuildOptions, type BuiltKernel } from './built-kernel.ts';
+import { cycleAccount, subtract, totalCycles, type CycleAccount } from './cycle-account.ts';
+import { exec, exit, fork, type Image } from './fork.ts';
+import { map, protect, unmap } from './mapping-calls.ts';
+import type { Mm } from './mm.ts';
+import { hiOf, loOf, PAGE_BYTES } from './platform.ts';
+import { figuresOf, type KernelFigures } from './run-tree.ts';
+import { UserMode } from './user-mode.ts';
+import { PROT_READ, PROT_WRITE, type Vma } from './vma.ts';
+
+export const PATTERNS = ['chase', 'stream'] as const;
+export const CHANGES = ['protect', 'map', 'fork'] as const;
+
+export interface WorkloadOptions extends BuildOptions {
+  readonly pattern?: (typeof PATTERNS)[number];
+  readonly change?: (typeof CHANGES)[number];
+  /** Accesses of the pattern. Default 1,000,000. */
+  readonly accesses?: number;
+  /** Pages that it goes over. Default 1024. */
+  readonly workingSet?: number;
+  /** Accesses between two changes; 0: no changes. Default 1000. */
+  readonly interval?: number;
+  /** Pages of a change by `protect` and `map`. Default 16. */
+  readonly batch?: number;
+}
+
+/** What a workload came to, after its pages were touched once. */
+export interface WorkloadFigures extends KernelFigures {
+  /** Level-1 entries changed for each access of the pattern, and cycles of all causes. */
+  readonly updatesPerAccess: number;
+  readonly cyclesPerAccess: number;
+  /** Of what was measured. */
+  readonly measured: CycleAccount;
+}
+
+const HEAP = 0x40000, RING = 0x100000, STACK = 0x7fff00000; // pages
+const RW = PROT_READ | PROT_WRITE;
+const LOAD = 0, STORE = 1;
+const CHUNK = 4096; // accesses of one batch
+const WORD = 8;
+const MOST_PAGES = 2 ** 18;
+const GOLDEN = 0x9e3779b1; // odd: multiples of it go through all numbers below a power of two
+
+const area = (start: number, pages: number): Vma => ({ start, end: start + pages, prot: RW, shared: false, file: undefined, offset: 0 });
+
+type Settings = Required<Pick<WorkloadOptions, 'pattern' | 'change' | 'accesses' | 'workingSet' | 'interval' | 'batch'>>;
+
+/** A process and its pattern. */
+class Workload {
+  made = 0; // accesses of the pattern
+  private readonly built: BuiltKernel;
+  private readonly o: Settings;
+  private readonly columns: AccessColumns;
+  private readonly user: UserMode;
+  private readonly mm: Mm;
+  private readonly mask: number;
+  private readonly small: Image = { areas: [area(HEAP, 8), area(STACK, 8)], stackTop: STACK + 7 };
+
+  constructor(built: BuiltKernel, o: Settings) {
+    this.built = built;
+    this.o = o;
+    this.columns = built.kernel.p.machine.columns(CHUNK);
+    this.user = new UserMode(built.kernel);
+    this.mask = 2 ** Math.ceil(Math.log2(o.workingSet)) - 1;
+    this.mm = exec(built.kernel, undefined, { areas: [area(HEAP, o.workingSet), area(STACK, 8)], stackTop: STACK + 7 }, 1);
+    this.store(this.mm, HEAP, o.workingSet);
+  }
+
+  run(): void {
+    const { accesses, interval } = this.o;
+    while (this.made < accesses) {
+      const next = interval === 0 ? accesses : Math.min(accesses, this.made + interval);
+      while (this.made < next) this.pattern(Math.min(CHUNK, next - this.made));
+      if (interval !== 0 && this.made < accesses) this.change();
+    }
+  }
+
+  end(): void {
+    this.user.call();
+    exit(this.built.kernel, this.mm);
+  }
+
+  private put(i: number, address: number, kind: number): void {
+    const { va, kind: kinds, size } = this.columns;
+    va[2 * i] = loOf(address);
+    va[2 * i + 1] = hiOf(address);
+    kinds[i] = kind;
+    size[i] = WORD;
+  }
+
+  private pattern(many: number): void {
+    const { pattern, workingSet } = this.o, bytes = workingSet * PAGE_BYTES;
+    for (let i = 0; i < many; i++, this.made++) {
+      if (pattern === 'stream') this.put(i, HEAP * PAGE_BYTES + (this.made * WORD) % bytes, STORE);
+      else this.put(i, (HEAP + (Math.imul(this.made, GOLDEN) & this.mask) % workingSet) * PAGE_BYTES + (this.made % 64) * WORD, LOAD);
+    }
+    this.user.run(this.mm, this.columns, 0, many, undefined, ignore);
+  }
+
+  /** Store to each of some pages. */
+  private store(mm: Mm, first: number, pages: number): void {
+    for (let done = 0; done < pages;) {
+      const many = Math.min(CHUNK, pages - done);
+      for (let i = 0; i < many; i++) this.put(i, (first + done + i) * PAGE_BYTES, STORE);
+      this.user.run(mm, this.columns, 0, many, undefined, ignore);
+      done += many;
+    }
+  }
+
+  private change(): void {
+    const { mm, built: { kernel: k } } = this, { change, batch, workingSet } = this.o, { figures } = k;
+    this.user.call();
+    if (change === 'fork') return this.program();
+    const pages = change === 'map' ? batch : Math.min(batch, workingSet), start = change === 'map' ? RING : HEAP;
+    figures.countCall(change === 'map' ? 'mmap' : 'mprotect');
+    if (change === 'map') {
+      map(k, mm, area(start, pages));
+    } else {
+      protect(k, mm, start, start + pages, PROT_READ);
+      this.user.call();
+      figures.countCall('mprotect');
+      protect(k, mm, start, start + pages, RW);
+    }
+    this.store(mm, start, pages);
+    if (change !== 'map') return;
+    this.user.call();
+    figures.countCall('munmap');
+    unmap(k, mm, start, start + pages);
+  }
+
+  /** A child that runs a program, and is waited for. */
+  private program(): void {
+    const { mm, built: { kernel: k } } = this;
+    for (const name of ['fork', 'wait4', 'execve', 'exit_group']) k.figures.countCall(name);
+    const child = fork(k, mm);
+    k.switchTo(child);
+    const program = exec(k, child, this.small, 2);
+    this.store(program, HEAP, 8);
+    this.user.call();
+    exit(k, program);
+    k.switchTo(mm);
+  }
+}
+
+const ignore = (): void => {
+  // The kernel counts faults; none is refused.
+};
+
+function integer(value: number, field: string, least: number, most: number): number {
+  if (!Number.isInteger(value) || value < least || value > most) throw new ConfigError(field, `an integer from ${least} to ${most}`, value);
+  return value;
+}
+
+/** Run a workload. @throws ConfigError - an option, or there is too little memory */
+export function runWorkload(options: WorkloadOptions): WorkloadFigures {
+  const { pattern = 'chase', change = 'protect' } = options;
+  if (!PATTERNS.includes(pattern)) throw new ConfigError('pattern', PATTERNS.join(', '), pattern);
+  if (!CHANGES.includes(change)) throw new ConfigError('change', CHANGES.join(', '), change);
+  const accesses = integer(options.accesses ?? 1_000_000, 'accesses', 1, 2 ** 40), interval = integer(options.interval ?? 1000, 'interval', 0, 2 ** 40);
+  const workingSet = integer(options.workingSet ?? 1024, 'workingSet', 1, MOST_PAGES), batch = integer(options.batch ?? 16, 'batch', 1, MOST_PAGES);
+  const built = buildKernel(options), workload = new Workload(built, { pattern, change, accesses, workingSet, interval, batch });
+  const account = () => cycleAccount(built, options.kernelCosts);
+  const before = account(), { entries } = built.kernel.figures;
+  workload.run();
+  const measured = subtract(account(), before), updates = built.kernel.figures.entries - entries;
+  workload.end();
+  return { ...figuresOf(built, options), measured, updatesPerAccess: updates / accesses, cyclesPerAccess: totalCycles(measured) / accesses };
+}
