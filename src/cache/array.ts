@@ -15,7 +15,7 @@ import {
   ARR_SETS, ARR_TAGS, ARR_TAG_VALID, ARR_TOUCH, ARR_WAYS,
 } from '../layout/array.ts';
 
-const LRU_CLOCK_LIMIT = 0x7fffffff;
+export const LRU_CLOCK_LIMIT = 0x7fffffff;
 const SIZE_SHIFT = 25; // size code of a tag, see layout/tlb.ts; 0 in arrays that have none
 
 /** Set that a 45-bit number falls into. */

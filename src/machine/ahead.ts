@@ -15,20 +15,31 @@ export class Ahead {
   region = 0;
   /** Walks since the last time. */
   walks = 0;
+  /** ... and since the loop over walks was last tried, more or less. */
+  lately = 0;
   private sink = 0;
 
   /** Addresses of a batch, as low and high words; the access that walks, and the first that is not to be made. */
   va: Int32Array = new Int32Array(0);
   at = 0;
   end = 0;
+  /** Up to where addresses were read ahead for. */
+  until = 0;
+
+  /** Note a table of level-1 tables. @param va - low word of an address that it translates */
+  enter(table: number, va: number): void {
+    this.table = table;
+    this.region = va >>> 30;
+  }
 
   /** Read for the accesses that come next, four at a time: they are in the table's region together, or passed over. */
-  read(s: Views): void {
-    const { w, lowWord, lowFrames } = s, { table, va } = this, region = this.region << 30, to = Math.min(this.at + 1 + GROUP, this.end);
+  read(s: Views, from: number): void {
+    const { w, lowWord, lowFrames } = s, { table, va } = this, region = this.region << 30, to = Math.min(from + GROUP, this.end);
     let sum = 0;
     this.walks = 0;
+    this.until = to;
     if (table === 0) return;
-    for (let i = this.at + 1; i + 4 <= to; i += 4) {
+    for (let i = from; i + 4 <= to; i += 4) {
       const a = va[2 * i] ^ region, b = va[2 * i + 2] ^ region, c = va[2 * i + 4] ^ region, d = va[2 * i + 6] ^ region;
       if ((a | b | c | d) >>> 30 !== 0) continue;
       const aFrame = w[(table + (a >>> 21 << 1)) | 0] >>> 12, bFrame = w[(table + (b >>> 21 << 1)) | 0] >>> 12;

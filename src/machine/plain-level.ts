@@ -91,6 +91,15 @@ export function wayWith(w: Int32Array, at: number, ways: number, word: number): 
   return ways === 4 ? -1 : laterWayWith(w, at, ways, word);
 }
 
+/** Is one of these words `word`? As wayWith(). */
+export function has(w: Int32Array, at: number, ways: number, word: number): boolean {
+  if (w[at] === word || w[(at + 2) | 0] === word || w[(at + 4) | 0] === word || w[(at + 6) | 0] === word) return true;
+  if (ways === 4) return false;
+  if (w[(at + 8) | 0] === word || w[(at + 10) | 0] === word || w[(at + 12) | 0] === word || w[(at + 14) | 0] === word) return true;
+  if (ways === 8) return false;
+  return w[(at + 16) | 0] === word || w[(at + 18) | 0] === word || w[(at + 20) | 0] === word || w[(at + 22) | 0] === word;
+}
+
 function laterWayWith(w: Int32Array, at: number, ways: number, word: number): number {
   if (w[(at + 8) | 0] === word) return 4;
   if (w[(at + 10) | 0] === word) return 5;

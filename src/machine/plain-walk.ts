@@ -1,6 +1,6 @@
 /**
  * The walk that most misses of a plain TLB (plain.ts) end in: 64-bit paging, begun at a cached entry of level 2 or 3, down to a 4K page that
- * permits the access and needs no mark. Everything is read before anything is changed; whatever else is found is left to translateMissed().
+ * permits the access and needs no mark. Everything is read before anything is changed; whatever else is found is left to wholeWalk().
  */
 import { ACCESS_WRITE, FAULT_NONE } from '../arch/fault.ts';
 import { PTE_A, PTE_D, PTE_G, PTE_HI_ADDR, PTE_HI_PKEY_SHIFT, PTE_P, PTE_PS, PTE_RW } from '../arch/pte.ts';
@@ -13,14 +13,14 @@ import {
   VCPU_RSVD_HI, VCPU_TAG_PCID, VCPU_TRAIL_HI, VCPU_TRAIL_LO,
 } from '../layout/vcpu.ts';
 import { stamp } from '../cache/array.ts';
-import { charge, chargeWalk, flat, IN_MEMORY } from '../cost/charge.ts';
+import { chargeWalk, flat, IN_MEMORY } from '../cost/charge.ts';
 import { count } from '../memory/counters.ts';
 import { loadEntry } from '../memory/entry.ts';
 import type { Views } from '../memory/views.ts';
-import { translateMissed } from '../mmu/translate.ts';
 import { GROUP } from './ahead.ts';
 import type { PlainTlb } from './plain.ts';
 import { fillBoth, oldestOf4 } from './plain-level.ts';
+import { wholeWalk } from './plain-whole.ts';
 
 /** A paging-structure cache of four ways, LRU: what VCPU_PLAIN_PSC says, as fields. Word indexes. */
 export class PlainPsc {
@@ -38,6 +38,15 @@ export class PlainPsc {
     this.mask = w[at + (PSC_MASK >>> 2)];
   }
 
+  /** Entry with a tag, -1 if none. */
+  find(w: Int32Array, lo: number, hi: number): number {
+    const first = (lo & this.mask) << 2, t = (this.tags + (first << 1)) | 0;
+    if (w[t] === lo && w[(t + 1) | 0] === hi) return first;
+    if (w[(t + 2) | 0] === lo && w[(t + 3) | 0] === hi) return first + 1;
+    if (w[(t + 4) | 0] === lo && w[(t + 5) | 0] === hi) return first + 2;
+    return w[(t + 6) | 0] === lo && w[(t + 7) | 0] === hi ? first + 3 : -1;
+  }
+
   /** Cache an entry that is not cached. */
   put(w: Int32Array, lo: number, hi: number, data: number, dataHi: number): void {
     const { a, stamps } = this, at = oldestOf4(w, (stamps + ((lo & this.mask) << 2)) | 0), i = (at - stamps) | 0, t = (this.tags + (i << 1)) | 0, d = (this.data + (i << 1)) | 0;
@@ -51,7 +60,7 @@ export class PlainPsc {
 }
 
 /** Rights accumulated down to an entry. */
-const below = (acc: number, lo: number, hi: number): number => (acc & lo & (TLBD_RW | TLBD_US)) | ((acc | (hi >>> 31)) & 1);
+export const below = (acc: number, lo: number, hi: number): number => (acc & lo & (TLBD_RW | TLBD_US)) | ((acc | (hi >>> 31)) & 1);
 
 /**
  * An access to a page that no level has.
@@ -61,7 +70,7 @@ const below = (acc: number, lo: number, hi: number): number => (acc & lo & (TLBD
  */
 export function plainWalk(tlb: PlainTlb, vaHi: number, vaLo: number): number {
   const { s, v, pde, rights } = tlb, w = s.w, pcid = w[v + (VCPU_TAG_PCID >>> 2)] | TAG_VALID, reserved = w[v + (VCPU_RSVD_HI >>> 2)], { lowFrames, lowWord } = s;
-  if (pde.a === 0) return unusual(tlb, vaHi, vaLo);
+  if (pde.a === 0) return wholeWalk(tlb, vaHi, vaLo);
   const tagLo = (vaLo >>> 21) | (vaHi << 11), tagHi = ((vaHi >>> 21) & TAG_VPN_HI) | pcid, first = (tagLo & pde.mask) << 2, tags = (pde.tags + (first << 1)) | 0;
   let refs = 1, aboveLo = 0, aboveHi = 0, pa2Lo = 0, used = 0, clock = pde.a, k = -1;
   if (w[tags] === tagLo && w[(tags + 1) | 0] === tagHi) k = 0;
@@ -80,12 +89,12 @@ export function plainWalk(tlb: PlainTlb, vaHi: number, vaLo: number): number {
     else if (w[(tags3 + 2) | 0] === tag3Lo && w[(tags3 + 3) | 0] === tag3Hi) k = 1;
     else if (w[(tags3 + 4) | 0] === tag3Lo && w[(tags3 + 5) | 0] === tag3Hi) k = 2;
     else if (w[(tags3 + 6) | 0] === tag3Lo && w[(tags3 + 7) | 0] === tag3Hi) k = 3;
-    else return unusual(tlb, vaHi, vaLo);
+    else return wholeWalk(tlb, vaHi, vaLo);
     const at = (pdpte.data + ((first3 + k) << 1)) | 0, top = w[at];
     used = (pdpte.stamps + first3 + k) | 0;
     clock = pdpte.a;
     pa2Lo = (top & ~0xfff) | ((vaLo >>> 18) & 0xff8);
-    if ((w[(at + 1) | 0] & TLBD_HI_ADDR) !== 0 || pa2Lo >>> 12 >= lowFrames) return unusual(tlb, vaHi, vaLo);
+    if ((w[(at + 1) | 0] & TLBD_HI_ADDR) !== 0 || pa2Lo >>> 12 >= lowFrames) return wholeWalk(tlb, vaHi, vaLo);
     const e = (lowWord + (pa2Lo >>> 2)) | 0;
     let eLo = w[e], eHi = w[(e + 1) | 0];
     if (s.atomic) {
@@ -93,15 +102,14 @@ export function plainWalk(tlb: PlainTlb, vaHi: number, vaLo: number): number {
       eLo = s.busLo;
       eHi = s.busHi;
     }
-    if (((eLo & (PTE_P | PTE_A | PTE_PS)) ^ (PTE_P | PTE_A)) | (eHi & reserved)) return unusual(tlb, vaHi, vaLo);
+    if (((eLo & (PTE_P | PTE_A | PTE_PS)) ^ (PTE_P | PTE_A)) | (eHi & reserved)) return wholeWalk(tlb, vaHi, vaLo);
     aboveLo = (eLo & ~0xfff) | below(top, eLo, eHi);
     aboveHi = eHi & PTE_HI_ADDR;
     refs = 2;
-    tlb.ahead.table = e & ~0x3ff;
-    tlb.ahead.region = vaLo >>> 30;
+    tlb.ahead.enter(e & ~0x3ff, vaLo);
   }
   const paLo = (aboveLo & ~0xfff) | ((vaLo >>> 9) & 0xff8);
-  if ((aboveHi & TLBD_HI_ADDR) !== 0 || paLo >>> 12 >= lowFrames) return unusual(tlb, vaHi, vaLo);
+  if ((aboveHi & TLBD_HI_ADDR) !== 0 || paLo >>> 12 >= lowFrames) return wholeWalk(tlb, vaHi, vaLo);
   const e = (lowWord + (paLo >>> 2)) | 0, want = PTE_P | PTE_A | ((tlb.what & ACCESS_WRITE) << 5);
   let eLo = w[e], eHi = w[(e + 1) | 0];
   if (s.atomic) {
@@ -112,11 +120,11 @@ export function plainWalk(tlb: PlainTlb, vaHi: number, vaLo: number): number {
   let data = (eLo & ~0xfff) | below(aboveLo, eLo, eHi) | (eLo & TLBD_D) | (((eHi >>> PTE_HI_PKEY_SHIFT) & 15) << TLBD_PKEY_SHIFT);
   if ((eLo & (PTE_RW | PTE_D)) === PTE_D && aboveLo & TLBD_RW) data |= TLBD_SSTK;
   const refused = (~(data | TLBD_D) & w[rights + (RIGHTS_NEED >>> 2)]) | (data & w[rights + (RIGHTS_FORBID >>> 2)]);
-  if (((eLo & want) ^ want) | (eHi & reserved) | refused) return unusual(tlb, vaHi, vaLo);
+  if (((eLo & want) ^ want) | (eHi & reserved) | refused) return wholeWalk(tlb, vaHi, vaLo);
   const lo = (vaLo >>> 12) | (vaHi << 20);
   let pageHi = ((vaHi >>> 12) & TAG_VPN_HI) | pcid;
   if (eLo & PTE_G && w[v + (VCPU_CTL >>> 2)] & CTL_PGE) { // replaces the entries of other PCIDs, if there are any
-    if (tlb.first.mayHold(w, lo) || tlb.second.mayHold(w, lo)) return unusual(tlb, vaHi, vaLo);
+    if (tlb.mayHold(w, lo)) return wholeWalk(tlb, vaHi, vaLo);
     pageHi = (pageHi & ~TAG_PCID) | TAG_GLOBAL;
   }
   if (w[used] !== w[(clock + (ARR_CLOCK >>> 2)) | 0]) stamp(w, clock, used);
@@ -127,15 +135,10 @@ export function plainWalk(tlb: PlainTlb, vaHi: number, vaLo: number): number {
   w[v + (VCPU_OUT_HI >>> 2)] = eHi & PTE_HI_ADDR;
   if (refs === 1) tlb.shortWalks++;
   else tlb.longWalks++;
-  if (++tlb.ahead.walks === GROUP) tlb.ahead.read(s);
+  tlb.ahead.lately++;
+  if (++tlb.ahead.walks === GROUP) tlb.ahead.read(s, tlb.ahead.at + 1);
   if (!tlb.flat) price(s, v, refs, paLo, pa2Lo);
   return FAULT_NONE;
-}
-
-function unusual(tlb: PlainTlb, vaHi: number, vaLo: number): number {
-  const { s, v } = tlb, fault = translateMissed(s, v, tlb.service, vaHi, vaLo, tlb.what);
-  charge(s, v, fault !== FAULT_NONE);
-  return fault;
 }
 
 /** Count walks that read `refs` entries in all; price them if every entry costs the same. */

@@ -13,7 +13,7 @@ import { HDR_MEMORY_CYCLES, HDR_WALK_CYCLES } from '../layout/header.ts';
 import { TAG_GLOBAL, TAG_PCID, TAG_VALID, TAG_VPN_HI, TLBD_HI_ADDR, TLBD_HI_LEVEL_SHIFT } from '../layout/tlb.ts';
 import {
   PLAIN_BYTES, PLAIN_NEXT, PSC_BYTES, RIGHTS_FORBID, RIGHTS_NEED, RIGHTS_STRIDE, VCPU_OUT_CYCLES, VCPU_OUT_HI, VCPU_OUT_HIT, VCPU_OUT_LO, VCPU_OUT_REFS,
-  VCPU_OUT_SIZE, VCPU_PLAIN, VCPU_PLAIN_PSC, VCPU_RIGHTS, VCPU_TAG_PCID, VCPU_TLB_CYCLES, VCPU_UNPLAIN,
+  VCPU_OUT_SIZE, VCPU_PLAIN, VCPU_PLAIN_PSC, VCPU_PSC, VCPU_RIGHTS, VCPU_TAG_PCID, VCPU_TLB_CYCLES, VCPU_UNPLAIN,
 } from '../layout/vcpu.ts';
 import { touchStamp } from '../cache/array.ts';
 import { flat } from '../cost/charge.ts';
@@ -26,6 +26,13 @@ import { PlainPsc, plainWalk, settleWalks } from './plain-walk.ts';
 import { access } from './span.ts';
 
 const HINT_MASK = 2047;
+
+/** Those of all services of a vCPU, in the order of the services. @param v - word index of the vCPU block @param ahead - one for all services */
+export function plainTlbs(s: Views, v: number, ahead: Ahead): readonly PlainTlb[] {
+  const all = [0, 1, 2].map(service => new PlainTlb(s, v, service, ahead));
+  for (const tlb of all) tlb.peers = all.filter((other, k) => (other.alike & ((1 << k) - 1)) === 0);
+  return all;
+}
 
 /** The two levels for one service of a vCPU. */
 export class PlainTlb {
@@ -45,6 +52,8 @@ export class PlainTlb {
   readonly slot: number;
   /** ACCESS_* bits of the accesses, and the row of the rights table for them: word index. */
   what = 0;
+  /** Bit k set: service k has the same arrays. */
+  alike = 0;
   rights = 0;
   /** Counted here, and added to the vCPU's counters by `settle()`. */
   hits = 0;
@@ -56,6 +65,10 @@ export class PlainTlb {
   readonly flat: boolean;
   /** Has the TLB this shape at all? */
   readonly fits: boolean;
+  /** Are the paging-structure caches those of level 2 and 3 alone? */
+  readonly straight: boolean;
+  /** One for each set of arrays that services have. */
+  peers: readonly PlainTlb[] = [];
 
   /** @param v - word index of the vCPU block @param ahead - one for all services */
   constructor(s: Views, v: number, service: number, ahead: Ahead) {
@@ -69,8 +82,13 @@ export class PlainTlb {
     this.first = new PlainLevel(w, at);
     this.second = new PlainLevel(w, at + (PLAIN_NEXT >>> 2));
     this.fits = this.first.a !== 0;
+    for (let k = 0; k < 3; k++) {
+      const other = v + (VCPU_PLAIN >>> 2) + k * (PLAIN_BYTES >>> 2);
+      if (w[other] === w[at] && w[other + (PLAIN_NEXT >>> 2)] === w[at + (PLAIN_NEXT >>> 2)]) this.alike |= 1 << k;
+    }
     this.pde = new PlainPsc(w, v + (VCPU_PLAIN_PSC >>> 2));
     this.pdpte = new PlainPsc(w, v + (VCPU_PLAIN_PSC + PSC_BYTES >>> 2));
+    this.straight = this.fits && this.pde.a !== 0 && (w[v + (VCPU_PSC >>> 2) + 2] | w[v + (VCPU_PSC >>> 2) + 3]) === 0;
   }
 
   /** Say what kind of accesses follow. @param what - ACCESS_* bits */
@@ -83,6 +101,16 @@ export class PlainTlb {
   permits(w: Int32Array, data: number): boolean {
     const row = this.rights;
     return ((~data & w[row + (RIGHTS_NEED >>> 2)]) | (data & w[row + (RIGHTS_FORBID >>> 2)])) === 0;
+  }
+
+  /** May a level have an entry for a page, of any PCID? @param lo - low word of its tag */
+  mayHold(w: Int32Array, lo: number): boolean {
+    return this.first.mayHold(w, lo) || this.second.mayHold(w, lo);
+  }
+
+  /** May there be an entry for a page to be dropped, or a fragment of a larger one? @param lo - low word of its tag */
+  mustDrop(w: Int32Array, lo: number): boolean {
+    return !this.fits || this.mayHold(w, lo) || (w[this.first.a + (ARR_FRAGMENTS >>> 2)] | w[this.second.a + (ARR_FRAGMENTS >>> 2)]) !== 0;
   }
 
   /** An access to a canonical address in timed mode that no memo answers, with its price. @returns FAULT_NONE or a fault */
@@ -150,6 +178,13 @@ export class PlainTlb {
     }
     this.settle();
     return FAULT_NONE;
+  }
+
+  /** Note walks that left nothing else to be done, by entries read: 1 or 2. */
+  walked(short: number, long: number): void {
+    this.shortWalks += short;
+    this.longWalks += long;
+    memoClear(this.s.w, this.v, this.slot);
   }
 
   /** Add what was counted to the vCPU's counters. */

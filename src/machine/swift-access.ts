@@ -3,7 +3,7 @@ import { MODE_4LEVEL, MODE_5LEVEL, VCPU_MODE } from '../layout/vcpu.ts';
 import type { Views } from '../memory/views.ts';
 import { serviceOf } from '../mmu/tlb.ts';
 import { Ahead } from './ahead.ts';
-import { PlainTlb } from './plain.ts';
+import { plainTlbs, type PlainTlb } from './plain.ts';
 import { access } from './span.ts';
 
 export class SwiftAccess {
@@ -17,7 +17,7 @@ export class SwiftAccess {
     const ahead = new Ahead();
     this.s = s;
     this.v = v;
-    this.tlbs = [0, 1, 2].map(service => new PlainTlb(s, v, service, ahead));
+    this.tlbs = plainTlbs(s, v, ahead);
   }
 
   /** access() of span.ts. */

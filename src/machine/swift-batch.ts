@@ -14,10 +14,13 @@ import { count } from '../memory/counters.ts';
 import type { Views } from '../memory/views.ts';
 import { Ahead } from './ahead.ts';
 import { ACCESS_OF_KIND, one, stopped, type Columns } from './batch.ts';
-import { PlainTlb } from './plain.ts';
+import { plainTlbs, type PlainTlb } from './plain.ts';
+import { WalkBatch } from './walk-batch.ts';
 
 const NO_RESULTS = new Int32Array(0);
 const FETCH = 2;
+// After so many walks it is tried whether nearly every access walks.
+const MOSTLY = 8;
 // Accesses of one call of the loop: few, so that it is called often and compiled whole, not from its middle, where V8 knows no types.
 const PART = 1024;
 
@@ -58,6 +61,7 @@ class SwiftBatch {
   private readonly ahead = new Ahead();
   /** By service. */
   private readonly tlbs: readonly PlainTlb[];
+  private readonly walks: WalkBatch;
   /** Repeated, of all kinds, and of these the stores and fetches. */
   private hits = 0;
   private stores = 0;
@@ -67,7 +71,8 @@ class SwiftBatch {
   constructor(s: Views, v: number) {
     this.s = s;
     this.v = v;
-    this.tlbs = [0, 1, 2].map(service => new PlainTlb(s, v, service, this.ahead));
+    this.tlbs = plainTlbs(s, v, this.ahead);
+    this.walks = new WalkBatch(s, v, this.tlbs, this.ahead);
   }
 
   run(columns: Columns, from: number, to: number, extra: number): number {
@@ -93,7 +98,7 @@ class SwiftBatch {
   private part(columns: Columns, from: number, to: number, extra: number): number {
     const { s, v, tlbs, ahead } = this, { va, kind, size } = columns, pa = columns.pa ?? NO_RESULTS, wanted = columns.pa !== undefined, w = s.w;
     const unused = w[v + (VCPU_MODE >>> 2)] === MODE_5LEVEL ? 7 : 16, slots = v + (VCPU_MEMO_OF >>> 2);
-    let slot = -1, tagLo = 0, tagHi = 0, frameLo = 0, frameHi = 0, kinds = 0, fault = FAULT_NONE, i = from, hits = 0, stores = 0, fetches = 0;
+    let slot = -1, tagLo = 0, tagHi = 0, frameLo = 0, frameHi = 0, kinds = 0, i = from, hits = 0, stores = 0, fetches = 0;
     try {
       for (; i < to; i++) {
         const lo = va[2 * i], hi = va[2 * i + 1], k = kind[i], own = w[slots + k];
@@ -120,10 +125,16 @@ class SwiftBatch {
             i--;
             continue;
           }
-          ahead.at = i;
           slot = -1;
-          fault = tlbs[k].search(hi, lo);
-          if (fault !== FAULT_NONE) break;
+          if (ahead.lately > MOSTLY) {
+            i = this.walk(columns, i, to, k);
+            if (this.fault !== FAULT_NONE) break;
+            i--;
+            continue;
+          }
+          ahead.at = i;
+          this.fault = tlbs[k].search(hi, lo);
+          if (this.fault !== FAULT_NONE) break;
           if (wanted) {
             pa[2 * i] = w[v + (VCPU_OUT_LO >>> 2)];
             pa[2 * i + 1] = w[v + (VCPU_OUT_HI >>> 2)];
@@ -131,16 +142,31 @@ class SwiftBatch {
           continue;
         }
         slot = -1;
-        fault = one(s, v, columns, i, extra);
-        if (fault !== FAULT_NONE) break;
+        this.fault = one(s, v, columns, i, extra);
+        if (this.fault !== FAULT_NONE) break;
       }
     } finally { // a device may have thrown
       this.hits += hits;
       this.stores += stores;
       this.fetches += fetches;
     }
-    this.fault = fault;
     return i;
+  }
+
+  /** Access `i`, which no memo answers, and those after it, as long as they walk. @returns the first that was not made; `fault` is its fault, if it has one */
+  private walk(columns: Columns, i: number, to: number, k: number): number {
+    const { s: { w }, v, walks, ahead } = this, { va, pa } = columns, next = walks.run(columns, i, to, k);
+    ahead.lately = Math.min(2 * MOSTLY, ahead.lately + (next - i) - MOSTLY);
+    this.fault = walks.fault;
+    if (next !== i || this.fault !== FAULT_NONE) return next;
+    ahead.at = i;
+    this.fault = this.tlbs[k].search(va[2 * i + 1], va[2 * i]);
+    if (this.fault !== FAULT_NONE) return i;
+    if (pa !== undefined) {
+      pa[2 * i] = w[v + (VCPU_OUT_LO >>> 2)];
+      pa[2 * i + 1] = w[v + (VCPU_OUT_HI >>> 2)];
+    }
+    return i + 1;
   }
 
   /** Add what was counted to the vCPU's counters. */
