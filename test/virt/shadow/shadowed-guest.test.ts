@@ -115,6 +115,15 @@ describe('a store into a page table', () => {
     expect(g.cpu.translate(page(21), ACCESS_USER)).toMatchObject({ ok: true });
   });
 
+  it('that makes an entry present needs no flush, though its shadow was magic', () => {
+    const g = new Guest();
+    g.cpu.translate(0n, ACCESS_USER);
+    g.cpu.translate(page(20), ACCESS_USER);
+    g.store(L1, 21, 0n);
+    expect(g.counting(() => g.store(L1, 20, BigInt(DATA + 20) << 12n | USER_PAGE))).toEqual({});
+    expect(g.counting(() => expect(g.cpu.translate(page(20), ACCESS_USER)).toMatchObject({ ok: true }))).toMatchObject({ shadowFill: 1 });
+  });
+
   it('makes room: no more tables are out of sync than the policy says', () => {
     const g = new Guest({ outOfSync: 1 });
     g.put(OTHER_L1, 0, DATA, USER_PAGE);
