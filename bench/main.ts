@@ -17,6 +17,7 @@ import type { GrowthRow } from './growth-child.ts';
 import { STREAMS } from './limit-work.ts';
 import { median } from './median.ts';
 import { Native } from './native.ts';
+import type { NestedRow } from './nested-child.ts';
 import type { ReplayCost } from './replay-child.ts';
 import type { Caller, Engine } from './rig.ts';
 import { measureAlive, measureRows, type BenchRow, type Plan } from './rows.ts';
@@ -27,7 +28,7 @@ import type { Scaling } from './workers-child.ts';
 import type { XenRow } from './xen-child.ts';
 
 const ENGINES = ['wasm', 'ts'] as const satisfies readonly Engine[], CALLERS = ['batch', 'call', 'fast', 'queue'] as const satisfies readonly Caller[];
-const SECTIONS = ['rows', 'alive', 'replay', 'start', 'growth', 'workers', 'xen'] as const;
+const SECTIONS = ['rows', 'alive', 'replay', 'start', 'growth', 'workers', 'xen', 'nested'] as const;
 const WORKS = [...STREAMS, ...VALIDATIONS];
 /** Replayed if they are there: the one that is bundled is short, so that the start of a replay shows. */
 const TRACES = ['../test/fixtures/compile/gcc.pwt.gz', '../../shared/traces/compile/as.lackey.gz', '../../shared/traces/compile/cc1.lackey.gz'].map(path => new URL(path, import.meta.url));
@@ -121,6 +122,13 @@ const MEASURE: Record<(typeof SECTIONS)[number], (plan: Plan) => unknown> = {
       ...grants.map(r => [r.engine, ...[r.pair, r.copy, r.send].map(x => x.toFixed(0))]), ['real Xen, emulated', REAL_XEN.pair, '', REAL_XEN.send],
     ]));
     return { updates: rows.map(row => ({ ...row, limit_ns: limit ?? null })), grants };
+  },
+  nested(plan) {
+    const rows = plan.engines.flatMap(engine => printed<NestedRow[]>('nested-child', engine, String(plan.runs)).map(row => ({ engine, ...row })));
+    heading('Walks through a second stage, 4K pages in both: CPU nanoseconds a walk and references a walk, with nothing cached but combined translations, and with the caches of Skylake');
+    console.log(table(['engine', 'format', 'cold', 'references', 'warm', 'references', 'functional'], rows.map(r =>
+      [r.engine, r.format, r.cold.toFixed(0), r.coldReferences.toFixed(1), r.warm.toFixed(0), r.warmReferences.toFixed(1), r.functional.toFixed(0)])));
+    return rows;
   },
 };
 

@@ -17,6 +17,7 @@ const CHUNKS = {
   trace: ['trace/index.js', 'trace/replay-worker.js'],
   command: ['cli/main.js', ...['replay', 'sweep', 'merge', 'convert', 'chase', 'presets'].map(name => `cli/${name}.js`)],
   xen: ['xen/index.js'],
+  models: ['models/index.js'],
   guest: ['guest/index.js'],
   conformance: ['cli/conformance.js'],
 };

@@ -43,9 +43,12 @@ export class InvariantError extends Error {
   override readonly name = 'InvariantError';
 }
 
-/** @throws InvariantError - `holds` is false */
-export function invariant(holds: boolean, what: string): asserts holds {
-  if (!holds) throw new InvariantError(what);
+/**
+ * @param what - what holds: a constant where it is checked often, as text made for each check costs more than the check
+ * @param frame - the frame it is said of @throws InvariantError - `holds` is false
+ */
+export function invariant(holds: boolean, what: string, frame?: number): asserts holds {
+  if (!holds) throw new InvariantError(frame === undefined ? what : `frame 0x${frame.toString(16)} ${what}`);
 }
 
 function show(got: unknown): string {

@@ -14,6 +14,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   virt: ['layout', 'arch', 'memory', 'cache', 'mmu'],
   machine: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'virt'],
   xen: ['layout', 'arch', 'memory', 'frames', 'mmu', 'cost', 'accel', 'machine'],
+  models: ['layout', 'arch', 'memory', 'mmu', 'machine', 'virt', 'xen'],
   conformance: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine', 'xen'],
   trace: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine'],
   guest: ['layout', 'arch', 'memory', 'cost', 'machine', 'xen', 'trace'],
@@ -22,7 +23,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   cli: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine', 'xen', 'conformance', 'guest', 'trace', 'report', 'sweep'],
 };
 /** Folders that must run in browsers. */
-const NO_NODE = ['layout', 'arch', 'memory', 'cache', 'frames', 'mmu', 'cost', 'machine', 'accel', 'virt', 'xen'];
+const NO_NODE = ['layout', 'arch', 'memory', 'cache', 'frames', 'mmu', 'cost', 'machine', 'accel', 'virt', 'xen', 'models'];
 const MAX_LINES = 400;
 const MAX_FUNCTION = 60;
 const MAX_WALKER = 80;

@@ -9,6 +9,7 @@ import { figure } from './cpu-model.ts';
 import type {
   CacheLevel, CpuModel, Figure, Geometry, PageSize, Replacement, Service, Sourced, TlbLevel, TlbStructure,
 } from './cpu-model.ts';
+import type { NestedModel, NestedTlb } from './nested-model.ts';
 
 const PAGE_SIZES: readonly PageSize[] = ['4k', '2m', '1g'];
 const REPLACEMENTS: readonly Replacement[] = ['lru', 'tree-plru', 'nru', 'random'];
@@ -61,6 +62,24 @@ export function checkCpuModel(data: unknown, at = 'cpu'): CpuModel {
   checkFirstLevel(model, at);
   checkState(model, at);
   return model;
+}
+
+/** The same for what caches the second stage of translation. */
+export function checkNestedModel(data: unknown, at = 'nested'): NestedModel {
+  const f = fieldsOf(data, at, ['tlb', 'hitCycles', 'psc']);
+  const model: NestedModel = { tlb: listIn(f, 'tlb', 0, PAGE_SIZES.length, nestedTlb), hitCycles: cyclesIn(f, 'hitCycles'), psc: pscOf(f.values.get('psc'), `${at}.psc`) };
+  const held = new Set<PageSize>();
+  model.tlb.forEach(({ holds }, i) => {
+    if (holds.some(size => held.has(size))) throw new ConfigError(`${at}.tlb[${i}].holds`, 'sizes that no other structure holds', holds);
+    for (const size of holds) held.add(size);
+  });
+  checkEntries([...model.tlb, ...pscsOf(model.psc)], at);
+  return model;
+}
+
+function nestedTlb(data: unknown, at: string): NestedTlb {
+  const f = fieldsOf(data, at, ['name', 'holds', ...GEOMETRY]);
+  return { name: nameIn(f, 'name'), holds: wordsIn(f, 'holds', PAGE_SIZES), ...geometryIn(f) };
 }
 
 function tlbLevel(data: unknown, at: string): TlbLevel {
@@ -162,11 +181,12 @@ function checkFirstLevel(model: CpuModel, at: string): void {
 function checkState(model: CpuModel, at: string): void {
   const structures = model.tlb.reduce((sum, level) => sum + level.structures.length, 0);
   if (structures > MAX_STRUCTURES) throw new ConfigError(`${at}.tlb`, `at most ${MAX_STRUCTURES} structures in all levels`, structures);
-  const arrays: Geometry[] = [...model.tlb.flatMap(level => level.structures), ...model.caches.levels];
-  for (const key of PSC) {
-    const cache = model.psc[key];
-    if (cache !== undefined) arrays.push(cache);
-  }
+  checkEntries([...model.tlb.flatMap(level => level.structures), ...model.caches.levels, ...pscsOf(model.psc)], at);
+}
+
+const pscsOf = (psc: CpuModel['psc']): Geometry[] => PSC.flatMap(key => psc[key] ?? []);
+
+function checkEntries(arrays: readonly Geometry[], at: string): void {
   const entries = arrays.reduce((sum, g) => sum + figure(g.sets) * figure(g.ways), 0);
   if (entries > MAX_ENTRIES) throw new ConfigError(at, `at most ${MAX_ENTRIES} entries (sets * ways) in all`, entries);
 }

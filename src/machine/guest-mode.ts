@@ -6,6 +6,7 @@ import type { Views } from '../memory/views.ts';
 import { checkStage, enterGuest, leaveGuest, type Stage } from '../virt/host-block.ts';
 import { invept, invlpga, invvpid } from '../virt/invalidate.ts';
 import { check64, hiWord, loWord } from './address.ts';
+import { resident, type Resident } from './resident.ts';
 
 /** The guest side of a vCPU: `Vcpu.guest`. */
 export class GuestMode {
@@ -63,6 +64,19 @@ export class GuestMode {
     check64(va, 'va');
     if (!Number.isInteger(asid) || asid < 0 || asid > 65535) throw new ConfigError('asid', 'an integer from 0 to 65535', asid);
     invlpga(this.s.w, this.v, asid, hiWord(va), loWord(va));
+  }
+
+  /**
+   * How many entries the current guest has in each kind of structure; outside a guest, the host. On a vCPU that had cached nothing this is what
+   * its translations left: after one by 4K pages in both stages, one entry in each TLB level, one paging-structure cache entry for each guest
+   * level above the leaf, one entry of the nested TLB for each guest table and the page (5), and of each nested paging-structure cache as many
+   * as these 5 lie in different regions.
+   *
+   * @throws ConfigError - a machine without the option `nested`
+   */
+  resident(): Resident {
+    this.need();
+    return resident(this.s.w, this.v);
   }
 
   private need(): void {

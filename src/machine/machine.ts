@@ -16,6 +16,7 @@ import { AddressSpace, MODE_OF, type Attributes } from './address-space.ts';
 import { makeColumns, type AccessColumns } from './columns.ts';
 import { checkExtent, configure, type ExtentOptions, type MachineConfig, type MachineOptions, type Paging } from './options.ts';
 import { Pages } from './pages.ts';
+import { putSnapshot, takeSnapshot } from './snapshot.ts';
 import { Vcpu } from './vcpu.ts';
 
 const FIRST_USABLE_FRAME = 1; // frame 0 is never handed out: a root of 0 is a common mistake
@@ -139,6 +140,10 @@ export class Machine {
   /** Extents are there, numbered as they were made; what answers for devices is not. */
   private attachHandlers(): void {
     this.config.extents.forEach(({ handler }, id) => { if (handler) this.views.mmio.set(id, handler); });
+    this.countExtents();
+  }
+
+  private countExtents(): void {
     this.nextExtentId = Math.max(-1, ...this.extents.map(({ id }) => id)) + 1;
   }
 
@@ -158,6 +163,25 @@ export class Machine {
   /** Copy `data` to physical memory at `pa` (below 2^52). */
   write(pa: bigint, data: Uint8Array): void {
     writeBytes(this.views, checkPhysical(pa, 'pa'), data);
+  }
+
+  /** All of the machine as bytes, for `restore()`: memory, registers, what is cached, counters, and which of its `frames` are handed out. */
+  snapshot(): Uint8Array {
+    return takeSnapshot(this.views, this.config.plan, this.frames);
+  }
+
+  /**
+   * Be the machine that a snapshot was taken of, byte for byte: this one at another time, or another made with the same options. A hypervisor on
+   * it has to be attached again.
+   *
+   * @param file - what errors call the snapshot
+   * @throws InputError - it is cut short, damaged, or of another version: the message names byte and field @throws ConfigError - it is of a
+   *   machine made with other options. Nothing is changed then
+   */
+  restore(snapshot: Uint8Array, file = 'snapshot'): void {
+    putSnapshot(this.views, this.config.plan, this.frames, snapshot, file);
+    this.spaces.clear();
+    this.countExtents();
   }
 
   /**

@@ -8,8 +8,8 @@ import {
 import { replacementWords, treeMasks } from '../cache/array.ts';
 import { figure, type CpuModel, type Geometry, type PageSize, type Replacement } from '../cost/cpu-model.ts';
 import { checkHostModel, type HostModel } from '../cost/host-model.ts';
-import { checkNestedModel, nestedDefault, type NestedModel } from '../cost/nested-model.ts';
-import { checkCpuModel } from '../cost/preset-check.ts';
+import { nestedDefault, type NestedModel } from '../cost/nested-model.ts';
+import { checkCpuModel, checkNestedModel } from '../cost/preset-check.ts';
 import { skylake } from '../cost/presets/skylake.ts';
 import { FRAME_BYTES } from '../memory/extents.ts';
 import type { ArrayPlan, StatePlan } from '../memory/plan.ts';

@@ -8,7 +8,7 @@ import {
   CNT_REMOTE, CNT_SLOW, CNT_WALK_CYCLES,
 } from '../layout/counter.ts';
 import {
-  MODE_NONE, SERVICE_FETCH, SERVICE_LOAD, SERVICE_STORE, VCPU_AC, VCPU_BYTES, VCPU_CR0, VCPU_CR2_HI, VCPU_CR2_LO, VCPU_CR3_HI, VCPU_CR3_LO, VCPU_CR4, VCPU_CS64, VCPU_EFER, VCPU_FAST, VCPU_MODE,
+  MODE_NONE, SERVICE_FETCH, SERVICE_LOAD, SERVICE_STORE, VCPU_AC, VCPU_BYTES, VCPU_CR0, VCPU_CR2_HI, VCPU_CR2_LO, VCPU_CR3_HI, VCPU_CR3_LO, VCPU_CR4, VCPU_CS64, VCPU_EFER, VCPU_FAST, VCPU_MODE, VCPU_NEST,
   VCPU_OUT_CYCLES, VCPU_OUT_FAULT, VCPU_OUT_HI, VCPU_OUT_HIT, VCPU_OUT_LO, VCPU_OUT_REFS, VCPU_OUT_SIZE, VCPU_PDPTE, VCPU_PKRS, VCPU_PKRU,
   VCPU_TLB_CYCLES, VCPU_TLB_LEVELS,
 } from '../layout/vcpu.ts';
@@ -74,7 +74,7 @@ export interface Counters {
   /** Entries read by where they hit: cache levels 1 to 3, memory. */
   readonly referenceHits: readonly number[];
   readonly dataHits: readonly number[];
-  /** Host entries read for walks (option `host`), likewise. */
+  /** Entries read of the host's: of the second stage, or of the option `host`; likewise. */
   readonly hostHits: readonly number[];
   readonly cycles: { readonly tlb: number; readonly walkStart: number; readonly walkLoads: number; readonly data: number; readonly hypervisor: number };
   /** Entries changed to set A or D. */
@@ -313,12 +313,13 @@ export class Vcpu {
     const hits = levels.map(l => by(SERVICES, CNT_HITS + l * 3));
     const answered = (l: number) => SERVICES.reduce((sum, _, k) => sum + at(CNT_HITS + l * 3 + k), 0);
     const first = (k: number) => at(CNT_SLOW + k) + at(CNT_HITS + k);
+    const nest = this.word(VCPU_NEST), ofSecondStage = (n: number) => (nest === 0 ? 0 : readCounter(this.s.w, nest >>> 2, n));
     return {
       translations: { load: first(0), store: first(1), fetch: first(2) },
       hits,
       missesBySize: levels.map(l => by(SIZES, CNT_MISS_SIZE + l * 3)),
       walks: list(6, CNT_DEPTH).reduce((sum, n) => sum + n), walkDepth: list(6, CNT_DEPTH), faults: at(CNT_FAULTS),
-      referenceHits: list(4, CNT_REF_HITS), dataHits: list(4, CNT_DATA_HITS), hostHits: list(4, CNT_HOST_HITS),
+      referenceHits: list(4, CNT_REF_HITS), dataHits: list(4, CNT_DATA_HITS), hostHits: list(4, CNT_HOST_HITS).map((count, k) => count + ofSecondStage(CNT_REF_HITS + k)),
       cycles: {
         tlb: levels.reduce((sum, l) => sum + answered(l) * this.word(VCPU_TLB_CYCLES + l * 4), 0),
         walkStart: at(CNT_WALK_CYCLES), walkLoads: at(CNT_LOAD_CYCLES), data: at(CNT_DATA_CYCLES), hypervisor: at(CNT_HYPERVISOR_CYCLES),
@@ -340,7 +341,10 @@ export class Vcpu {
   }
 
   /** Set all counts to 0. */
-  resetCounters(): void { resetCounters(this.s.w, this.v); }
+  resetCounters(): void {
+    resetCounters(this.s.w, this.v);
+    if (this.word(VCPU_NEST) !== 0) resetCounters(this.s.w, this.word(VCPU_NEST) >>> 2);
+  }
 
   private blockWords(): Int32Array {
     return new Int32Array(this.s.memory.buffer, this.block, VCPU_BYTES >>> 2);

@@ -67,4 +67,24 @@ export class FrameAllocator {
     this.used--;
     pool.free.push(frame);
   }
+
+  /** What is handed out, as 32-bit words: of each pool its extent, how far it is handed out, and single frames that are free. */
+  state(): number[] {
+    const wide = (n: number): number[] => [n | 0, Math.floor(n / 2 ** 32)];
+    const pools = this.pools.flatMap(({ extent: { id, base, frames, kind, node }, next, free }) =>
+      [id, ...wide(base), ...wide(frames), kind === 'ram' ? 1 : 0, node, ...wide(next), free.length, ...free.flatMap(wide)]);
+    return [...wide(this.used), ...pools];
+  }
+
+  /** Hand out as another did when its state was taken. */
+  putState(words: ArrayLike<number>): void {
+    let at = 0;
+    const word = (): number => words[at++], wide = (): number => (word() >>> 0) + word() * 2 ** 32;
+    this.used = wide();
+    this.pools.length = 0;
+    while (at < words.length) {
+      const extent: Extent = { id: word(), base: wide(), frames: wide(), kind: word() === 1 ? 'ram' : 'unbacked', node: word() };
+      this.pools.push({ extent, next: wide(), free: Array.from({ length: word() }, wide) });
+    }
+  }
 }

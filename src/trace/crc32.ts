@@ -1,19 +1,6 @@
-/** CRC-32 of RFC 1952 (gzip), "Appendix: Sample CRC Code". */
+/** CRC-32 of gzip, by Node where it can. */
 import * as zlib from 'node:zlib';
-
-const POLYNOMIAL = 0xedb88320;
-const TABLE = new Int32Array(256);
-for (let byte = 0; byte < 256; byte++) {
-  let remainder = byte;
-  for (let bit = 0; bit < 8; bit++) remainder = (remainder >>> 1) ^ (remainder & 1 ? POLYNOMIAL : 0);
-  TABLE[byte] = remainder;
-}
+import { crc32ByTable } from '../memory/crc32.ts';
 
 /** @param before - checksum of the bytes before these. @returns an unsigned 32-bit number */
 export const crc32 = (zlib as { crc32?: typeof crc32ByTable }).crc32 ?? crc32ByTable; // Node has it from 20.15 on
-
-export function crc32ByTable(bytes: Uint8Array, before = 0): number {
-  let crc = ~before;
-  for (let at = 0; at < bytes.length; at++) crc = (crc >>> 8) ^ TABLE[(crc ^ bytes[at]) & 255];
-  return ~crc >>> 0;
-}

@@ -21,7 +21,7 @@ import { fastDropAll } from '../mmu/fast-table.ts';
 import { dropContext } from '../mmu/invalidate.ts';
 import { recompute, reservedHi } from '../mmu/mode.ts';
 import { recomputeRights } from '../mmu/rights.ts';
-import { enterContext, leaveContext } from './context.ts';
+import { enterContext, forContexts, leaveContext } from './context.ts';
 import { contextId, flushAsid } from './invalidate.ts';
 
 /** A second stage in EPT format. */
@@ -129,26 +129,33 @@ export function enterGuest(w: Int32Array, v: number, stage: Numbers): void {
   w[n + (VCPU_CR3_HI >>> 2)] = Number(stage.root >> 32n);
   w[n + (VCPU_CR4 >>> 2)] = CR4_PAE | (stage.levels === 5 ? CR4_LA57 : 0);
   w[n + (VCPU_EFER >>> 2)] = EFER_LME | EFER_LMA | (stage.nxe ? EFER_NXE : 0);
-  recompute(w, n);
+  if (stage.flush !== 0) flushAsid(w, v, stage.flush, stage.id);
+  enterContexts(w, v, n, stage);
+  recompute(w, n); // after that, as the tags have the context
   recomputeRights(w, n);
   w[n + (VCPU_CTL >>> 2)] |= CTL_FETCH_CODE; // a nested page fault tells fetches whatever EFER.NXE is
   if (stage.format === NEST_EPT) {
     w[n + (VCPU_RSVD_HI >>> 2)] = reservedHi(MODE_4LEVEL, w[n + (VCPU_PABITS >>> 2)], true); // addresses beyond MAXPHYADDR
     eptRights(w, n);
   }
-  if (stage.flush !== 0) flushAsid(w, v, stage.flush, stage.id);
-  enterContexts(w, v, n, stage);
   changeStage(w, v, 1);
 }
 
-/** Without a VPID a guest's linear addresses are tagged as the host's, and entering and leaving drop them. */
+/**
+ * Without a VPID a guest's linear addresses are tagged as the host's, and entering and leaving drop them. A guest's own invalidations are of its
+ * VPID under every EPT pointer ("Operations that Invalidate Cached Mappings"): so that they need look at one context, no two of a VPID hold anything.
+ */
 function enterContexts(w: Int32Array, v: number, n: number, { format, id, root }: Numbers): void {
   const lo = format === NEST_EPT ? Number(root & 0xffffffffn) | 0 : 0, hi = format === NEST_EPT ? Number(root >> 32n) : 0;
   const own = contextId(format, id), base = w[v + (VCPU_NEST >>> 2)];
   enterContext(w, n, (base + NEST_PHYSICAL) >>> 2, format === NEST_EPT ? contextId(format, 0) : own, lo, hi);
   leaveContext(w, v);
   if (id === 0) dropContext(w, v, 0);
-  else enterContext(w, v, (base + NEST_LINEAR) >>> 2, own, lo, hi);
+  else {
+    const table = (base + NEST_LINEAR) >>> 2;
+    forContexts(w, table, (other, rootLo, rootHi) => other === own && (rootLo !== lo || rootHi !== hi), context => dropContext(w, v, context));
+    enterContext(w, v, table, own, lo, hi);
+  }
 }
 
 /** Take the vCPU out: its addresses are machine addresses again. */

@@ -15,7 +15,6 @@ import { isPerVcpu } from './event-bind.ts';
 import { FIFO_PRIORITIES } from './event-fifo.ts';
 import { ECS_INTERDOMAIN, ECS_PIRQ, ECS_RESERVED, ECS_VIRQ, type Port } from './event-port.ts';
 import type { EventPorts } from './event-ports.ts';
-import { eventsOf } from './event-state.ts';
 import type { Host } from './host.ts';
 
 type Complain = (rule: string, what: string) => void;
@@ -23,7 +22,7 @@ type Complain = (rule: string, what: string) => void;
 /** Tell which references events hold. */
 export function holdForEvents(h: Host, hold: (mfn: number, refs: number, types: number) => void): void {
   for (const domain of h.domains.values()) {
-    const events = eventsOf(domain);
+    const events = domain.events;
     for (const { frame } of events.fifoVcpus()) if (frame >= 0) hold(frame, 1, 1);
     for (const frame of events.fifo ?? []) hold(frame, 1, 1);
     for (const mfn of events.infoFrames()) hold(mfn, 1, 1);
@@ -33,7 +32,7 @@ export function holdForEvents(h: Host, hold: (mfn: number, refs: number, types: 
 /** Complain of what does not hold. */
 export function auditEvents(h: Host, complain: Complain): void {
   for (const domain of h.domains.values()) {
-    const events = eventsOf(domain);
+    const events = domain.events;
     if (events.port(0).state !== ECS_RESERVED) complain('XE4', `port 0 of domain ${domain.id} is not reserved`);
     for (let n = 1; n < events.valid; n++) comparePort(h, domain, events, events.port(n), complain);
     for (const { vcpu, virq, port } of events.boundVirqs()) {
@@ -53,7 +52,7 @@ function comparePort(h: Host, domain: Domain, events: EventPorts, port: Port, co
   const where = `port ${port.number} of domain ${domain.id}`;
   if (port.usable && port.vcpu >= domain.maxVcpus) complain('XE4', `${where} notifies vCPU ${port.vcpu}`);
   if (port.state === ECS_INTERDOMAIN) {
-    const remote = h.domain(port.remoteDomid), peer = remote && eventsOf(remote).find(port.remotePort);
+    const remote = h.domain(port.remoteDomid), peer = remote && remote.events.find(port.remotePort);
     if (peer?.state !== ECS_INTERDOMAIN || peer.remoteDomid !== domain.id || peer.remotePort !== port.number) {
       complain('XE1', `${where} has no peer at port ${port.remotePort} of domain ${port.remoteDomid}`);
     }

@@ -6,7 +6,7 @@
  *        partial), and those that were reported as held elsewhere
  *   XA2  its type count is: one for PGT_PINNED, one for each such use as a root or entry of a table of the next level (or, linear, of its own),
  *        one for each level-1 entry that maps it with R/W = 1, one if it is partial, one for each
- *        vCPU that has it in its descriptor tables
+ *        vCPU that has it in its descriptor tables, one that no one puts if it is the hypervisor's or a device's
  *   XA3  what a level-1 entry maps with R/W = 1 has the type writable: no page table and no descriptor page is mapped writable
  *   XA4  what a present entry refers to belongs to the owner of the table; level-1 entries may also map what was granted, frames of a domain
  *        that a privileged one controls, and frames that are no memory where the owner is permitted
@@ -120,7 +120,7 @@ function countVcpu(h: Host, r: Recount, guest: Domain['vcpus'][number]): void {
 function countFrame(h: Host, r: Recount, mfn: number): void {
   const { frames } = h, type = frames.type(mfn), flags = frames.flags(mfn), level = levelOf(type);
   if (flags & PGC_ALLOCATED) r.hold(mfn, 1, 0);
-  if (flags & PGC_XEN_HEAP) r.hold(mfn, 0, 1);
+  if ((flags & PGC_XEN_HEAP) !== 0 || frames.owner(mfn) === DOMID_IO) r.hold(mfn, 0, 1); // writable for good
   if (type & PGT_PINNED) r.hold(mfn, 1, 1);
   if (type & PGT_PARTIAL) r.hold(mfn, 1, 1);
   if (level < 1 || level > HIGHEST_TABLE) return;

@@ -1,4 +1,5 @@
 /** Which function serves which hypercall. */
+import { VCPU_CALL, VCPU_CALL_ARGS } from '../layout/vcpu.ts';
 import { setGdt, updateDescriptor } from './descriptor.ts';
 import { eventChannelOp } from './event-channel.ts';
 import { grantTableOp } from './grant-table-op.ts';
@@ -21,6 +22,22 @@ import { updateVaMapping } from './va-mapping.ts';
 import { vcpuOp } from './vcpu-op.ts';
 import { vmAssist } from './vm-assist.ts';
 import { xenVersion } from './xen-version.ts';
+
+const ARGS = 5;
+const NO_CALL = -1;
+
+/**
+ * Number of the hypercall in a vCPU's block. Of a 32-bit guest's registers only the low halves count.
+ *
+ * Source: facts of Xen 4.17, _pv_hypercall() (xen/arch/x86/pv/hypercall.c).
+ * @param v - word index of the vCPU block
+ */
+export function callNumber(w: Int32Array, v: number, is32: boolean): number {
+  const nr = w[v + (VCPU_CALL >>> 2)], args = v + (VCPU_CALL_ARGS >>> 2);
+  if (!is32) return w[v + (VCPU_CALL >>> 2) + 1] === 0 ? nr : NO_CALL;
+  for (let k = 0; k < ARGS; k++) w[args + k * 2 + 1] = 0;
+  return nr;
+}
 
 /**
  * Serve a hypercall.

@@ -84,14 +84,19 @@ export function setGdt(h: Host, at: number): number {
   if (domain.is32 && !ownArrayOk(h, hi, lo, count, size)) return -XEN_EFAULT;
   if (count > 0 && !copyFromGuest(h, hi, lo, count * size)) return -XEN_EFAULT;
   const b = h.buffer, frames = Array.from({ length: count }, (_, k) => (domain.is32 ? b[k] >>> 0 : (b[k * 2] >>> 0) + (b[k * 2 + 1] >>> 0) * 2 ** 32));
+  return useGdt(h, h.current, frames, entries);
+}
+
+/** Let a vCPU have a descriptor table of these frames. @returns 0, or -XEN_EINVAL with nothing changed */
+export function useGdt(h: Host, guest: GuestVcpu, frames: readonly number[], entries: number): number {
   for (const [k, mfn] of frames.entries()) {
-    if (getDescriptors(h, mfn, domain)) continue;
+    if (getDescriptors(h, mfn, guest.domain)) continue;
     for (const taken of frames.slice(0, k)) putPageAndType(h, taken);
     return -XEN_EINVAL;
   }
-  putGdt(h, h.current);
-  h.current.setGdt(frames, entries);
-  h.flush(h.current);
+  putGdt(h, guest);
+  guest.setGdt(frames, entries);
+  h.flush(guest);
   return 0;
 }
 

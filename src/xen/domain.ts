@@ -8,7 +8,7 @@ import { ConfigError } from '../errors.ts';
 import {
   CRASHED_MOST, DOMAIN_ASSISTS, DOMAIN_CLAIMED, DOMAIN_COMPAT_START, DOMAIN_CRASHED, DOMAIN_CRASHED_TEXT, DOMAIN_DEAD, DOMAIN_DYING, DOMAIN_EOI_FRAME, DOMAIN_EOI_UNMASKS, DOMAIN_ID, DOMAIN_IS32,
   DOMAIN_MAX_EVENT_PORT, DOMAIN_MAX_PAGES, DOMAIN_MAX_VCPUS, DOMAIN_M2P_STRICT, DOMAIN_MEMORY_MAP, DOMAIN_MEMORY_MAP_BYTES, DOMAIN_PIRQS,
-  DOMAIN_PRIVILEGED, DOMAIN_SERIAL, DOMAIN_SHARED_INFO, DOMAIN_SHUTDOWN_CODE, DOMAIN_SHUT_DOWN, DOMAIN_TEARDOWN_FROM, DOMAIN_TEARDOWN_STAGE,
+  DOMAIN_PRIVILEGED, DOMAIN_SERIAL, DOMAIN_SHARED_AT, DOMAIN_SHARED_INFO, DOMAIN_SHUTDOWN_CODE, DOMAIN_SHUT_DOWN, DOMAIN_TEARDOWN_FROM, DOMAIN_TEARDOWN_STAGE,
   DOMAIN_TOTAL_PAGES, DOMAIN_VCPUS, DOMAIN_VCPU_TABLE,
   DOMAIN_XEN_PAGES,
 } from '../layout/domain.ts';
@@ -16,7 +16,7 @@ import { GUEST_BYTES, GUEST_CPU, GUEST_TRAPS } from '../layout/guest-vcpu.ts';
 import { HV_EPOCH } from '../layout/hypervisor.ts';
 import { VCPU_GUEST } from '../layout/vcpu.ts';
 import type { Vcpu } from '../machine/vcpu.ts';
-import { FRAME_BYTES } from '../memory/extents.ts';
+import { FRAME_BYTES, wordOf } from '../memory/extents.ts';
 import type { Views } from '../memory/views.ts';
 import { EventPorts } from './event-ports.ts';
 import { GrantTable } from './grant-table.ts';
@@ -29,7 +29,8 @@ export type { GuestVcpu } from './guest-vcpu.ts';
 export type { Trap } from './traps.ts';
 
 export const NO_FRAME = -1;
-const MOST_VCPUS = 8192;
+/** vCPUs that a domain may have at most. */
+export const MOST_VCPUS = 8192;
 
 /** A domain of the hypervisor. Made by `Hypervisor.createDomain()`. */
 export class Domain {
@@ -101,7 +102,13 @@ export class Domain {
   set m2pStrict(strict: boolean) { this.put(DOMAIN_M2P_STRICT, strict ? 1 : 0); }
   /** Frame shared with the guest, NO_FRAME without one. */
   get sharedInfo(): number { return this.s.w[this.at + (DOMAIN_SHARED_INFO >>> 2)]; }
-  set sharedInfo(mfn: number) { this.put(DOMAIN_SHARED_INFO, mfn); }
+  set sharedInfo(mfn: number) {
+    this.put(DOMAIN_SHARED_INFO, mfn);
+    this.put(DOMAIN_SHARED_AT, wordOf(this.s, mfn >>> 20, mfn << 12) << 2);
+  }
+
+  /** Word index of its bytes, 0 without one. */
+  get sharedAt(): number { return this.s.w[this.at + (DOMAIN_SHARED_AT >>> 2)] >>> 2; }
   /** Why it shut itself down, once it did: SHUTDOWN_*; and whether it has stopped. */
   get shutdownCode(): number { return this.word(DOMAIN_SHUTDOWN_CODE); }
   set shutdownCode(code: number) { this.put(DOMAIN_SHUTDOWN_CODE, code); }

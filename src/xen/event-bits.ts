@@ -3,31 +3,26 @@
  *
  * `at` is a word index of the state.
  */
-import type { Host } from './host.ts';
+import type { Views } from '../memory/views.ts';
 
-export function testBit(h: Host, at: number, bit: number): boolean {
-  const { w } = h.s;
-  return (((h.s.atomic ? Atomics.load(w, at) : w[at]) >>> bit) & 1) !== 0;
+export function testBit(s: Views, at: number, bit: number): boolean {
+  return (((s.atomic ? Atomics.load(s.w, at) : s.w[at]) >>> bit) & 1) !== 0;
 }
 
 /** @returns whether the bit was set before */
-export function testAndSetBit(h: Host, at: number, bit: number): boolean {
-  const { w } = h.s, mask = 1 << bit;
-  if (!h.s.atomic) {
-    const was = (w[at] & mask) !== 0;
-    w[at] |= mask;
-    return was;
-  }
-  return (w[at] & mask) !== 0 || (Atomics.or(w, at, mask) & mask) !== 0;
+export function testAndSetBit(s: Views, at: number, bit: number): boolean {
+  const mask = 1 << bit, old = s.w[at];
+  if ((old & mask) !== 0) return true;
+  if (s.atomic) return (Atomics.or(s.w, at, mask) & mask) !== 0;
+  s.w[at] = old | mask;
+  return false;
 }
 
 /** @returns whether the bit was set before */
-export function testAndClearBit(h: Host, at: number, bit: number): boolean {
-  const { w } = h.s, mask = 1 << bit;
-  if (!h.s.atomic) {
-    const was = (w[at] & mask) !== 0;
-    w[at] &= ~mask;
-    return was;
-  }
-  return (w[at] & mask) !== 0 && (Atomics.and(w, at, ~mask) & mask) !== 0;
+export function testAndClearBit(s: Views, at: number, bit: number): boolean {
+  const mask = 1 << bit, old = s.w[at];
+  if ((old & mask) === 0) return false;
+  if (s.atomic) return (Atomics.and(s.w, at, ~mask) & mask) !== 0;
+  s.w[at] = old & ~mask;
+  return true;
 }

@@ -9,7 +9,6 @@ import { markPending } from './event-2l.ts';
 import { testAndClearBit, testAndSetBit, testBit } from './event-bits.ts';
 import type { Port } from './event-port.ts';
 import { FIFO_PORTS, type EventPorts } from './event-ports.ts';
-import { eventsOf } from './event-state.ts';
 import type { FifoVcpu } from './fifo-vcpu.ts';
 import type { Host } from './host.ts';
 import { XEN_EINVAL, XEN_ENOSPC } from './numbers.ts';
@@ -39,18 +38,18 @@ function wordOf(h: Host, events: EventPorts, port: number): number {
 /** Is a free port still in a queue of the guest's? */
 export function isBusyFifo(h: Host, events: EventPorts, port: Port): boolean {
   const word = wordOf(h, events, port.number);
-  return word >= 0 && testBit(h, word, LINKED);
+  return word >= 0 && testBit(h.s, word, LINKED);
 }
 
 export function setPendingFifo(h: Host, d: Domain, vcpu: number, port: Port): void {
-  const events = eventsOf(d), word = wordOf(h, events, port.number), fifo = events.fifoVcpu(vcpu);
+  const events = d.events, word = wordOf(h, events, port.number), fifo = events.fifoVcpu(vcpu);
   if (word < 0) {
     port.pending = true; // for when the frame comes
     return;
   }
   if (fifo.control < 0) return;
-  const was = testAndSetBit(h, word, PENDING);
-  if (!testBit(h, word, MASKED) && !testAndSetBit(h, word, LINKED)) enqueue(h, d, events, vcpu, fifo, port);
+  const was = testAndSetBit(h.s, word, PENDING);
+  if (!testBit(h.s, word, MASKED) && !testAndSetBit(h.s, word, LINKED)) enqueue(h, d, events, vcpu, fifo, port);
   if (!was) wakePollers(h, d, port.number);
 }
 
@@ -63,7 +62,7 @@ function enqueue(h: Host, d: Domain, events: EventPorts, vcpu: number, fifo: Fif
   const tail = fifo.tail(priority), linked = tail !== 0 && setLink(h, wordOf(h, events, tail), number);
   if (!linked) Atomics.store(h.s.w, fifo.control + HEADS + priority, number);
   fifo.setTail(priority, number);
-  if (!linked && !testAndSetBit(h, fifo.control, priority)) markPending(h, d, vcpu);
+  if (!linked && !testAndSetBit(h.s, fifo.control, priority)) markPending(h, d, vcpu);
 }
 
 /** Make a word link to a port, if it is linked itself. @returns whether it is */
@@ -72,31 +71,31 @@ function setLink(h: Host, word: number, port: number): boolean {
   for (let tries = 0; tries <= LINK_TRIES; tries++) {
     const old = Atomics.load(w, word);
     if (!(old & (1 << LINKED))) {
-      if (tries > 0) testAndClearBit(h, word, BUSY);
+      if (tries > 0) testAndClearBit(h.s, word, BUSY);
       return false;
     }
     if (Atomics.compareExchange(w, word, old, (old & ~((1 << BUSY) | LINK_MASK)) | port) === old) return true;
-    testAndSetBit(h, word, BUSY); // keeps the guest from unmasking
+    testAndSetBit(h.s, word, BUSY); // keeps the guest from unmasking
   }
-  testAndClearBit(h, word, BUSY);
+  testAndClearBit(h.s, word, BUSY);
   return true;
 }
 
 export function clearPendingFifo(h: Host, d: Domain, port: Port): void {
-  const word = wordOf(h, eventsOf(d), port.number);
-  if (word >= 0) testAndClearBit(h, word, PENDING);
+  const word = wordOf(h, d.events, port.number);
+  if (word >= 0) testAndClearBit(h.s, word, PENDING);
 }
 
 export function isPendingFifo(h: Host, d: Domain, port: Port): boolean {
-  const word = wordOf(h, eventsOf(d), port.number);
-  return word >= 0 && testBit(h, word, PENDING);
+  const word = wordOf(h, d.events, port.number);
+  return word >= 0 && testBit(h.s, word, PENDING);
 }
 
 export function unmaskFifo(h: Host, d: Domain, port: Port): void {
-  const word = wordOf(h, eventsOf(d), port.number);
+  const word = wordOf(h, d.events, port.number);
   if (word < 0) return;
-  testAndClearBit(h, word, MASKED);
-  if (testBit(h, word, PENDING)) setPendingFifo(h, d, port.vcpu, port);
+  testAndClearBit(h.s, word, MASKED);
+  if (testBit(h.s, word, PENDING)) setPendingFifo(h, d, port.vcpu, port);
 }
 
 /** Take a frame of a domain's to write to. @returns false if it is not theirs, or cannot be writable */
@@ -119,7 +118,7 @@ export function mapControl(h: Host, d: Domain, fifo: FifoVcpu, hi: number, lo: n
 
 /** Add a frame to the event array; events that came while it was missing are raised, bound or not. @returns 0 or -XEN_E* */
 export function expandArray(h: Host, d: Domain, hi: number, lo: number): number {
-  const events = eventsOf(d), first = events.fifo!.length * WORDS_PER_FRAME;
+  const events = d.events, first = events.fifo!.length * WORDS_PER_FRAME;
   if (first >= FIFO_PORTS) return -XEN_ENOSPC;
   if (!takeFrame(h, d, hi, lo)) return -XEN_EINVAL;
   events.addFifoFrame(lo >>> 0);
@@ -132,7 +131,7 @@ export function expandArray(h: Host, d: Domain, hi: number, lo: number): number 
 
 /** Let go of everything, for a return to two levels or the end of the domain. */
 export function destroyFifo(h: Host, d: Domain): void {
-  const events = eventsOf(d);
+  const events = d.events;
   for (const { frame } of events.fifoVcpus()) if (frame >= 0) putPageAndType(h, frame);
   for (const frame of events.fifo ?? []) putPageAndType(h, frame);
   events.endFifo();

@@ -5,11 +5,10 @@
  */
 import { exchange, type Exchange, type ExchangeSide } from './exchange.ts';
 import { COMPAT_BYTES, CompatExtents, GuestExtents, WIDE_BYTES, compatArrayOk, highAfter, lowAfter } from './extents.ts';
-import { copyFromGuest, copyToGuest } from './guest-memory.ts';
+import { copyFromGuest, copyToGuest, XLAT_BYTES } from './guest-memory.ts';
 import type { Host } from './host.ts';
 import { COMPAT_LAYOUT, WIDE_LAYOUT } from './memory-struct.ts';
 import { HYPERVISOR_memory_op, XENMEM_exchange, XEN_E2BIG, XEN_EFAULT, XEN_EINVAL } from './numbers.ts';
-import { XLAT_BYTES } from './reservation-call.ts';
 
 /** @param at - word index of the call's arguments @param hi, lo - address of the structure @param start - must be 0 @returns 0 or -XEN_E* */
 export function exchangeCall(h: Host, at: number, hi: number, lo: number, start: number): number {

@@ -95,14 +95,14 @@ export class Frames {
   /** Take a further reference to a frame that has one. */
   getAgain(mfn: number): void {
     const at = this.at(mfn, FRAME_REFS);
-    invariant(this.s.w[at] > 0, `frame 0x${mfn.toString(16)} has a reference`);
+    invariant(this.s.w[at] > 0, 'has a reference', mfn);
     this.s.w[at]++;
   }
 
   /** Put a reference; the frame is freed with the last one. */
   putPage(mfn: number): void {
     const at = this.at(mfn, FRAME_REFS), refs = this.s.w[at];
-    invariant(refs > 0, `frame 0x${mfn.toString(16)} has a reference to put`);
+    invariant(refs > 0, 'has a reference to put', mfn);
     this.s.w[at] = refs - 1;
     if (refs === 1) this.onFree(mfn);
   }

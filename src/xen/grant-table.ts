@@ -40,7 +40,8 @@ const DEFAULTS: Required<GrantLimits> = { maxFrames: 64, maxMaptrackFrames: 1024
 const MOST_FRAMES = 32767; // what Xen's boot parameters take
 
 /** @throws ConfigError - a limit */
-export function checkLimits({ maxFrames = 0, maxMaptrackFrames = 0 }: GrantLimits): void {
+export function checkLimits({ maxFrames = 0, maxMaptrackFrames = 0, maxVersion = 2 }: GrantLimits): void {
+  if (maxVersion !== 1 && maxVersion !== 2) throw new ConfigError('grants.maxVersion', '1 or 2', maxVersion);
   for (const [name, frames] of Object.entries({ maxFrames, maxMaptrackFrames })) {
     if (!Number.isInteger(frames) || frames < 0 || frames > MOST_FRAMES) throw new ConfigError(`grants.${name}`, `an integer from 0 to ${MOST_FRAMES}`, frames);
   }

@@ -11,6 +11,8 @@ import { readBus, wordOf, writeBus } from '../memory/extents.ts';
 import { COPY_USER_FAULTS, PAGE_FAULTS } from './counters.ts';
 import type { Host } from './host.ts';
 
+/** Room for structures of a 32-bit guest in the form that 64-bit guests have. Source: COMPAT_ARG_XLAT_SIZE (xen/arch/x86/include/asm/x86_64/uaccess.h). */
+export const XLAT_BYTES = 8192;
 const GUEST_LOW_HI = 0x8000; //               addresses below 2^47 are the guest's
 const HYPERVISOR_END_HI = 0xffff8800; // ... and those from here up (as the high word)
 
@@ -37,21 +39,23 @@ export function ownArrayOk(h: Host, hi: number, lo: number, count: number, size:
 /** Copy `bytes` (at most 4096) at linear address `hi:lo` into `h.bytes`. @returns false if they cannot be read */
 export function copyFromGuest(h: Host, hi: number, lo: number, bytes: number): boolean {
   if (!addressOk(hi)) return false;
-  const room = 0x1000 - (lo & 0xfff);
-  if (bytes <= room) return readPiece(h, hi, lo, bytes, 0);
-  if (!readPiece(h, hi, lo, room, 0)) return false;
-  const next = (lo + room) | 0;
-  return readPiece(h, next === 0 ? (hi + 1) | 0 : hi, next, bytes - room, room);
+  return (lo & 0xfff) + bytes <= 0x1000 ? readPiece(h, hi, lo, bytes, 0) : readAcross(h, hi, lo, bytes);
+}
+
+function readAcross(h: Host, hi: number, lo: number, bytes: number): boolean {
+  const room = 0x1000 - (lo & 0xfff), next = (lo + room) | 0;
+  return readPiece(h, hi, lo, room, 0) && readPiece(h, next === 0 ? (hi + 1) | 0 : hi, next, bytes - room, room);
 }
 
 /** Copy the first `bytes` (at most 4096) of `h.bytes` to the guest. @returns false if not all could be written; those of a first page may be */
 export function copyToGuest(h: Host, hi: number, lo: number, bytes: number): boolean {
   if (!addressOk(hi)) return false;
-  const room = 0x1000 - (lo & 0xfff);
-  if (bytes <= room) return writePiece(h, hi, lo, bytes, 0);
-  if (!writePiece(h, hi, lo, room, 0)) return false;
-  const next = (lo + room) | 0;
-  return writePiece(h, next === 0 ? (hi + 1) | 0 : hi, next, bytes - room, room);
+  return (lo & 0xfff) + bytes <= 0x1000 ? writePiece(h, hi, lo, bytes, 0) : writeAcross(h, hi, lo, bytes);
+}
+
+function writeAcross(h: Host, hi: number, lo: number, bytes: number): boolean {
+  const room = 0x1000 - (lo & 0xfff), next = (lo + room) | 0;
+  return writePiece(h, hi, lo, room, 0) && writePiece(h, next === 0 ? (hi + 1) | 0 : hi, next, bytes - room, room);
 }
 
 const FAULT = -2;
@@ -61,7 +65,10 @@ const NO_BYTES = -1;
 function reach(h: Host, hi: number, lo: number, kind: number): number {
   const { s, current } = h, { v } = current, fault = current.cpu!.access(hi, lo, kind);
   h.counters.work.accessed(s.w[v + (VCPU_OUT_CYCLES >>> 2)]);
-  if (fault === FAULT_NONE) return wordOf(s, s.w[v + (VCPU_OUT_HI >>> 2)], s.w[v + (VCPU_OUT_LO >>> 2)]);
+  return fault === FAULT_NONE ? wordOf(s, s.w[v + (VCPU_OUT_HI >>> 2)], s.w[v + (VCPU_OUT_LO >>> 2)]) : refused(h, fault);
+}
+
+function refused(h: Host, fault: number): number {
   if (faultVector(fault) === faultVector(FAULT_PF)) {
     h.counters.add(PAGE_FAULTS, 1);
     h.counters.add(COPY_USER_FAULTS, 1);
@@ -69,31 +76,37 @@ function reach(h: Host, hi: number, lo: number, kind: number): number {
   return FAULT;
 }
 
+// What is rare is in functions of its own: compilers put small functions into their callers, and this is in all that hypercalls do.
+
 /** Bytes within a page, to `h.bytes` from `to` on. */
 function readPiece(h: Host, hi: number, lo: number, bytes: number, to: number): boolean {
   const at = reach(h, hi, lo, ACCESS_READ);
+  if (at < 0 || ((lo | bytes | to) & 3) !== 0) return readBytes(h, at, lo, bytes, to);
+  const { buffer } = h, { w } = h.s, end = at + (bytes >>> 2);
+  for (let k = at, put = to >>> 2; k < end; k++, put++) buffer[put] = w[k];
+  return true;
+}
+
+function readBytes(h: Host, at: number, lo: number, bytes: number, to: number): boolean {
   if (at < 0) return at === NO_BYTES && copyBus(h, bytes, to, false);
-  if (((lo | bytes | to) & 3) === 0) {
-    const { buffer } = h, { w } = h.s, first = to >>> 2, words = bytes >>> 2;
-    for (let k = 0; k < words; k++) buffer[first + k] = w[at + k];
-  } else {
-    const byte = at * 4 + (lo & 3), { u8 } = h.s;
-    for (let b = 0; b < bytes; b++) h.bytes[to + b] = u8[byte + b];
-  }
+  const byte = at * 4 + (lo & 3), { u8 } = h.s;
+  for (let b = 0; b < bytes; b++) h.bytes[to + b] = u8[byte + b];
   return true;
 }
 
 /** Bytes within a page, of `h.bytes` from `from` on. */
 function writePiece(h: Host, hi: number, lo: number, bytes: number, from: number): boolean {
   const at = reach(h, hi, lo, ACCESS_WRITE);
+  if (at < 0 || ((lo | bytes | from) & 3) !== 0) return writeBytes(h, at, lo, bytes, from);
+  const { buffer } = h, { w } = h.s, end = at + (bytes >>> 2);
+  for (let k = at, get = from >>> 2; k < end; k++, get++) w[k] = buffer[get];
+  return true;
+}
+
+function writeBytes(h: Host, at: number, lo: number, bytes: number, from: number): boolean {
   if (at < 0) return at === NO_BYTES && copyBus(h, bytes, from, true);
-  if (((lo | bytes | from) & 3) === 0) {
-    const { buffer } = h, { w } = h.s, first = from >>> 2, words = bytes >>> 2;
-    for (let k = 0; k < words; k++) w[at + k] = buffer[first + k];
-  } else {
-    const byte = at * 4 + (lo & 3), { u8 } = h.s;
-    for (let b = 0; b < bytes; b++) u8[byte + b] = h.bytes[from + b];
-  }
+  const byte = at * 4 + (lo & 3), { u8 } = h.s;
+  for (let b = 0; b < bytes; b++) u8[byte + b] = h.bytes[from + b];
   return true;
 }
 

@@ -107,6 +107,12 @@ export class Host {
     domain.xenPages++;
   }
 
+  /** A frame of devices: writable for good, so that no one makes a table of it. Source: Xen 4.17, assign_io_page() (xen/arch/x86/mm.c). */
+  keepForDevices(mfn: number): void {
+    this.frames.assign(mfn, DOMID_IO);
+    this.frames.setWritable(mfn);
+  }
+
   /** A domain by its number. */
   domain(domid: number): Domain | undefined {
     return this.domains.get(domid);

@@ -1,10 +1,9 @@
-/** What a hypervisor and its domains are made from. */
+/** What a hypervisor is made from. */
 import { checkHypervisorCosts, type HypervisorCosts } from '../cost/hypervisor-costs.ts';
 import { ConfigError } from '../errors.ts';
 import { HDR_FRAME_LIMIT, HDR_FRAME_TABLE } from '../layout/header.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { FrameSource } from './frame-source.ts';
-import type { GrantLimits } from './grant-table.ts';
 import type { OwnRange } from './own-frames.ts';
 import { BEHAVIOURS, type Behaviour, type XenSlot } from './settings.ts';
 
@@ -32,29 +31,6 @@ export interface HypervisorOptions extends Partial<Behaviour> {
   readonly source?: FrameSource;
   /** What its work costs a machine in timed mode. Default: `hypervisorCosts`. */
   readonly costs?: HypervisorCosts;
-}
-
-/** What `createDomain()` takes. */
-export interface DomainOptions {
-  readonly id: number;
-  readonly privileged?: boolean;
-  /** 32-bit (PAE) guest. */
-  readonly is32?: boolean;
-  readonly maxPages?: number;
-  /** Frames it owns from the start, as runs. */
-  readonly p2m?: readonly (readonly [pfn: number, mfn: number, count: number])[];
-  readonly sharedInfo?: number;
-  /** Its grant table: limits, and frames of entries that it has from the start. Default: Xen's limits, and none. */
-  readonly grants?: GrantLimits & { readonly frames?: readonly number[] };
-  /** Frames that are no memory and that it may map: `[first, last]`. */
-  readonly iomem?: readonly (readonly [first: number, last: number])[];
-  readonly maxVcpus?: number;
-  /** Highest event-channel port. Default: as many as the format has. */
-  readonly maxEventPort?: number;
-  /** Physical interrupts it may have numbers for. Default 0. */
-  readonly pirqs?: number;
-  /** 32-bit guests: where the hypervisor's part of their address space begins. */
-  readonly compatStart?: number;
 }
 
 const OPTIONS = ['frames', 'own', 'ioFrames', 'xenSlots', 'compatSlots', 'm2pLevel3', 'm2pCompat', 'budget', 'gsis', 'source', 'costs', ...BEHAVIOURS];

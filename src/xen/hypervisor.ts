@@ -18,16 +18,17 @@ import { hiWord, loWord } from '../machine/address.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Vcpu } from '../machine/vcpu.ts';
 import { audit } from './audit.ts';
-import { call } from './calls.ts';
+import { call, callNumber } from './calls.ts';
 import { MODE_SWITCH, PAGE_FAULT, type CounterValues } from './counters.ts';
 import { Delivery } from './delivery.ts';
 import { NO_FRAME, type Domain, type GuestVcpu } from './domain.ts';
+import { checkDomainOptions, type DomainOptions } from './domain-options.ts';
 import { layDomain } from './domains.ts';
-import { deliverInterrupt } from './event-bind.ts';
+import { deliverInterrupt, raiseVirq } from './event-bind.ts';
 import { destroyDomain } from './destroy.ts';
 import { FreeFrames, type FrameSource } from './frame-source.ts';
 import { Host } from './host.ts';
-import { checkHypervisorOptions, type DomainOptions, type HypervisorOptions } from './hypervisor-options.ts';
+import { checkHypervisorOptions, type HypervisorOptions } from './hypervisor-options.ts';
 import { M2p } from './m2p.ts';
 import { holdForDevices, isGranted } from './grant-audit.ts';
 import { disownMappings } from './grant-release.ts';
@@ -41,6 +42,8 @@ import { loadRoot, startRoot } from './root.ts';
 import { laySettings } from './settings.ts';
 import { COMPAT_TRAPS, TRAPS } from './work.ts';
 
+const IO_FRAMES = 0x100;
+
 export class Hypervisor {
   readonly host: Host;
   private readonly idle: GuestVcpu; // of the hypervisor itself, for what no guest asked for
@@ -51,6 +54,7 @@ export class Hypervisor {
   static create(machine: Machine, options: HypervisorOptions): Hypervisor {
     const frames = checkHypervisorOptions(machine, options), { views: s } = machine, own = OwnFrames.create(s, options.own);
     layFrameTable(s, frames);
+    const { ioFrames = Math.min(IO_FRAMES, frames) } = options;
     s.w[own.block + (HV_FRAMES >>> 2)] = frames;
     laySettings(own, options);
     M2p.create(own, options.m2pLevel3, options.m2pCompat);
@@ -60,7 +64,7 @@ export class Hypervisor {
     const xen = new Hypervisor(machine, own, options.source);
     const { first, frames: many } = options.own;
     if (s.w[(machine.vcpus[0].block + VCPU_TIMED) >>> 2] !== 0) xen.host.counters.work.price(options.costs ?? hypervisorCosts);
-    for (let mfn = 0; mfn < (options.ioFrames ?? 0x100); mfn++) xen.host.frames.assign(mfn, DOMID_IO);
+    for (let mfn = 0; mfn < ioFrames; mfn++) xen.host.keepForDevices(mfn);
     for (let mfn = first; mfn < Math.min(first + many, frames); mfn++) xen.host.frames.setOwner(mfn, 0, PGC_HELD); // no one else's, ever
     return xen;
   }
@@ -86,17 +90,9 @@ export class Hypervisor {
 
   /** Make a domain that owns the given frames, zeroed or not as they are. @throws ConfigError - an option; nothing is changed then */
   createDomain(options: DomainOptions): Domain {
-    const { host } = this, { frames } = host;
+    const { host } = this, { frames } = host, { sharedInfo } = options;
     const runs = options.p2m ?? [];
-    if (host.domains.has(options.id)) throw new ConfigError('id', 'a number that no domain has', options.id);
-    runs.forEach(([, mfn, count], k) => {
-      for (let f = mfn; f < mfn + count; f++) {
-        if (!frames.valid(f) || !frames.isFree(f)) throw new ConfigError(`p2m[${k}]`, 'free frames', f);
-      }
-    });
-    for (const [k, [first, last]] of (options.iomem ?? []).entries()) {
-      if (host.own.overlaps(first, last)) throw new ConfigError(`iomem[${k}]`, "frames that are not the hypervisor's own", [first, last]);
-    }
+    checkDomainOptions(host, options);
     const owned = runs.reduce((sum, [, , count]) => sum + count, 0);
     const domain = host.domains.add({
       id: options.id, privileged: options.privileged ?? false, is32: options.is32 ?? false, maxPages: options.maxPages ?? owned,
@@ -115,9 +111,9 @@ export class Hypervisor {
         host.m2p.set(mfn + k, pfn + k, 0);
       }
     }
-    if (options.sharedInfo !== undefined) {
-      domain.sharedInfo = options.sharedInfo;
-      host.shareFrame(domain, options.sharedInfo);
+    if (sharedInfo !== undefined) {
+      domain.sharedInfo = sharedInfo;
+      host.shareFrame(domain, sharedInfo);
     }
     domain.grants.add(host, domain, options.grants?.frames ?? []);
     disownMappings(host, domain.id);
@@ -125,11 +121,12 @@ export class Hypervisor {
   }
 
   /** Let a new domain have what takes memory of the hypervisor's. @throws ConfigError - there is none */
-  private furnish(domain: Domain, { iomem = [], maxEventPort, compatStart, pirqs }: DomainOptions): void {
+  private furnish(domain: Domain, { iomem = [], maxEventPort, compatStart, pirqs, grants = {} }: DomainOptions): void {
     for (const [first, last] of iomem) if (!domain.iomem.add(first, last)) throw new ConfigError('own.frames', 'frames for ranges of iomem', this.host.own.frames);
     domain.maxEventPort = maxEventPort ?? domain.maxEventPort;
     domain.compatStart = compatStart ?? domain.compatStart;
     domain.pirqs = pirqs ?? 0;
+    if (!domain.grants.reserve(grants.frames?.length ?? 0)) throw new ConfigError('grants.frames', `at most ${domain.grants.maxFrames} frames, and memory for what is known of them`, grants.frames?.length);
   }
 
   /**
@@ -138,8 +135,15 @@ export class Hypervisor {
    * @throws ConfigError - the tables are not valid
    */
   startVcpu(domain: Domain, cpu: Vcpu, root: number): GuestVcpu {
-    const guest = this.host.current = domain.addVcpu(cpu);
-    startRoot(this.host, guest, root);
+    const { current } = this.host, guest = this.host.current = domain.addVcpu(cpu);
+    try {
+      startRoot(this.host, guest, root);
+    } catch (error) {
+      this.host.current = current;
+      domain.dropVcpus(guest.number);
+      this.host.s.w[(cpu.block + VCPU_GUEST) >>> 2] = 0;
+      throw error;
+    }
     const steps = [
       cpu.writeCr4(BigInt(CR4_PAE | CR4_PGE)), cpu.writeEfer(BigInt(EFER_LME | EFER_NXE)), cpu.writeCr3(BigInt(guest.root) << 12n),
       cpu.writeCr0(BigInt((CR0_PE | CR0_ET | CR0_NE | CR0_WP | CR0_PG) >>> 0)),
@@ -210,7 +214,7 @@ export class Hypervisor {
   setCall(cpu: Vcpu, nr: number, ...args: bigint[]): void {
     const w = this.host.s.w, v = cpu.block >>> 2, bits = this.guestOf(cpu).domain.is32 ? 32 : 64;
     w[v + (VCPU_CALL >>> 2)] = nr;
-    w[v + (VCPU_CALL >>> 2) + 1] = 0;
+    w[v + (VCPU_CALL >>> 2) + 1] = nr / 2 ** 32;
     for (let k = 0; k < 5; k++) {
       const value = BigInt.asUintN(bits, args[k] ?? 0n);
       w[v + (VCPU_CALL_ARGS >>> 2) + k * 2] = loWord(value);
@@ -240,7 +244,7 @@ export class Hypervisor {
     if (!guest.kernelMode) return -XEN_EPERM;
     host.budget = host.wholeBudget;
     host.counters.work.add(guest.domain.is32 ? COMPAT_TRAPS : TRAPS, 1);
-    const nr = host.s.w[v + (VCPU_CALL >>> 2)], rc = call(host, nr, v + (VCPU_CALL_ARGS >>> 2));
+    const nr = callNumber(host.s.w, v, guest.domain.is32), rc = call(host, nr, v + (VCPU_CALL_ARGS >>> 2));
     host.counters.count(nr, !host.preempted, host.s.w, v);
     host.budget = Infinity;
     return rc;
@@ -324,6 +328,15 @@ export class Hypervisor {
   /** A device sends one of its messages. */
   sendMessage(bus: number, devfn: number, entry = 0): void {
     deliverInterrupt(this.host, this.host.interrupts.messageIrq(bus, devfn, entry));
+  }
+
+  /**
+   * A virtual interrupt of a domain is due: VIRQ_TIMER, VIRQ_CONSOLE and so on, which are the embedder's to raise.
+   *
+   * @param vcpu - whose it is, if each vCPU has one @returns whether a port is bound to it @throws ConfigError - the domain has no such one
+   */
+  raiseVirq(domain: Domain, virq: number, vcpu = 0): boolean {
+    return raiseVirq(this.host, domain, virq, vcpu);
   }
 
   /** CR2 as the guest sees it. */

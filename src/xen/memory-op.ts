@@ -10,7 +10,7 @@ import { acquireResource } from './acquire-resource.ts';
 import { NO_FRAME, type Domain } from './domain.ts';
 import { exchangeCall } from './exchange-call.ts';
 import { COMPAT_BYTES, compatArrayOk, highAfter, lowAfter } from './extents.ts';
-import { copyFromGuest } from './guest-memory.ts';
+import { copyFromGuest, XLAT_BYTES } from './guest-memory.ts';
 import type { Host } from './host.ts';
 import { machphysList, machphysMapping, memoryMap, setMemoryMap } from './memory-map.ts';
 import { COMPAT_LAYOUT, WIDE_LAYOUT } from './memory-struct.ts';
@@ -21,7 +21,7 @@ import {
   XENMEM_populate_physmap, XENMEM_remove_from_physmap, XENMEM_set_memory_map, XEN_EACCES, XEN_EDOM, XEN_EFAULT, XEN_EINVAL, XEN_ENOSYS,
   XENMEM_acquire_resource, XEN_EOPNOTSUPP, XEN_EPERM, XEN_ESRCH,
 } from './numbers.ts';
-import { reservationCall, XLAT_BYTES } from './reservation-call.ts';
+import { reservationCall } from './reservation-call.ts';
 import { toolstackMemory } from './toolstack-memory.ts';
 
 const SIZE_MOST = 0xffff;

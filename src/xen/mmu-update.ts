@@ -1,10 +1,11 @@
 /**
  * The hypercall mmu_update: changes of page-table entries and of the machine-to-physical table, in batches.
  *
- * Source: facts of Xen 4.17, do_mmu_update(), page_lock_unsafe() (xen/arch/x86/mm.c); struct mmu_update of xen/include/public/xen.h.
+ * Source: facts of Xen 4.17, do_mmu_update(), page_lock_unsafe() (xen/arch/x86/mm.c), xsm_mmu_update() (xen/include/xsm/dummy.h); struct
+ *         mmu_update of xen/include/public/xen.h.
  */
 import {
-  MMU_NORMAL_PT_UPDATE, MMU_PT_UPDATE_NO_TRANSLATE, MMU_PT_UPDATE_PRESERVE_AD, MMU_UPDATE_BYTES, PGT_COUNT, PGT_VALIDATED, PGT_WRITABLE,
+  MMU_PT_UPDATE_NO_TRANSLATE, MMU_UPDATE_BYTES, PGT_COUNT, PGT_VALIDATED, PGT_WRITABLE,
 } from '../layout/frame.ts';
 import { storeEntry } from '../memory/entry.ts';
 import { CALLS_TO_MMU_UPDATE, NUM_PAGE_UPDATES, WRITABLE_MMU_UPDATES } from './counters.ts';
@@ -60,15 +61,16 @@ export function doneBefore(h: Host, at: number): number {
 }
 
 function requests(h: Host, at: number, count: number, before: number, tableOwner: Domain, frameOwner: Domain): number {
+  const permitted = (frameOwner === h.io || h.mayControl(frameOwner)) && h.mayControl(tableOwner);
   let hi = h.s.w[at + 1], lo = h.s.w[at], rc = 0, i = 0, flush = false;
   while (i < count) {
     if (h.current.oldTable !== NO_FRAME || (i > 0 && h.preemptCheck())) {
       rc = -XEN_ERESTART;
       break;
     }
-    let done = frameOwner === tableOwner ? updateRun(h, hi, lo, count - i, tableOwner) : 0;
+    let done = frameOwner === tableOwner && permitted ? updateRun(h, hi, lo, count - i, tableOwner) : 0;
     if (done === 0) {
-      const level = copyFromGuest(h, hi, lo, MMU_UPDATE_BYTES) ? request(h, tableOwner, frameOwner) : -XEN_EFAULT;
+      const level = copyFromGuest(h, hi, lo, MMU_UPDATE_BYTES) ? request(h, tableOwner, frameOwner, permitted) : -XEN_EFAULT;
       if (level < 0) {
         rc = level;
         break;
@@ -110,12 +112,17 @@ export function writeDone(h: Host, lo: number, hi: number, done: number): void {
   copyToGuest(h, hi, lo, 4);
 }
 
-/** The request in `h.buffer`. @returns the level of the table that was changed, 0 if none, or -XEN_E* */
-function request(h: Host, tableOwner: Domain, frameOwner: Domain): number {
+/**
+ * The request in `h.buffer`.
+ *
+ * @param permitted - may the caller control both domains? @returns the level of the table that was changed, 0 if none, or -XEN_E*
+ */
+function request(h: Host, tableOwner: Domain, frameOwner: Domain, permitted: boolean): number {
   const b = h.buffer, ptrLo = b[0], ptrHi = b[1], lo = b[2], hi = b[3];
   const command = ptrLo & COMMANDS;
+  if (command > MMU_PT_UPDATE_NO_TRANSLATE) return -XEN_ENOSYS;
+  if (!permitted) return -XEN_EPERM;
   if (command === MMU_MACHPHYS_UPDATE) return renumber(h, ptrLo, ptrHi, lo, hi, tableOwner, frameOwner);
-  if (command !== MMU_NORMAL_PT_UPDATE && command !== MMU_PT_UPDATE_PRESERVE_AD && command !== MMU_PT_UPDATE_NO_TRANSLATE) return -XEN_ENOSYS;
   const mfn = (ptrLo >>> 12) + (ptrHi >>> 0) * 0x100000;
   if (!h.frames.getPage(mfn, tableOwner.id)) return -XEN_EINVAL;
   const rc = change(h, mfn, h.table(mfn) + ((ptrLo & 0xff8) >>> 2), lo, hi, command, tableOwner, frameOwner);

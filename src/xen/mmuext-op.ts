@@ -7,7 +7,7 @@
 import { PGT_PINNED, PGT_WRITABLE } from '../layout/frame.ts';
 import { CALLS_TO_MMUEXT_OP, NUM_MMUEXT_OPS } from './counters.ts';
 import { NO_FRAME, type Domain } from './domain.ts';
-import { addressOk, copyFromGuest, ownArrayOk } from './guest-memory.ts';
+import { addressOk, copyFromGuest, ownArrayOk, XLAT_BYTES } from './guest-memory.ts';
 import type { Host } from './host.ts';
 import { putLdt } from './ldt.ts';
 import { doneBefore, writeDone } from './mmu-update.ts';
@@ -28,6 +28,9 @@ export const OP_BYTES = 24;
 export const COMPAT_OP_BYTES = 12;
 const LDT_MOST = 8192;
 const FRAME_WORDS = 1024;
+/** Operations of a 32-bit guest are read, so many at once, before the first of them is done. */
+const TRANSLATED = Math.floor(XLAT_BYTES / OP_BYTES);
+const COMPAT_WORDS = COMPAT_OP_BYTES / 4;
 
 /** One operation, from the guest's structure. */
 interface Op {
@@ -45,6 +48,7 @@ export function mmuextOp(h: Host, at: number): number {
   let count = a[at + 2] >>> 0, before = 0;
   const size = h.current.domain.is32 ? COMPAT_OP_BYTES : OP_BYTES;
   if (count === MMU_UPDATE_PREEMPTED >>> 0 && (a[at] | a[at + 1]) === 0) return a[at + 6];
+  if (h.current.domain.is32 && (count & ~MMU_UPDATE_PREEMPTED) === 0) return ownArrayOk(h, 0, a[at], 0, size) ? 0 : -XEN_EFAULT; // whoever the owner
   if (count >= MMU_UPDATE_PREEMPTED >>> 0) {
     count -= MMU_UPDATE_PREEMPTED >>> 0;
     before = doneBefore(h, at + 4);
@@ -54,6 +58,7 @@ export function mmuextOp(h: Host, at: number): number {
   if (!ownArrayOk(h, a[at + 1], a[at], count, size)) return -XEN_EFAULT;
   const owner = h.foreignDomain(a[at + 6] & 0xffff);
   if (owner === undefined) return -XEN_ESRCH;
+  if (!h.mayControl(owner)) return -XEN_EPERM;
   return operations(h, at, count, before, owner, size);
 }
 
@@ -63,7 +68,7 @@ function operations(h: Host, at: number, count: number, before: number, owner: D
   const doneLo = w[at + 4], doneHi = w[at + 5];
   for (; i < count; i++) {
     if (h.current.oldTable !== NO_FRAME || (i > 0 && h.preemptCheck())) rc = -XEN_ERESTART;
-    else if (!copyFromGuest(h, hi, lo, size)) rc = -XEN_EFAULT;
+    else if (!(size === OP_BYTES ? copyFromGuest(h, hi, lo, size) : translated(h, lo, i, count))) rc = -XEN_EFAULT;
     else rc = operation(h, readOp(h, op, size), owner);
     if (rc !== 0) break;
     lo = (lo + size) | 0;
@@ -75,6 +80,22 @@ function operations(h: Host, at: number, count: number, before: number, owner: D
   h.counters.work.add(REQUESTS, Math.min(i + 1, count));
   writeDone(h, doneLo, doneHi, before + i);
   return rc;
+}
+
+const ahead = new Int32Array(TRANSLATED * COMPAT_WORDS);
+let readable = 0; // operations that `ahead` has
+
+/** Operation `i` of a 32-bit guest, at `lo`, to `h.buffer`: as it was before those that it was read with. @returns false if it could not be read */
+function translated(h: Host, lo: number, i: number, count: number): boolean {
+  const k = i % TRANSLATED;
+  if (k === 0) {
+    for (readable = 0; readable < Math.min(TRANSLATED, count - i); readable++) {
+      if (!copyFromGuest(h, 0, lo + readable * COMPAT_OP_BYTES, COMPAT_OP_BYTES)) break;
+      for (let word = 0; word < COMPAT_WORDS; word++) ahead[readable * COMPAT_WORDS + word] = h.buffer[word];
+    }
+  }
+  for (let word = 0; word < COMPAT_WORDS; word++) h.buffer[word] = ahead[k * COMPAT_WORDS + word];
+  return k < readable;
 }
 
 function readOp(h: Host, op: Op, size: number): Op {
@@ -175,9 +196,9 @@ function unpin(h: Host, mfn: number, owner: Domain): number {
   return 0;
 }
 
-/** Take a frame to be written whole. */
+/** Take a frame to be written whole: it has to be memory. Source: get_page_from_gfn() (xen/arch/x86/include/asm/p2m.h), p2m_mmio_direct. */
 function getWritable(h: Host, mfn: number, owner: Domain): boolean {
-  if (!h.frames.getPage(mfn, owner.id)) return false;
+  if (owner === h.io || !h.frames.getPage(mfn, owner.id)) return false;
   if (getPageType(h, mfn, PGT_WRITABLE) === 0) return true;
   h.frames.putPage(mfn);
   return false;

@@ -43,7 +43,7 @@ export function getPageType(h: Host, mfn: number, type: number): number {
   } else if ((old & (PGT_TYPE_MASK | PGT_PAE_XEN_L2)) !== type) {
     return -XEN_EINVAL;
   } else if ((old & PGT_VALIDATED) === 0) {
-    invariant((old & PGT_PARTIAL) !== 0, `frame 0x${mfn.toString(16)} is not being validated by anyone else`);
+    invariant((old & PGT_PARTIAL) !== 0, 'is not being validated by anyone else', mfn);
     now = old & ~PGT_PARTIAL;
   }
   frames.setType(mfn, now);
@@ -69,6 +69,7 @@ function validate(h: Host, mfn: number, type: number): number {
     : (type & PGT_TYPE_MASK) === PGT_L1_TABLE ? promoteL1(h, mfn) : promoteTable(h, mfn, levelOf(type), type);
   if (rc === 0) {
     frames.setType(mfn, frames.type(mfn) | PGT_VALIDATED);
+    frames.setValidated(mfn, 0, false); // the same state, preempted on the way or not
   } else if (rc === -XEN_EINTR) {
     frames.setType(mfn, frames.type(mfn) & ~PGT_COUNT);
   } else if (rc === -XEN_ERESTART || mfn === h.current.oldTable) {
@@ -92,7 +93,7 @@ export function putPageType(h: Host, mfn: number, partial = false, parent = NO_F
   const old = frames.type(mfn);
   if (!partial) {
     invariant((old & PGT_PARTIAL) === 0 && (old & PGT_COUNT) !== 0 && ((old & PGT_VALIDATED) !== 0 || h.ownerOf(mfn)?.dying === true),
-      `frame 0x${mfn.toString(16)} has a type reference to put`);
+      'has a type reference to put', mfn);
   } else if ((old & PGT_PARTIAL) === 0) {
     return 0;
   }

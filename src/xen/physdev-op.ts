@@ -8,7 +8,6 @@
 import { PGT_WRITABLE } from '../layout/frame.ts';
 import { NO_FRAME, type Domain } from './domain.ts';
 import { deliverInterrupt, unmask } from './event-bind.ts';
-import { eventsOf } from './event-state.ts';
 import { copyFromGuest, copyToGuest } from './guest-memory.ts';
 import type { Host } from './host.ts';
 import {
@@ -104,7 +103,7 @@ function unmap(h: Host, domid: number, pirq: number): number {
 }
 
 function eoi(h: Host, d: Domain, pirq: number): number {
-  const events = eventsOf(d), port = events.pirqs.get(pirq);
+  const events = d.events, port = events.pirqs.get(pirq);
   if (pirq >= d.pirqs || (port === 0 && !h.interrupts.has(d, pirq))) return -XEN_EINVAL;
   if (d.eoiUnmasks && port !== 0) unmask(h, d, port);
   h.interrupts.eoi(d, pirq);

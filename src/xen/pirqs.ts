@@ -4,7 +4,8 @@ import type { OwnFrames } from './own-frames.ts';
 import { PagedTable } from './paged-table.ts';
 
 const WORD_BYTES = 4;
-const MOST = 2 ** 20;
+/** Numbers that a domain's physical interrupts may have. */
+export const MOST_PIRQS = 2 ** 20;
 
 export class Pirqs {
   private readonly s: Views;
@@ -13,7 +14,7 @@ export class Pirqs {
   /** @param at - word index of the table's two words */
   constructor(own: OwnFrames, at: number) {
     this.s = own.s;
-    this.rows = new PagedTable(own, at, WORD_BYTES, MOST);
+    this.rows = new PagedTable(own, at, WORD_BYTES, MOST_PIRQS);
   }
 
   /** Port of an interrupt, 0: none. */

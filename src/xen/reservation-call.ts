@@ -3,18 +3,16 @@
  *
  * A 32-bit guest's list is translated in pieces of as many numbers as the hypervisor has room for.
  *
- * Source: facts of Xen 4.17, do_memory_op() (xen/common/memory.c), compat_memory_op() (xen/common/compat/memory.c), COMPAT_ARG_XLAT_SIZE
- *         (xen/arch/x86/include/asm/x86_64/uaccess.h).
+ * Source: facts of Xen 4.17, do_memory_op() (xen/common/memory.c), compat_memory_op() (xen/common/compat/memory.c).
  */
 import { COMPAT_BYTES, CompatExtents, GuestExtents, WIDE_BYTES, compatArrayOk, type Extents } from './extents.ts';
-import { copyFromGuest } from './guest-memory.ts';
+import { copyFromGuest, XLAT_BYTES } from './guest-memory.ts';
 import type { Host } from './host.ts';
 import { COMPAT_LAYOUT, WIDE_LAYOUT } from './memory-struct.ts';
 import { HYPERVISOR_memory_op, MEMOP_EXTENT_SHIFT, XENMEM_decrease_reservation, XENMEM_increase_reservation } from './numbers.ts';
 import { adjustReservation, type Reservation } from './reservation.ts';
 
 const COUNT_MOST = 0x3ffffff; // that a continuation can tell of
-export const XLAT_BYTES = 8192;
 const PIECE = Math.floor((XLAT_BYTES - WIDE_LAYOUT.reservation.bytes) / WIDE_BYTES);
 
 /** @param at - word index of the call's arguments @param hi, lo - address of the structure @param start - extents done before @returns extents done */

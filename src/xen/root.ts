@@ -23,7 +23,10 @@ const ROOT_LEVEL = 4;
 export function startRoot(h: Host, guest: GuestVcpu, root: number): void {
   const { domain } = guest, level = domain.is32 ? 3 : ROOT_LEVEL;
   const pinned = getTable(h, root, tableType(level), domain);
-  if (pinned !== 0) throw new ConfigError('root', 'a root table that can be validated', pinned);
+  if (pinned !== 0) {
+    putOldTable(h);
+    throw new ConfigError('root', 'a root table that can be validated', pinned);
+  }
   if ((h.frames.type(root) & PGT_PINNED) === 0) h.frames.setType(root, h.frames.type(root) | PGT_PINNED);
   else putPageAndType(h, root);
   if (domain.is32) {

@@ -8,7 +8,6 @@
 import type { Domain } from './domain.ts';
 import { eventsAwaited, enableEvents, isPending2l } from './event-2l.ts';
 import { isPendingFifo } from './event-fifo.ts';
-import { eventsOf } from './event-state.ts';
 import { copyFromGuest, ownArrayOk } from './guest-memory.ts';
 import type { Host } from './host.ts';
 import { XEN_EFAULT, XEN_EINVAL, XEN_ENOSYS, XEN_EPERM, XEN_ESRCH } from './numbers.ts';
@@ -75,9 +74,9 @@ function poll(h: Host, lo: number, hi: number): number {
     const at = (portsLo + k * PORT_BYTES) | 0, carry = at >>> 0 < portsLo >>> 0 ? 1 : 0;
     if (!copyFromGuest(h, (portsHi + carry) | 0, at, PORT_BYTES)) return -XEN_EFAULT;
     number = h.buffer[0] >>> 0;
-    const port = eventsOf(domain).find(number);
+    const port = domain.events.find(number);
     if (!port?.usable) return -XEN_EINVAL;
-    if (eventsOf(domain).isFifo ? isPendingFifo(h, domain, port) : isPending2l(h, domain, port)) return 0;
+    if (domain.events.isFifo ? isPendingFifo(h, domain, port) : isPending2l(h, domain, port)) return 0;
   }
   sleep(h, guest, count === 1 ? number : -1);
   return 0;

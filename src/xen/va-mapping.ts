@@ -11,7 +11,7 @@ import { tableFor } from './guest-entry.ts';
 import { addressOk, copyFromGuest } from './guest-memory.ts';
 import type { Host } from './host.ts';
 import { modL1 } from './mod-entry.ts';
-import { UVMF_ALL, UVMF_FLUSHTYPE_MASK, UVMF_INVLPG, UVMF_LOCAL, UVMF_TLB_FLUSH, XEN_EFAULT, XEN_EINVAL, XEN_ESRCH } from './numbers.ts';
+import { UVMF_ALL, UVMF_FLUSHTYPE_MASK, UVMF_INVLPG, UVMF_LOCAL, UVMF_TLB_FLUSH, XEN_EFAULT, XEN_EINVAL, XEN_EPERM, XEN_ESRCH } from './numbers.ts';
 import { levelOf } from './page-type.ts';
 import { updateOne } from './runs.ts';
 import { ENTRIES_SEEN, INVLPGS, IPIS, REQUESTS } from './work.ts';
@@ -26,6 +26,7 @@ export function updateVaMapping(h: Host, at: number, other: boolean): number {
   h.counters.add(CALLS_TO_UPDATE_VA, 1);
   h.counters.work.add(REQUESTS, 1);
   h.counters.work.add(ENTRIES_SEEN, 1);
+  if (!h.mayControl(owner)) return -XEN_EPERM;
   const rc = changeAt(h, vaHi, vaLo, lo, hi, owner);
   return rc === 0 ? flush(h, vaHi, vaLo, flagsLo, flagsHi) : rc;
 }

@@ -26,7 +26,11 @@ export function wake(h: Host, guest: GuestVcpu): void {
 
 /** A port has become pending: vCPUs that poll it, or several, go on. */
 export function wakePollers(h: Host, d: Domain, port: number): void {
-  for (const guest of d.vcpus) if (guest.pollPort === port || guest.pollPort < 0) wake(h, guest);
+  const { vcpus } = d;
+  for (let k = 0; k < vcpus.length; k++) {
+    const { pollPort } = vcpus[k];
+    if (pollPort === port || pollPort < 0) wake(h, vcpus[k]);
+  }
 }
 
 /**

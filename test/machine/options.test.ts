@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ConfigError } from '../../src/errors.ts';
+import { nestedDefault } from '../../src/cost/nested-model.ts';
 import { skylake } from '../../src/cost/presets/skylake.ts';
 import { Machine } from '../../src/machine/machine.ts';
 import { configure, parseBytes, type MachineOptions } from '../../src/machine/options.ts';
@@ -44,8 +45,14 @@ const BAD: readonly [field: string, ...options: unknown[]][] = [
   ['physicalAddressBits', { physicalAddressBits: 31 }, { physicalAddressBits: 53 }, { physicalAddressBits: 40.5 }, { physicalAddressBits: '40' }],
   ['hostPage', { hostPage: '4m' }, { hostPage: 4096 }, { hostPage: '2m', host: { title: 'x', entryCycles: 5, lastCachePercent: 9 } }],
   ['host', { host: 5 }, { host: null }],
-  ['nested', { nested: 5 as never }, { nested: null as never }, { nested: true, host: { title: 'x', entryCycles: 5, lastCachePercent: 9 } }],
+  ['nested', { nested: 5 }, { nested: null }, { nested: true, host: { title: 'x', entryCycles: 5, lastCachePercent: 9 } }],
   ['nested.tlb[0].holds', { nested: { tlb: [{ name: 'x', sets: 1, ways: 4, replacement: 'lru', holds: [] }], hitCycles: 1, psc: {} } }],
+  ['nested.tlb[1].holds', { nested: { ...nestedDefault, tlb: [...nestedDefault.tlb, { name: 'b', sets: 1, ways: 4, replacement: 'lru', holds: ['2m'] }] } }],
+  ['nested.tlb[0].name', { nested: { ...nestedDefault, tlb: [{ ...nestedDefault.tlb[0]!, name: 'No Name' }] } }],
+  ['nested.hitCycles', { nested: { ...nestedDefault, hitCycles: -1 } }, { nested: { ...nestedDefault, hitCycles: undefined } }],
+  ['nested.psc.pde.ways', { nested: { ...nestedDefault, psc: { pde: { sets: 1, ways: 0, replacement: 'lru' } } } }],
+  ['nested.size', { nested: { ...nestedDefault, size: 5 } }],
+  ['nested', { nested: { ...nestedDefault, psc: { pde: { sets: 1 << 20, ways: 512, replacement: 'lru' } } } }],
   ['host.entryCycles', { host: {} }, { host: { entryCycles: -1, lastCachePercent: 9 } }],
   ['host.lastCachePercent', { host: { title: 'x', entryCycles: 5 } }, { host: { title: 'x', entryCycles: 5, lastCachePercent: 0 } }],
   ['dataAccesses', { dataAccesses: 1 }, { dataAccesses: 'yes' }],

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 
 import { ConfigError, InputError } from '../../src/errors.ts';
-import { crc32, crc32ByTable } from '../../src/trace/crc32.ts';
+import { crc32ByTable } from '../../src/memory/crc32.ts';
+import { crc32 } from '../../src/trace/crc32.ts';
 import { PwtDecoder } from '../../src/trace/pwt-decoder.ts';
 import { PwtWriter } from '../../src/trace/pwt-writer.ts';
 import { access, difference, drain, randomTrace, recordBytes, recordChunks, seeded, written } from './recording.ts';

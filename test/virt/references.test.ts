@@ -31,7 +31,11 @@ describe.each(['ept', 'npt'] as Format[])('%s: every reference of a two-dimensio
           const before = cpu.counters().cycles.walkLoads;
           expect(cpu.translate(BigInt(VA[mode]), 0)).toMatchObject({ ok: true, path: `tlb1- tlb2- walk ${all} loads` });
           expect(cpu.counters().cycles.walkLoads).toBeGreaterThan(before);
+          const { referenceHits, hostHits } = cpu.counters(), sum = (list: readonly number[]) => list.reduce((a, b) => a + b);
+          expect([sum(referenceHits), sum(hostHits)]).toEqual([entries, all - entries]);
           expect(cpu.translate(BigInt(VA[mode]), 0)).toMatchObject({ ok: true, path: 'tlb1+' });
+          cpu.resetCounters();
+          expect(sum(cpu.counters().hostHits)).toBe(0);
         });
       }
     });

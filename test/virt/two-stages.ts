@@ -10,7 +10,7 @@ export type GuestMode = 'flat' | 'legacy' | 'pae' | '4-level' | '5-level';
 export type Leaf = 1 | 2 | 3;
 
 const TOP: Readonly<Record<GuestMode, number>> = { flat: 0, legacy: 2, pae: 3, '4-level': 4, '5-level': 5 };
-const GIB = 2 ** 30;
+const GIB = 2 ** 30, FRAME = 4096;
 
 /** Guest-physical memory begins here, so that no guest-physical address of its tables is by chance a machine address. */
 export const GUEST_BASE = GIB;
@@ -20,20 +20,32 @@ export class TwoStages {
   readonly hostLevels: 4 | 5;
   readonly hostLeaf: Leaf;
   readonly mode: GuestMode;
+  readonly options: MachineOptions;
   readonly machine: Machine;
   readonly hostRoot: number;
   readonly guestRoot: number;
+  private readonly spread: number;
   private nextFrame = 1; // of host tables, from the bottom; the guest's memory is above 2M
   private nextGuest = GUEST_BASE + 0x200000;
 
-  constructor(format: Format, hostLevels: 4 | 5, hostLeaf: Leaf, mode: GuestMode, options: MachineOptions = {}) {
+  /** @param spread - guest-physical distance of one table of the guest from the next; more than a frame only by multiples of a host entry's reach */
+  constructor(format: Format, hostLevels: 4 | 5, hostLeaf: Leaf, mode: GuestMode, options: MachineOptions = {}, spread = FRAME) {
+    this.spread = spread;
     this.format = format;
     this.hostLevels = hostLevels;
     this.hostLeaf = hostLeaf;
     this.mode = mode;
-    this.machine = Machine.create({ memory: '64M', cpu: presets.skylake, paging: 'none', nested: true, features: { la57: true, pages1g: true, amd: format === 'npt' }, ...options });
+    this.options = { memory: '64M', cpu: presets.skylake, paging: 'none', nested: true, features: { la57: true, pages1g: true, amd: format === 'npt' }, ...options };
+    this.machine = Machine.create(this.options);
     this.hostRoot = this.frame();
     this.guestRoot = mode === 'flat' ? 0 : this.guestFrame();
+  }
+
+  /** Another root of the same tables. */
+  copyHostRoot(): number {
+    const root = this.frame();
+    for (let k = 0; k < 512; k++) this.write(root + k * 8, this.read(this.hostRoot + k * 8));
+    return root;
   }
 
   private frame(): number {
@@ -43,14 +55,14 @@ export class TwoStages {
   /** A fresh guest frame, which the host maps. @returns its guest-physical address */
   guestFrame(): number {
     const gpa = this.nextGuest;
-    this.nextGuest += 4096;
+    this.nextGuest += this.spread;
     this.hostMap(gpa);
     return gpa;
   }
 
   /** Machine address of a guest-physical one: 4K pages change places in pairs, larger ones are in order. */
   machineOf(gpa: number): number {
-    const offset = gpa - GUEST_BASE;
+    const region = this.spread - this.spread % GIB, offset = region === 0 ? gpa - GUEST_BASE : (gpa - GUEST_BASE) % region;
     return this.hostLeaf === 1 ? offset ^ 0x1000 : offset;
   }
 
@@ -103,10 +115,10 @@ export class TwoStages {
   }
 
   /** Put the vCPU into the guest's mode, with its tables, under the second stage. @param eptBits - further bits of the EPT pointer */
-  enter(eptBits = 0): void {
-    const cpu = this.machine.vcpus[0], { mode } = this;
+  enter(eptBits = 0, cpu = this.machine.vcpus[0]): void {
+    const { mode } = this;
     const long = mode === '4-level' || mode === '5-level';
-    this.enterStage(eptBits);
+    this.enterStage(eptBits, cpu);
     if (mode === 'flat') return;
     const faults = [
       cpu.writeCr4(BigInt((mode === 'legacy' ? 1 << 4 : 1 << 5) | (mode === '5-level' ? 1 << 12 : 0))),
@@ -116,9 +128,9 @@ export class TwoStages {
     cpu.setCode64(long);
   }
 
-  enterStage(eptBits = 0): void {
+  enterStage(eptBits = 0, cpu = this.machine.vcpus[0]): void {
     const root = BigInt(this.hostRoot);
-    this.machine.vcpus[0].guest.enter(this.format === 'npt'
+    cpu.guest.enter(this.format === 'npt'
       ? { format: 'npt', ncr3: root, levels: this.hostLevels }
       : { format: 'ept', eptp: root | BigInt(6 | (this.hostLevels - 1) << 3 | eptBits) });
   }

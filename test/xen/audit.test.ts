@@ -42,6 +42,18 @@ describe.each(widths)('the audit of a %s guest', (_, wide) => {
     expect(g.xen.audit()).toEqual([]);
   });
 
+  it('has no chain of linear entries: a table that holds some is no target of any, and the other way round', () => {
+    const g = new Guest({ wide }), [a, b, c] = [g.table(g.free(0)), g.table(g.free(1)), g.table(g.free(2))];
+    for (const mfn of [a, b, c]) expect(g.pin(2, mfn)).toBe(0);
+    expect(g.update([a, 5, entryOf(b, P)])).toBe(0);
+    expect(g.update([c, 5, entryOf(a, P)])).toBe(-22); // it holds one
+    expect(g.update([b, 5, entryOf(c, P)])).toBe(-22); // it is used as one
+    expect([a, b, c].map(mfn => g.xen.host.frames.linear(mfn))).toEqual([1, -1, 0]);
+    expect(g.update([c, 5, entryOf(b, P)])).toBe(0);
+    expect([a, b, c].map(mfn => g.xen.host.frames.linear(mfn))).toEqual([1, -2, 1]);
+    expect(g.xen.audit()).toEqual([]);
+  });
+
   it('holds over mapping, pinning and giving back', () => {
     const g = new Guest({ wide }), l1 = g.table(g.free(0), [[3, entryOf(g.free(9), DATA)], [4, entryOf(FIRST, READ)]]);
     expect(g.pin(1, l1)).toBe(0);

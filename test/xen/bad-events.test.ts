@@ -3,7 +3,6 @@
  * (xen/common/event_channel.c if not said otherwise). It is made twice, the second time not a byte may change.
  */
 import { describe, expect, it } from 'vitest';
-import { eventsOf } from '../../src/xen/event-state.ts';
 import { DOMID_IO, DOMID_SELF, DOMID_XEN, HYPERVISOR_event_channel_op, HYPERVISOR_sched_op, HYPERVISOR_vcpu_op } from '../../src/xen/numbers.ts';
 import { struct } from './grant-struct.ts';
 import { READ, entryOf } from './guest.ts';
@@ -109,8 +108,8 @@ describe.each([['64-bit', true], ['32-bit', false]] as const)('a %s guest', (_, 
     for (const [command, what, words, rc, by] of all) {
       const call = () => t.event(command, ...words(s)).rc, name = `command ${command}, ${what}: ${by}`;
       expect([name, call()]).toEqual([name, rc]);
-      const before = world.state(), active = eventsOf(t.domain).active();
-      expect([name, call(), Buffer.compare(before, world.state()), eventsOf(t.domain).active()]).toEqual([name, rc, 0, active]);
+      const before = world.state(), active = t.domain.events.active();
+      expect([name, call(), Buffer.compare(before, world.state()), t.domain.events.active()]).toEqual([name, rc, 0, active]);
     }
   });
 
@@ -125,7 +124,7 @@ describe.each([['64-bit', true], ['32-bit', false]] as const)('a %s guest', (_, 
   });
 
   it('asks for a port at an address that it may not write: the port is bound all the same, and it is not told (do_event_channel_op())', () => {
-    const { t } = scene(wide, false), events = eventsOf(t.domain), before = events.active(), at = t.va(DATA_FRAME);
+    const { t } = scene(wide, false), events = t.domain.events, before = events.active(), at = t.va(DATA_FRAME);
     t.world.machine.write(BigInt(t.frame(DATA_FRAME)) * 4096n, struct([[4, SELF | (SELF << 16)]]));
     expect(t.map(DATA_FRAME, entryOf(t.frame(DATA_FRAME), READ))).toBe(0);
     expect([t.call(HYPERVISOR_event_channel_op, BigInt(ALLOC_UNBOUND), at), events.active()]).toEqual([EFAULT, before + 1]);
@@ -165,7 +164,7 @@ describe.each([['64-bit', true], ['32-bit', false]] as const)('a %s guest', (_, 
     const { world, t, other } = scene(wide, false), call = (command: number, vcpu: number, mfn: number | bigint, offset: number): number =>
       t.call(HYPERVISOR_vcpu_op, BigInt(command), BigInt(vcpu), t.leave(struct([[8, mfn], [4, offset], [4, 0]])));
     const all: [command: number, vcpu: number, mfn: number | bigint, offset: number, rc: number][] = [
-      ...NO_VCPU.flatMap(vcpu => [3, 10].map(command => [command, vcpu, t.frame(40), 0, ENOENT] as [number, number, number, number, number])), [99, 0, 0, 0, ENOSYS],
+      ...NO_VCPU.flatMap(vcpu => [3, 4, 5, 10].map(command => [command, vcpu, t.frame(40), 0, ENOENT] as [number, number, number, number, number])), [99, 0, 0, 0, ENOSYS],
       ...[4033, 4040, 4096, 0xfffffff8, 1, 2].map(offset => [10, 0, t.frame(40), offset, ENXIO] as [number, number, number, number, number]),
       ...[0x50, 0x9ff, 0xa00, 0x7fffffff, 2 ** 32, (1n << 63n)].map(mfn => [10, 0, mfn, 0, EINVAL] as [number, number, number | bigint, number, number]),
       [10, 0, other.frame(40), 0, EINVAL], [10, 0, t.level1, 0, EINVAL], [10, 1, t.frame(40), 0, EINVAL], // ... and the last is up
@@ -175,7 +174,7 @@ describe.each([['64-bit', true], ['32-bit', false]] as const)('a %s guest', (_, 
       const before = world.state();
       expect([k, call(command, vcpu, mfn, offset), Buffer.compare(before, world.state())]).toEqual([k, rc, 0]);
     }
-    for (const at of unreachable(t)) expect(t.call(HYPERVISOR_vcpu_op, 10n, 0n, at)).toBe(EFAULT);
+    for (const command of [4n, 5n, 10n]) for (const at of unreachable(t)) expect(t.call(HYPERVISOR_vcpu_op, command, 0n, at)).toBe(EFAULT);
     expect(call(10, 0, t.frame(40), 4032)).toBe(0);
     expect(call(10, 0, t.frame(41), 0)).toBe(EINVAL); // once
   });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { VCPU_CALL_ARGS } from '../../src/layout/vcpu.ts';
+import { VCPU_CALL, VCPU_CALL_ARGS } from '../../src/layout/vcpu.ts';
 import { HYPERVISOR_mmu_update, HYPERVISOR_mmuext_op, HYPERVISOR_multicall, MMUEXT_TLB_FLUSH_LOCAL } from '../../src/xen/numbers.ts';
 import { holds, refused, state } from '../xsa/world.ts';
 import { ARGS, Guest, entryOf, DATA, P, READ, TABLE, US } from './guest.ts';
@@ -8,7 +8,7 @@ import {
   adjust, EXCHANGE, INCREASE, LIST, memoryOp, OUT_LIST, pack, poke, POPULATE, putList, reservation, SELF as SELF_DOMAIN,
 } from './memory-calls.ts';
 
-const EFAULT = -14, SELF = 0x7ff0n;
+const EFAULT = -14, ENOSYS = -38, SELF = 0x7ff0n;
 const widths = [['64-bit', true], ['32-bit', false]] as const;
 
 /** Words of 8 or 4 bytes at the end of a page, `inside` bytes of them in it, the rest in the next, past the hypervisor. @returns their address */
@@ -112,6 +112,17 @@ describe.each(widths)('arguments of a %s guest', (_, wide) => {
     const before = state(g);
     expect(call(g, HYPERVISOR_mmu_update, requests, 1n, window + BigInt(g.free(5) * 4), SELF)).toBe(0);
     expect(Buffer.compare(before, state(g))).toBe(0);
+  });
+
+  it(`are ${wide ? 'of 64 bits: a number beyond 32 is that of no call' : 'of 32 bits: the upper halves of registers do not count'}`, () => {
+    const g = new Guest({ wide }), { w } = g.machine.views, at = across(g, g.free(page), 8, 256, ...request(g, 200, 0));
+    g.xen.setCall(g.cpu, HYPERVISOR_mmu_update, at, 1n, 0n, SELF);
+    const first = (g.cpu.block + VCPU_CALL) >>> 2;
+    if (!wide) for (let k = 0; k < 5; k++) w[((g.cpu.block + VCPU_CALL_ARGS) >>> 2) + k * 2 + 1] = 0x1234;
+    w[first + 1] = 1;
+    expect(g.xen.dispatch(g.cpu)).toBe(wide ? ENOSYS : 0);
+    expect(call(g, HYPERVISOR_mmu_update + 2 ** 32, at, 1n, 0n, SELF)).toBe(wide ? ENOSYS : 0);
+    expect(mapped(g, 200) === g.free(0)).toBe(!wide);
   });
 
   it('that are more than fit in the address space do not hang: each part ends with its budget', () => {

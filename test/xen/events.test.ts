@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { ECS_IPI, ECS_UNBOUND } from '../../src/xen/event-port.ts';
-import { eventsOf } from '../../src/xen/event-state.ts';
 import { HYPERVISOR_event_channel_op, HYPERVISOR_sched_op, HYPERVISOR_vcpu_op } from '../../src/xen/numbers.ts';
 import { Guest } from './guest.ts';
 
@@ -172,6 +171,24 @@ describe.each(widths)('events of a %s guest are not lost', (_, wide) => {
     expect(w.word(at) & 0xff).toBe(1);
   });
 
+  it('looks at the runstate of its vCPUs: its own runs, the other can, one that is not up is offline', () => {
+    const w = new World(wide), { g } = w, mfn = g.free(3), bytes = wide ? 48 : 44, area = g.va(g.free(3)) + 64n;
+    const state = () => { const data = new Uint8Array(bytes + 4); g.machine.read(BigInt(mfn) * 4096n + 64n, data); return data; };
+    const expected = (running: number) => { const data = new Uint8Array(bytes + 4).fill(0xa5); data.fill(0, 0, bytes); data[0] = running; return data; };
+    const before = () => g.machine.write(BigInt(mfn) * 4096n + 64n, new Uint8Array(bytes + 4).fill(0xa5));
+    for (const [vcpu, running] of [[0, 0], [1, 1]] as const) {
+      before();
+      expect(Number(g.xen.hypercall(g.cpu, HYPERVISOR_vcpu_op, 4n, BigInt(vcpu), area))).toBe(0);
+      expect(state()).toEqual(expected(running));
+      before();
+      expect(Number(g.xen.hypercall(g.cpu, HYPERVISOR_vcpu_op, 5n, BigInt(vcpu), g.words(wide ? 8 : 4, area)))).toBe(0);
+      expect(state()).toEqual(expected(running));
+    }
+    // An area that cannot be written is registered all the same, but not one among the hypervisor's addresses.
+    expect(Number(g.xen.hypercall(g.cpu, HYPERVISOR_vcpu_op, 5n, 0n, g.words(wide ? 8 : 4, 0x12345000n)))).toBe(0);
+    expect(Number(g.xen.hypercall(g.cpu, HYPERVISOR_vcpu_op, 5n, 0n, g.words(wide ? 8 : 4, wide ? 0xffff_8000_0000_0000n : 0xfffff000n)))).toBe(-14);
+  });
+
   it('by a vCPU that goes to sleep', () => {
     const w = new World(wide), { g } = w, [a, from] = w.pair(), me = g.domain.vcpus[0];
     const sched = (command: number, arg = 0n) => Number(g.xen.hypercall(g.cpu, HYPERVISOR_sched_op, BigInt(command), arg));
@@ -230,15 +247,15 @@ describe.each(widths)('events of a %s guest', (_, wide) => {
 
 describe('the audit of events', () => {
   const breaks: [rule: string, what: string, (w: World, a: number) => void][] = [
-    ['XE1', 'a port without its peer', (w, a) => { eventsOf(w.g.domain).port(a).remotePort = 9; }],
-    ['XE1', 'a port whose peer is another\'s', (w, a) => { eventsOf(w.g.domain).port(a).remoteDomid = 5; }],
-    ['XE1', 'a port whose peer is unbound', (w, a) => { const events = eventsOf(w.g.domain); events.port(events.port(a).remotePort).state = ECS_UNBOUND; }],
-    ['XE2', 'a VIRQ without its port', (w) => { eventsOf(w.g.domain).setVirqPort(1, 3, 5); }],
-    ['XE2', 'a port without its VIRQ', (w) => { eventsOf(w.g.domain).setVirqPort(0, 2, 0); }],
-    ['XE3', 'a PIRQ without its port', (w, a) => { const { pirqs } = eventsOf(w.g.domain); pirqs.reserve(4); pirqs.set(4, a); }],
-    ['XE4', 'a vCPU that there is not', (w, a) => { eventsOf(w.g.domain).port(a).vcpu = 2; }],
-    ['XE4', 'a bound port 0', w => { eventsOf(w.g.domain).port(0).state = ECS_IPI; }],
-    ['XE5', 'a tail of another queue', (w, a) => { eventsOf(w.g.domain).port(a).lastPriority = 3; }],
+    ['XE1', 'a port without its peer', (w, a) => { w.g.domain.events.port(a).remotePort = 9; }],
+    ['XE1', 'a port whose peer is another\'s', (w, a) => { w.g.domain.events.port(a).remoteDomid = 5; }],
+    ['XE1', 'a port whose peer is unbound', (w, a) => { const events = w.g.domain.events; events.port(events.port(a).remotePort).state = ECS_UNBOUND; }],
+    ['XE2', 'a VIRQ without its port', (w) => { w.g.domain.events.setVirqPort(1, 3, 5); }],
+    ['XE2', 'a port without its VIRQ', (w) => { w.g.domain.events.setVirqPort(0, 2, 0); }],
+    ['XE3', 'a PIRQ without its port', (w, a) => { const { pirqs } = w.g.domain.events; pirqs.reserve(4); pirqs.set(4, a); }],
+    ['XE4', 'a vCPU that there is not', (w, a) => { w.g.domain.events.port(a).vcpu = 2; }],
+    ['XE4', 'a bound port 0', w => { w.g.domain.events.port(0).state = ECS_IPI; }],
+    ['XE5', 'a tail of another queue', (w, a) => { w.g.domain.events.port(a).lastPriority = 3; }],
     ['XA1', 'a lost control block', w => { w.g.xen.host.frames.getAgain(w.g.free(0)); }],
   ];
   it.each(breaks)('tells by %s of %s', (rule, _what, breakIt) => {

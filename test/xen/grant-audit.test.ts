@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { writeEntry } from '../../src/memory/entry.ts';
 import { ECS_IPI } from '../../src/xen/event-port.ts';
-import { eventsOf } from '../../src/xen/event-state.ts';
 import { GNTMAP_device_map, GNTMAP_host_map, GNTMAP_readonly, GTF_permit_access } from '../../src/xen/grant-numbers.ts';
 import { PGC_ALLOCATED } from '../../src/layout/frame.ts';
 import { DATA, entryOf, RW } from './guest.ts';
@@ -67,7 +66,7 @@ describe('the audit of grants', () => {
     ['XG6', 'no frames any more', g => { g.others[0].totalPages = 0; }],
     ['XA7', 'a page too many', g => { g.others[0].totalPages++; }],
     ['XA7', 'a shared page too many', g => { g.others[0].xenPages++; }],
-    ['XE6', 'a port', g => { eventsOf(g.others[0]).port(1).state = ECS_IPI; }],
+    ['XE6', 'a port', g => { g.others[0].events.port(1).state = ECS_IPI; }],
     ['XG1', 'a use of a grant', g => { g.domain.grants.active.begin(9, 1, FIRST1 + 3, 0, 4096, false, 0, 9); g.domain.grants.active.setPin(9, 1); }],
     ['XG1', 'a grant that is in use no more', g => { g.others[0].grants.active.setPin(9, 0); }],
     ['XA1', 'a reference that no one holds', g => { g.xen.host.frames.getAgain(FIRST1 + 3); }],

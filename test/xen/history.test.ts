@@ -34,7 +34,7 @@ function live(seed: number, options: GuestOptions): { results: number[]; memory:
   }
   const { frames } = g.xen.host, memory = new Uint8Array(0x1000 * 0x400);
   g.machine.read(0x400000n, memory);
-  return { results, memory, rows: Array.from({ length: 0x400 }, (_, k) => [frames.type(0x400 + k), frames.refs(0x400 + k), frames.owner(0x400 + k)]).flat() };
+  return { results, memory, rows: Array.from({ length: 0x400 }, (_, k) => [frames.type(0x400 + k), frames.refs(0x400 + k), frames.owner(0x400 + k), frames.linear(0x400 + k), frames.validated(0x400 + k)]).flat() };
 }
 
 describe.each([['64-bit', true], ['32-bit', false]] as const)('a random history of a %s guest', (_, wide) => {

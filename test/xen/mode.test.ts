@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ACCESS_USER, ACCESS_WRITE } from '../../src/arch/fault.ts';
+import { HYPERVISOR_vm_assist } from '../../src/xen/numbers.ts';
 import { Guest, entryOf, DATA, TABLE } from './guest.ts';
 
 const NEW_BASEPTR = 5, NEW_USER_BASEPTR = 15;
@@ -32,6 +33,27 @@ describe('root tables of a 64-bit guest', () => {
     expect(new DataView(word.buffer).getUint32(0, true)).toBe(64 + 5);
     expect(g.xen.write(g.cpu, 0xffff_8000_0000_0000n + BigInt(g.free(5) * 8), word) & 0xffff).toBe(3);
     expect(g.xen.audit()).toEqual([]);
+  });
+
+  /** Source: VMASST_TYPE_m2p_strict in init_xen_l4_slots() as promote_l4_table() calls it, new_guest_cr3(), MMUEXT_NEW_USER_BASEPTR (xen/arch/x86/mm.c). */
+  it('has that table strictly in roots of its kernel, if it wants so: from their validation on, and never in those of user mode', () => {
+    const STRICT = 32n, WINDOW = 256, assist = (g: Guest, on: bigint) => Number(g.xen.hypercall(g.cpu, HYPERVISOR_vm_assist, on, STRICT));
+    const shown = (g: Guest, root: number) => g.entry(root, WINDOW) !== 0n;
+    const early = new Guest(), before = secondRoot(early);
+    expect(early.pin(4, before)).toBe(0);
+    expect(assist(early, 0n)).toBe(0);
+    expect(early.ext(NEW_BASEPTR, BigInt(before))).toBe(0);
+    expect(shown(early, before)).toBe(false);
+    const g = new Guest(), root = secondRoot(g);
+    expect(assist(g, 0n)).toBe(0);
+    expect(g.pin(4, root)).toBe(0);
+    expect(shown(g, root)).toBe(true);
+    expect(g.ext(NEW_USER_BASEPTR, BigInt(root))).toBe(0);
+    expect(shown(g, root)).toBe(false);
+    expect(assist(g, 1n)).toBe(0);
+    expect(g.ext(NEW_BASEPTR, BigInt(root))).toBe(0);
+    expect(shown(g, root)).toBe(true);
+    expect(assist(new Guest({ wide: false }), 0n)).toBe(-22);
   });
 
   it('emulates a store that the embedder made and that faulted', () => {

@@ -19,7 +19,7 @@ describe.each(widths)('a %s guest', (_, wide) => {
     ['a data frame as a page table', EINVAL, [l2, 3, entryOf(g.free(0), TABLE)]],
     ['an unknown command', ENOSYS, [l1, slot, entryOf(g.free(0), DATA), 5]],
     ["a table that is not the guest's", EINVAL, [FOREIGN, slot, entryOf(g.free(0), DATA)]],
-    ...(wide ? [["the hypervisor's slots", EINVAL, [g.tables[0], 257, 0n]] as [string, number, [number, number, bigint]]] : []),
+    ...(wide ? [256, 257, 271] : []).map((k): [string, number, [number, number, bigint]] => [`the hypervisor's slots: ${k}`, EINVAL, [g.tables[0], k, 0n]]),
     ...(wide ? [] : [['the last entry of its root', EINVAL, [g.tables[0], 3, 0n]] as [string, number, [number, number, bigint]]]),
   ];
   it.each(cases)('is refused %s (%i), and every byte stays', (_what, rc, request) => {
@@ -28,6 +28,17 @@ describe.each(widths)('a %s guest', (_, wide) => {
     expect(g.update(request)).toBe(rc);
     expect(Buffer.compare(before, g.bytes())).toBe(0);
     expect(g.xen.audit()).toEqual([]);
+  });
+
+  it.runIf(wide)("has the slots beside the hypervisor's", () => {
+    for (const k of [255, 272]) expect(g.update([g.tables[0], k, 0x1234_0000n])).toBe(0);
+    expect([255, 272].map(k => g.entry(g.tables[0], k))).toEqual([0x1234_0000n, 0x1234_0000n]);
+  });
+
+  it('is refused flushes of vCPUs named by a mask that cannot be read', () => {
+    const mask = g.words(8, 1n), TLB_FLUSH_MULTI = 8, INVLPG_MULTI = 9;
+    for (const command of [TLB_FLUSH_MULTI, INVLPG_MULTI]) expect([g.ext(command, 0n, 0x1000n), g.ext(command, 0n, mask)]).toEqual([EINVAL, 0]);
+    expect(g.map(g.va(g.free(0)), entryOf(g.free(0), DATA), 0x1000n | 1n)).toBe(EFAULT); // here it is told otherwise
   });
 
   it('is refused the cacheability of shared frames', () => {

@@ -5,7 +5,6 @@ import {
   GTF_sub_page, GTF_transitive,
 } from '../../src/xen/grant-numbers.ts';
 import { ECS_UNBOUND, type Port } from '../../src/xen/event-port.ts';
-import { eventsOf } from '../../src/xen/event-state.ts';
 import { DOMID_SELF } from '../../src/xen/numbers.ts';
 import { struct, UNMAP_STATUS, unmapOp, type CopySide } from './grant-struct.ts';
 import { DATA, entryOf, READ } from './guest.ts';
@@ -26,7 +25,7 @@ function lcg(seed: number): (below: number) => number {
 interface Granted { readonly owner: Tenant; readonly ref: number; readonly to: number; readonly kind: number }
 interface Mapped { readonly by: Tenant; readonly at: bigint; readonly bus: number; readonly handle: number }
 
-const ports = (t: Tenant): Port[] => Array.from({ length: eventsOf(t.domain).valid }, (_, n) => eventsOf(t.domain).port(n)).filter(({ usable }) => usable);
+const ports = (t: Tenant): Port[] => Array.from({ length: t.domain.events.valid }, (_, n) => t.domain.events.port(n)).filter(({ usable }) => usable);
 
 class History {
   readonly world: Tenants;

@@ -9,7 +9,6 @@
  * then, and can be closed, sent through, and bound again; the attacker's are closed, and still can be asked for. Both widths.
  */
 import { describe, expect, it } from 'vitest';
-import { eventsOf } from '../../src/xen/event-state.ts';
 import { Tenants } from '../xen/tenants.ts';
 import { BIND_INTERDOMAIN, BIND_VCPU, CLOSE, fillPorts, interdomain, RESET, SELF, SEND, statusOf, unbound, UNMASK, useFifo } from './ports.ts';
 import { EINVAL, WIDTHS } from './world.ts';
@@ -25,7 +24,7 @@ describe.each(WIDTHS)('XSA-338: a %s guest', (_, wide) => {
     expect(mine.map(port => attacker.event(SEND, port).rc)).toEqual([0, 0]);
     expect(attacker.event(RESET, SELF).rc).toBe(0);
     expect([...theirs, bound].map(port => statusOf(other, port))).toEqual([1, 1, 1, 1]);
-    expect([eventsOf(attacker.domain).active(), eventsOf(attacker.domain).fifo]).toEqual([0, undefined]);
+    expect([attacker.domain.events.active(), attacker.domain.events.fifo]).toEqual([0, undefined]);
     for (const port of [...mine, offered, self, last]) {
       expect([statusOf(attacker, port), attacker.event(UNMASK, port).rc]).toEqual([0, 0]);
       expect([attacker.event(SEND, port).rc, attacker.event(CLOSE, port).rc, attacker.event(BIND_VCPU, port, 0).rc]).toEqual([EINVAL, EINVAL, EINVAL]);

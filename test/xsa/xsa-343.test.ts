@@ -9,7 +9,6 @@
  * the format as it is, and the next reset closes them. After each part each bound port has its peer (audit). Both widths.
  */
 import { describe, expect, it } from 'vitest';
-import { eventsOf } from '../../src/xen/event-state.ts';
 import { HYPERVISOR_event_channel_op } from '../../src/xen/numbers.ts';
 import { struct } from '../xen/grant-struct.ts';
 import { Tenants } from '../xen/tenants.ts';
@@ -44,7 +43,7 @@ describe.each(WIDTHS)('XSA-343: a %s guest', (_, wide) => {
       }
       throw new Error('a reset without end');
     };
-    return { world, attacker, other, events: eventsOf(attacker.domain), early, late, theirs, act, reset };
+    return { world, attacker, other, events: attacker.domain.events, early, late, theirs, act, reset };
   }
 
   it.each([['two levels', false], ['FIFO', true]] as const)('resets (%s) while its other vCPU uses its ports', (_what, fifo) => {

@@ -8,7 +8,6 @@
  * hypercall here: `destroyDomain()` is the embedder's own, and returns when all is done.
  */
 import { describe, expect, it } from 'vitest';
-import { eventsOf } from '../../src/xen/event-state.ts';
 import { Tenants } from '../xen/tenants.ts';
 import { BIND_IPI, fillPorts, interdomain, leaveEvent, RESET, SELF, statusOf, unbound, useFifo } from './ports.ts';
 import { WIDTHS } from './world.ts';
@@ -18,7 +17,7 @@ const PORTS = 900;
 describe.each(WIDTHS)('XSA-344: a %s guest', (_, wide) => {
   it.each([['two levels', false], ['FIFO', true]] as const)('resets %s with many ports open', (_what, fifo) => {
     const ends = [Infinity, 0, 2].map(budget => {
-      const world = new Tenants({ wide, budget }), [attacker, other] = world.list, events = eventsOf(attacker.domain);
+      const world = new Tenants({ wide, budget }), [attacker, other] = world.list, events = attacker.domain.events;
       if (fifo) useFifo(attacker, 1);
       const theirs = Array.from({ length: 40 }, () => unbound(other, attacker.id));
       fillPorts(attacker, PORTS);

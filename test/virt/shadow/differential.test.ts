@@ -1,0 +1,46 @@
+/** A shadowed guest and the same kernel on its own machine: whatever they do, they see the same. */
+import { expect, it } from 'vitest';
+import type { ShadowPolicy } from '../../../src/virt/shadow/policy.ts';
+import { Kernel } from './kernel.ts';
+import { MODES, type TwinOptions } from './twin.ts';
+
+const POLICIES: readonly (readonly [string, Partial<ShadowPolicy>])[] = [
+  ['the defaults', {}],
+  ['every write emulated', { outOfSync: 0 }],
+  ['one table out of sync, floods soon', { outOfSync: 1, flood: 3 }],
+  ['no fast path', { fastPath: false }],
+  ['no unshadowing', { unshadow: false, outOfSync: 0 }],
+  ['nothing clever', { fastPath: false, outOfSync: 0, unshadow: false, wp: 'emulate', superpages: false, guess: false }],
+];
+const STEPS = Number(process.env['SHADOW_STEPS'] ?? 2500), SEED = Number(process.env['SHADOW_SEED'] ?? 1);
+
+function run(options: TwinOptions & { readonly pcid?: boolean }, seed: number): Kernel {
+  const kernel = new Kernel(options, seed);
+  for (let k = 0; k < STEPS && kernel.twin.differences.length === 0; k++) {
+    kernel.step();
+    if (k % 200 === 0) kernel.twin.differences.push(...kernel.twin.guest.audit());
+    if (k % 2000 === 1999) kernel.twin.compare();
+  }
+  expect(kernel.twin.differences).toEqual([]);
+  return kernel;
+}
+
+const VARIANTS: readonly (readonly [string, Partial<Omit<TwinOptions, 'mode'>> & { readonly pcid?: boolean }])[] = [
+  ['a pool that is too small', { pool: 18 }],
+  ['two processors', { vcpus: 2 }],
+  ['two processors, a small pool, no unshadowing', { vcpus: 2, pool: 22, policy: { unshadow: false } }],
+  ['PCIDs', { pcid: true }],
+  ['the TypeScript engine', { machine: { engine: 'ts' } }],
+  ['functional mode', { machine: { mode: 'functional' } }],
+  ['no reserved address bits', { machine: { physicalAddressBits: 52 } }],
+];
+
+for (const mode of MODES) {
+  it.each(POLICIES)(`${mode}: %s`, (_, policy) => {
+    for (const scrambled of [false, true]) run({ mode, scrambled, policy }, SEED + (scrambled ? 1 : 0));
+  });
+
+  it.each(VARIANTS)(`${mode}: %s`, (_, options) => {
+    run({ mode, scrambled: true, ...options }, SEED + 2);
+  });
+}

@@ -1,0 +1,246 @@
+/** What shadow paging does when: which exits there are, counted, and what stays as it was. */
+import { describe, expect, it } from 'vitest';
+import { ACCESS_READ, ACCESS_USER, ACCESS_WRITE } from '../../../src/arch/fault.ts';
+import { ConfigError, Machine, presets } from '../../../src/index.ts';
+import type { ShadowPolicy } from '../../../src/virt/shadow/policy.ts';
+import { ShadowedGuest, type ShadowOptions } from '../../../src/virt/shadow/shadowed-guest.ts';
+
+const FRAMES = 2048, POOL = { first: 1, frames: 100 }, P2M_FIRST = 512;
+const P = 1n, RW = 2n, US = 4n, A = 0x20n, D = 0x40n, PS = 0x80n, USER_PAGE = P | RW | US;
+const ROOT = 1, L3 = 2, L2 = 3, L1 = 4, OTHER_L1 = 5, MAP_L2 = 6, MAP_L3 = 7, DATA = 1024;
+const MAP = 0xffff_8000_0000_0000n;
+
+/** A 4-level guest, its machine frames in reverse, all of its memory at MAP by 4-Kbyte pages of one table and large ones. */
+class Guest {
+  readonly machine = Machine.create({ memory: '32M', cpu: presets.skylake, paging: 'none' });
+  readonly p2m = Int32Array.from({ length: FRAMES }, (_, gfn) => P2M_FIRST + FRAMES - 1 - gfn);
+  readonly shadow: ShadowedGuest;
+  readonly cpu;
+
+  constructor(policy: Partial<ShadowPolicy> = {}, more: Partial<ShadowOptions> = {}) {
+    this.shadow = ShadowedGuest.create({ machine: this.machine, vcpus: this.machine.vcpus, p2m: this.p2m, pool: POOL, policy, ...more });
+    this.cpu = this.shadow.vcpus[0]!;
+    this.put(ROOT, 0, L3, USER_PAGE);
+    this.put(L3, 0, L2, USER_PAGE);
+    this.put(L2, 0, L1, USER_PAGE);
+    this.put(L2, 1, OTHER_L1, USER_PAGE);
+    this.put(ROOT, 256, MAP_L3, P | RW);
+    this.put(MAP_L3, 0, MAP_L2, P | RW);
+    for (let k = 0; k < 4; k++) this.put(MAP_L2, k, k * 512, P | RW | PS);
+    for (let k = 0; k < 16; k++) this.put(L1, k, DATA + k, USER_PAGE);
+    const faults = [this.cpu.writeCr4(0x20n), this.cpu.writeEfer(0x900n), this.cpu.writeCr3(BigInt(ROOT * 4096)), this.cpu.writeCr0(0x8001_0031n)];
+    expect(faults).toEqual([0, 0, 0, 0]);
+    this.cpu.setCode64(true);
+  }
+
+  put(gfn: number, index: number, target: number, flags: bigint): void {
+    this.poke(gfn, index, BigInt(target) << 12n | flags);
+  }
+
+  poke(gfn: number, index: number, value: bigint): void {
+    this.machine.write(BigInt(this.p2m[gfn]! * 4096 + index * 8), bytesOf(value));
+    this.shadow.written(gfn * 4096 + index * 8, 8);
+  }
+
+  entry(gfn: number, index: number): bigint {
+    const out = new Uint8Array(8);
+    this.machine.read(BigInt(this.p2m[gfn]! * 4096 + index * 8), out);
+    return new DataView(out.buffer).getBigUint64(0, true);
+  }
+
+  /** The guest's kernel stores an entry. */
+  store(gfn: number, index: number, value: bigint): void {
+    expect(this.cpu.write(MAP + BigInt(gfn * 4096 + index * 8), bytesOf(value), ACCESS_READ)).toBe(0);
+  }
+
+  /** What an action did to the counters. */
+  counting(act: () => void): Record<string, number> {
+    this.shadow.resetCounters();
+    act();
+    expect(this.shadow.audit()).toEqual([]);
+    return Object.fromEntries(Object.entries(this.shadow.counters()).filter(([, n]) => n !== 0));
+  }
+}
+
+const bytesOf = (value: bigint): Uint8Array => {
+  const data = new Uint8Array(8);
+  new DataView(data.buffer).setBigUint64(0, value, true);
+  return data;
+};
+const page = (k: number): bigint => BigInt(k * 4096);
+
+it('finds the machine frame, sets A and D in the guest\'s tables only, and keeps the registers apart', () => {
+  const g = new Guest(), machine = BigInt(g.p2m[DATA + 3]!) << 12n;
+  expect(g.cpu.translate(page(3) + 0x10n, ACCESS_USER)).toMatchObject({ ok: true, paddr: machine + 0x10n, by: 'processor' });
+  expect([ROOT, L3, L2].map(gfn => g.entry(gfn, 0) & A)).toEqual([A, A, A]);
+  expect(g.entry(L1, 3)).toBe(BigInt(DATA + 3) << 12n | USER_PAGE | A);
+  expect(g.cpu.access(0, 0x3000, ACCESS_USER | ACCESS_WRITE)).toBe(0);
+  expect(g.entry(L1, 3)).toBe(BigInt(DATA + 3) << 12n | USER_PAGE | A | D);
+  expect(g.cpu.registers).toMatchObject({ cr3: BigInt(ROOT * 4096), cr4: 0x20n });
+  expect(g.machine.vcpus[0]!.registers.cr3).not.toBe(BigInt(ROOT * 4096));
+});
+
+it('a second fault for a page that is not present takes no walk; without the fast path it does', () => {
+  for (const [fastPath, expected] of [[true, { exitPageFault: 1, fastNotPresent: 1 }], [false, { exitPageFault: 1, guestFault: 1, walkReference: 4 }]] as const) {
+    const g = new Guest({ fastPath });
+    g.cpu.translate(0n, ACCESS_USER);
+    const first = g.cpu.translate(page(20), ACCESS_USER | ACCESS_WRITE);
+    expect(first).toMatchObject({ ok: false, vector: 14, errorCode: 6, cr2: page(20) });
+    expect(g.counting(() => expect(g.cpu.translate(page(20), ACCESS_USER)).toMatchObject({ ok: false, errorCode: 4 }))).toEqual(expected);
+  }
+});
+
+describe('a store into a page table', () => {
+  it('is emulated, and the shadow follows', () => {
+    const g = new Guest({ outOfSync: 0 });
+    g.cpu.translate(page(20), ACCESS_USER);
+    g.cpu.translate(0n, ACCESS_USER);
+    g.store(L1, 21, 0n);
+    const counts = g.counting(() => g.store(L1, 20, BigInt(DATA + 20) << 12n | USER_PAGE | A | D));
+    expect(counts).toMatchObject({ exitPageFault: 1, emulatedWrite: 1 });
+    expect(counts).not.toHaveProperty('unsync');
+    expect(g.counting(() => g.cpu.access(0, 0x14000, ACCESS_USER | ACCESS_WRITE))).toEqual({}); // shadowed already
+  });
+
+  it('is the guest\'s own once it is out of sync, until INVLPG or CR3', () => {
+    const g = new Guest();
+    g.cpu.translate(0n, ACCESS_USER);
+    expect(g.counting(() => g.store(L1, 20, 0n))).toMatchObject({ unsync: 1 });
+    expect(g.counting(() => { for (let k = 20; k < 30; k++) g.store(L1, k, BigInt(DATA + k) << 12n | USER_PAGE | A); })).toEqual({});
+    expect(g.counting(() => g.cpu.invlpg(page(20)))).toMatchObject({ exitInvlpg: 1, resync: 1 });
+    expect(g.counting(() => g.store(L1, 20, 0n))).toMatchObject({ unsync: 1 });
+    expect(g.counting(() => g.cpu.invlpg(page(512)))).toEqual({ exitInvlpg: 1, invlpg: 1 }); // of another table
+    expect(g.counting(() => g.cpu.writeCr3(BigInt(ROOT * 4096)))).toMatchObject({ exitCr3: 1, resync: 1 });
+    expect(g.cpu.translate(page(20), ACCESS_USER)).toMatchObject({ ok: false, errorCode: 4 });
+    expect(g.cpu.translate(page(21), ACCESS_USER)).toMatchObject({ ok: true });
+  });
+
+  it('makes room: no more tables are out of sync than the policy says', () => {
+    const g = new Guest({ outOfSync: 1 });
+    g.put(OTHER_L1, 0, DATA, USER_PAGE);
+    g.cpu.translate(0n, ACCESS_USER);
+    g.cpu.translate(page(512), ACCESS_USER);
+    g.store(L1, 20, 0n);
+    expect(g.counting(() => g.store(OTHER_L1, 20, 0n))).toMatchObject({ unsync: 1, resync: 1 });
+  });
+});
+
+describe('a table is no longer shadowed', () => {
+  const used = (policy: Partial<ShadowPolicy>): Guest => {
+    const g = new Guest({ outOfSync: 0, ...policy });
+    g.cpu.translate(0n, ACCESS_USER);
+    g.store(L1, 100, 0n);
+    return g;
+  };
+
+  it('after many writes with no access through it', () => {
+    const g = used({ flood: 4 });
+    const counts = g.counting(() => { for (let k = 0; k < 10; k++) g.store(L1, 100 + k, 0n); });
+    expect(counts).toMatchObject({ unshadowFlood: 1, emulatedWrite: 3 }); // one was before
+    const never = used({ unshadow: false });
+    expect(never.counting(() => { for (let k = 0; k < 100; k++) never.store(L1, 100 + k, 0n); })).toMatchObject({ emulatedWrite: 100 });
+  });
+
+  it('after bytes that are no entries', () => {
+    const g = used({});
+    expect(g.counting(() => g.store(L1, 7, 1n << 51n | P))).toMatchObject({ unshadowNotEntries: 1 });
+    const h = used({});
+    expect(h.counting(() => h.cpu.write(MAP + BigInt(L1 * 4096 + 801), Uint8Array.of(1), ACCESS_READ))).toMatchObject({ unshadowNotEntries: 1 });
+  });
+
+  it('when nothing points at it any more', () => {
+    const g = used({});
+    expect(g.counting(() => g.store(L2, 0, 0n))).toMatchObject({ tableFreed: 1 });
+    expect(g.counting(() => g.store(L1, 1, 0n))).not.toHaveProperty('emulatedWrite');
+  });
+});
+
+it('CR0.WP = 0: the page is the supervisor\'s until a user comes, or every write is emulated', () => {
+  const g = new Guest(), e = new Guest({ wp: 'emulate' }), s = new Guest();
+  for (const guest of [g, e, s]) {
+    guest.put(L1, 0, DATA, P | US);
+    guest.cpu.writeCr0(0x8000_0031n);
+  }
+  s.cpu.writeCr4(0x20_0020n);
+  s.cpu.setAc(true);
+  expect(g.counting(() => expect(g.cpu.translate(0n, ACCESS_WRITE)).toMatchObject({ ok: true, by: 'processor' }))).toMatchObject({ wpFlip: 1 });
+  expect(g.counting(() => g.cpu.translate(8n, ACCESS_WRITE))).toEqual({});
+  expect(g.cpu.translate(0n, ACCESS_USER | ACCESS_WRITE)).toMatchObject({ ok: false, errorCode: 7 });
+  expect(g.cpu.translate(0n, ACCESS_USER)).toMatchObject({ ok: true });
+  g.cpu.translate(0n, ACCESS_WRITE);
+  g.cpu.writeCr0(0x8001_0031n);
+  expect(g.cpu.translate(0n, ACCESS_WRITE)).toMatchObject({ ok: false, errorCode: 3 });
+  for (const guest of [e, s]) expect(guest.counting(() => expect(guest.cpu.translate(0n, ACCESS_WRITE)).toMatchObject({ ok: true, by: 'hypervisor' }))).toMatchObject({ emulatedWp: 1 });
+});
+
+describe('log-dirty', () => {
+  const setBits = (bits: Uint8Array): number[] => [...bits].flatMap((byte, at) => [...Array(8).keys()].filter(k => byte >> k & 1).map(k => at * 8 + k));
+
+  it('has exactly the pages that were written, each told by one fault a round, and leaves the guest\'s entries alone', () => {
+    const g = new Guest();
+    for (let k = 0; k < 16; k++) g.cpu.access(0, k * 4096, ACCESS_USER | ACCESS_WRITE);
+    const before = Array.from({ length: 512 }, (_, k) => g.entry(L1, k));
+    g.shadow.startLogDirty();
+    for (let round = 0; round < 3; round++) {
+      const counts = g.counting(() => { for (let n = 0; n < 20; n++) g.cpu.access(0, (n % 4) * 2 * 4096, ACCESS_USER | ACCESS_WRITE); });
+      expect(counts).toMatchObject({ exitPageFault: 4, logDirty: 4 });
+      expect(g.counting(() => { for (let k = 0; k < 16; k++) g.cpu.access(0, k * 4096, ACCESS_USER); })).toEqual({});
+      expect(setBits(g.shadow.peekLogDirty())).toEqual([0, 2, 4, 6].map(k => DATA + k));
+      expect(setBits(g.shadow.cleanLogDirty())).toEqual([0, 2, 4, 6].map(k => DATA + k));
+      expect(setBits(g.shadow.peekLogDirty())).toEqual([]);
+    }
+    expect(Array.from({ length: 512 }, (_, k) => g.entry(L1, k))).toEqual(before);
+    g.shadow.stopLogDirty();
+    expect(g.shadow.audit()).toEqual([]);
+  });
+
+  it('has the guest\'s tables, too, whoever writes them', () => {
+    const g = new Guest({ outOfSync: 0 });
+    g.cpu.access(0, 0, ACCESS_USER | ACCESS_WRITE);
+    g.store(L1, 100, 0n);
+    g.shadow.startLogDirty();
+    g.cpu.access(0, 0x5000, ACCESS_USER); // A of an entry
+    expect(setBits(g.shadow.cleanLogDirty())).toEqual([L1]);
+    g.store(L1, 100, 0n);
+    g.shadow.written(DATA * 4096, 8);
+    expect(setBits(g.shadow.cleanLogDirty())).toEqual([L1, DATA]);
+  });
+});
+
+it('in timed mode work has a price, and its vCPU pays', () => {
+  const g = new Guest({}, { costs: { exitPageFault: 1000, shadowFill: 10 } }), before = g.machine.vcpus[0]!.counters().cycles.hypervisor;
+  expect(g.counting(() => g.cpu.translate(0n, ACCESS_USER))).toMatchObject({ exitPageFault: 1, shadowFill: 1, cycles: 1010 });
+  expect(g.machine.vcpus[0]!.counters().cycles.hypervisor - before).toBe(1010);
+});
+
+it('the audit finds a shadow entry that is not the guest\'s, and a table that is writable', () => {
+  const g = new Guest();
+  const at = (): bigint => g.machine.vcpus[0]!.explain(0n, ACCESS_USER).references.at(-1)!.paddr;
+  g.cpu.translate(0n, ACCESS_USER);
+  g.machine.vcpus[0]!.flush();
+  const leaf = at(), old = new Uint8Array(8);
+  g.machine.read(leaf, old);
+  g.machine.write(leaf, bytesOf(BigInt(g.p2m[L1]!) << 12n | USER_PAGE | A | D));
+  expect(g.shadow.audit().map(line => line.slice(0, 3))).toEqual(['SA1', 'SW1', 'SA3', 'SW1']);
+  g.machine.write(leaf, old);
+  expect(g.shadow.audit()).toEqual([]);
+});
+
+it.each([
+  ['pool.frames', { pool: { first: 1, frames: 17 } }],
+  ['pool', { pool: { first: 1 << 24, frames: 100 } }],
+  ['vcpus', { vcpus: [] }],
+  ['p2m', { p2m: 5 as never }],
+  ['policy.flood', { policy: { flood: 0 } }],
+  ['policy.wp', { policy: { wp: 'never' as never } }],
+  ['policy.speed', { policy: { speed: 1 } as never }],
+  ['costs.lunch', { costs: { lunch: 1 } as never }],
+])('refuses a wrong %s', (field, options) => {
+  expect(() => new Guest({}, options)).toThrow(ConfigError);
+  expect(() => new Guest({}, options)).toThrow(new RegExp(`^${field.replace('.', '\\.')}:`));
+});
+
+it('protection keys and five levels are withheld: their bits in CR4 are a #GP', () => {
+  const g = new Guest();
+  for (const bit of [12n, 22n, 23n, 24n]) expect(g.cpu.writeCr4(0x20n | 1n << bit)).toBe(13 << 16);
+});
