@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import * as pagewalk from '../src/index.ts';
-import { runTree } from '../src/guest/index.ts';
 import * as models from '../src/models/index.ts';
+import { runTree } from '../src/guest/index.ts';
 import { BackRing, FrontRing, Hypervisor } from '../src/xen/index.ts';
 
 const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');

@@ -38,7 +38,7 @@ import { OwnFrames } from './own-frames.ts';
 import { faultAddress, guestRead, guestWrite, pageFault } from './page-fault.ts';
 import { pageType } from './page-info.ts';
 import { holdForEoiMaps } from './physdev-op.ts';
-import { loadRoot, startRoot } from './root.ts';
+import { loadRoot, startRoot, switchRoot } from './root.ts';
 import { laySettings } from './settings.ts';
 import { COMPAT_TRAPS, TRAPS } from './work.ts';
 
@@ -90,7 +90,7 @@ export class Hypervisor {
 
   /** Make a domain that owns the given frames, zeroed or not as they are. @throws ConfigError - an option; nothing is changed then */
   createDomain(options: DomainOptions): Domain {
-    const { host } = this, { frames } = host;
+    const { host } = this, { frames } = host, { sharedInfo } = options;
     const runs = options.p2m ?? [];
     checkDomainOptions(host, options);
     const owned = runs.reduce((sum, [, , count]) => sum + count, 0);
@@ -111,7 +111,6 @@ export class Hypervisor {
         host.m2p.set(mfn + k, pfn + k, 0);
       }
     }
-    const { sharedInfo } = options;
     if (sharedInfo !== undefined) {
       domain.sharedInfo = sharedInfo;
       host.shareFrame(domain, sharedInfo);
@@ -287,7 +286,7 @@ export class Hypervisor {
     if (!kernel && !guest.domain.is32 && guest.userRoot === NO_FRAME) return false;
     guest.kernelMode = kernel;
     this.host.counters.work.add(guest.domain.is32 ? COMPAT_TRAPS : TRAPS, 1);
-    if (!guest.domain.is32) loadRoot(this.host, guest);
+    if (!guest.domain.is32) switchRoot(guest);
     this.host.counters.charge(MODE_SWITCH, this.host.s.w, guest.v);
     return true;
   }
