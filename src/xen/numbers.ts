@@ -53,7 +53,6 @@ export const DOMID_FIRST_RESERVED = 0x7ff0;
 export const DOMID_SELF = 0x7ff0;
 export const DOMID_IO = 0x7ff1; //  owner of frames that belong to devices
 export const DOMID_XEN = 0x7ff2; // owner of the hypervisor's own frames that may be mapped
-export const DOMID_COW = 0x7ff3;
 export const DOMID_INVALID = 0x7ff4;
 
 // Commands of mmu_update besides those of layout/frame.ts, and a bit of its count: the call is a continuation.

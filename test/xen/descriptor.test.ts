@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { PGT_SEG_DESC } from '../../src/layout/frame.ts';
 import { HYPERVISOR_set_gdt, HYPERVISOR_update_descriptor } from '../../src/xen/numbers.ts';
-import { DATA, entryOf, Guest, READ } from './guest.ts';
+import { DATA, entryOf, FIRST, Guest, READ } from './guest.ts';
 
 const CODE = 0x00affb000000ffffn; // 64-bit, DPL 3
 const DATA_0 = 0x00cf93000000ffffn; // 4 GiB of data, DPL 0
@@ -34,6 +34,21 @@ describe.each(widths)('descriptor tables of a %s guest', (_, wide) => {
     expect(setGdt(g, 14 * 512 + 1)).toBe(EINVAL);
     expect(Number(g.xen.hypercall(g.cpu, HYPERVISOR_set_gdt, 0x1000n, 1n))).toBe(-14);
     expect(g.xen.audit()).toEqual([]);
+  });
+
+  /** Source: flush_tlb_local() in do_set_gdt(), compat_set_gdt() (xen/arch/x86/pv/descriptor-tables.c). */
+  it('are not cached when they change, nor is anything else', () => {
+    const g = new Guest({ wide }), [a, b] = [g.free(0), g.free(1)], seen = new Uint8Array(1), page = a - FIRST;
+    g.machine.write(BigInt(a) * 4096n, Uint8Array.of(1));
+    g.machine.write(BigInt(b) * 4096n, Uint8Array.of(2));
+    const look = (): number => { g.xen.read(g.cpu, g.va(a), seen); return seen[0]!; };
+    expect(look()).toBe(1);
+    expect(g.update([g.level1[page >>> 9]!, page & 511, entryOf(b, READ)])).toBe(0);
+    expect(look()).toBe(1); // no one has flushed it
+    expect(setGdt(g, 14 * 512 + 1)).toBe(EINVAL);
+    expect(look()).toBe(1);
+    expect(setGdt(g, 0)).toBe(0);
+    expect(look()).toBe(2);
   });
 
   it('hold no system descriptors but call gates, which no one may use', () => {

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { HYPERVISOR_multicall } from '../../src/xen/numbers.ts';
 import { Guest, entryOf, ARGS, DATA, FIRST, P, READ, TABLE, US } from './guest.ts';
 
 const EINVAL = -22, EPERM = -1, EBUSY = -16, EACCES = -13, ENOSYS = -38, EFAULT = -14;
-const FOREIGN = 0x350;
+const FOREIGN = 0x350, HYPERVISOR_stack_switch = 3n;
 const widths = [['64-bit', true], ['32-bit', false]] as const;
 
 describe.each(widths)('a %s guest', (_, wide) => {
@@ -20,6 +21,7 @@ describe.each(widths)('a %s guest', (_, wide) => {
     ['an unknown command', ENOSYS, [l1, slot, entryOf(g.free(0), DATA), 5]],
     ["a table that is not the guest's", EINVAL, [FOREIGN, slot, entryOf(g.free(0), DATA)]],
     ...(wide ? [256, 257, 271] : []).map((k): [string, number, [number, number, bigint]] => [`the hypervisor's slots: ${k}`, EINVAL, [g.tables[0], k, 0n]]),
+    ...(wide ? [] : [428, 511]).map((k): [string, number, [number, number, bigint]] => [`the hypervisor's part of its last level-2 table: ${k}`, EPERM, [g.tables[4], k, 0n]]),
     ...(wide ? [] : [['the last entry of its root', EINVAL, [g.tables[0], 3, 0n]] as [string, number, [number, number, bigint]]]),
   ];
   it.each(cases)('is refused %s (%i), and every byte stays', (_what, rc, request) => {
@@ -33,6 +35,22 @@ describe.each(widths)('a %s guest', (_, wide) => {
   it.runIf(wide)("has the slots beside the hypervisor's", () => {
     for (const k of [255, 272]) expect(g.update([g.tables[0], k, 0x1234_0000n])).toBe(0);
     expect([255, 272].map(k => g.entry(g.tables[0], k))).toEqual([0x1234_0000n, 0x1234_0000n]);
+  });
+
+  /** Source: unadjust_guest_l3e() in promote_l3_table() (xen/arch/x86/mm.c), pv/mm.h. */
+  it.runIf(!wide)('has the entries of a root that is refused as it gave them, and may give them again', () => {
+    const own = new Guest({ wide }), root = own.free(0), l2 = own.table(own.free(1)), given = entryOf(l2, P);
+    own.table(root, [[0, given], [1, entryOf(FOREIGN, P)]]);
+    expect(own.pin(3, root)).toBe(EINVAL);
+    expect([0, 1].map(k => own.entry(root, k))).toEqual([given, entryOf(FOREIGN, P)]);
+    expect(own.xen.audit()).toEqual([]);
+  });
+
+  it("is refused a call of a list whose number is beyond 32 bits, if it has as many", () => {
+    const list = g.wide ? g.words(8, HYPERVISOR_stack_switch + (1n << 32n), 1n) : g.words(4, HYPERVISOR_stack_switch, 1n), out = new Uint8Array(4);
+    expect(Number(g.xen.hypercall(g.cpu, HYPERVISOR_multicall, list, 1n))).toBe(0);
+    g.xen.read(g.cpu, list + (g.wide ? 8n : 4n), out);
+    expect(new DataView(out.buffer).getInt32(0, true)).toBe(wide ? ENOSYS : 0);
   });
 
   it('is refused flushes of vCPUs named by a mask that cannot be read', () => {

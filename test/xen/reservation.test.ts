@@ -198,3 +198,15 @@ describe.each(widths)('reservations of a %s guest', (_, wide) => {
     expect(g.machine.views.u8[mfn * 4096]).toBe(0);
   });
 });
+
+/** Source: accumulate_tlbflush() and filtered_flush_tlb_mask() in alloc_heap_pages() (xen/common/page_alloc.c). */
+it.each([['64-bit', true], ['32-bit', false]] as const)('a frame of a %s guest that comes again is reached by nothing that was cached of it', (_, wide) => {
+  const g = new Guest({ wide }), mfn = g.free(5), seen = new Uint8Array(1);
+  const look = (): number => g.xen.read(g.cpu, g.va(mfn), seen) >>> 16;
+  expect(look()).toBe(0);
+  expect(g.map(g.va(mfn), 0n, 0n)).toBe(0); // without a flush
+  expect(giveBack(g, mfn)).toBe(1);
+  expect(look()).toBe(0); // still, while it is no one's
+  expect(adjust(g, INCREASE, { count: 1 })).toBe(1);
+  expect(look()).toBe(14);
+});
