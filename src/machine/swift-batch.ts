@@ -156,7 +156,7 @@ class SwiftBatch {
   /** Access `i`, which no memo answers, and those after it, as long as they walk. @returns the first that was not made; `fault` is its fault, if it has one */
   private walk(columns: Columns, i: number, to: number, k: number): number {
     const { s: { w }, v, walks, ahead } = this, { va, pa } = columns, next = walks.run(columns, i, to, k);
-    ahead.lately = Math.min(2 * MOSTLY, ahead.lately + (next - i) - MOSTLY);
+    ahead.lately = Math.min(2 * MOSTLY, ahead.lately + (next - i) - 2);
     this.fault = walks.fault;
     if (next !== i || this.fault !== FAULT_NONE) return next;
     ahead.at = i;
