@@ -8,7 +8,7 @@ const widths = [['64-bit', true], ['32-bit', false]] as const;
 
 describe.each(widths)('a %s guest', (_, wide) => {
   const g = new Guest({ wide });
-  const l1 = g.level1[0], l2 = g.tables[wide ? 2 : 2], slot = 200;
+  const l1 = g.level1[0], l2 = g.tables[2], slot = 200;
   const cases: [what: string, rc: number, request: readonly [number, number, bigint, number?]][] = [
     ["a free frame", EBUSY, [l1, slot, entryOf(FOREIGN, DATA)]],
     ['a frame that does not exist', EPERM, [l1, slot, entryOf(0x80000, DATA)]],
@@ -51,6 +51,30 @@ describe.each(widths)('a %s guest', (_, wide) => {
     expect(Number(g.xen.hypercall(g.cpu, HYPERVISOR_multicall, list, 1n))).toBe(0);
     g.xen.read(g.cpu, list + (g.wide ? 8n : 4n), out);
     expect(new DataView(out.buffer).getInt32(0, true)).toBe(wide ? ENOSYS : 0);
+  });
+
+  it('keeps A and D of entries at any level, if it asks for that', () => {
+    const AD = 0x60n, own = new Guest({ wide }), level1 = own.level1[0]!, entry = own.entry(l2, 0);
+    expect(entry & AD).toBe(AD);
+    expect(own.update([l2, 0, entry & ~AD, 2], [level1, slot, own.entry(level1, slot) & ~AD, 2])).toBe(0);
+    expect([own.entry(l2, 0) & AD, own.entry(level1, slot) & AD]).toEqual([AD, AD]);
+    const tables = [own.table(own.free(0)), own.table(own.free(1))];
+    expect(own.update([l2, 9, entryOf(tables[0]!, TABLE)], [l2, 9, entryOf(tables[1]!, P | US), 2])).toBe(0);
+    expect(own.entry(l2, 9)).toBe(entryOf(tables[1]!, P | US | AD));
+    expect(own.update([l2, 0, entry & ~AD])).toBe(0);
+    expect(own.entry(l2, 0) & 0x40n).toBe(0n);
+  });
+
+  it('invalidates one address on all its vCPUs, and no other', () => {
+    const own = new Guest({ wide }), [a, b, c] = [own.free(0), own.free(1), own.free(2)], seen = new Uint8Array(1), page = (mfn: number) => mfn - FIRST;
+    [a, b, c].forEach((mfn, k) => own.machine.write(BigInt(mfn) * 4096n, Uint8Array.of(k)));
+    const look = (mfn: number): number => { own.xen.read(own.cpu, own.va(mfn), seen); return seen[0]!; };
+    expect([look(a), look(b)]).toEqual([0, 1]);
+    expect(own.update([own.level1[page(b) >>> 9]!, page(b) & 511, entryOf(c, READ)])).toBe(0);
+    expect(own.map(own.va(a), entryOf(c, READ), 2n | 4n)).toBe(0); // UVMF_INVLPG, UVMF_ALL
+    expect([look(a), look(b)]).toEqual([2, 1]);
+    expect(own.map(own.va(a), entryOf(a, READ), 1n | 4n)).toBe(0); // UVMF_TLB_FLUSH
+    expect([look(a), look(b)]).toEqual([0, 2]);
   });
 
   it('is refused flushes of vCPUs named by a mask that cannot be read', () => {
