@@ -1,12 +1,14 @@
-/** A process that measures what a replay of a trace costs, by parts, on an engine: `replay-child ENGINE RUNS FILE`; prints JSON. */
+/** A process that measures what a replay of a trace costs, by parts, on an engine: `replay-child ENGINE RUNS FILE TIMES`, the
+ * trace so many times in a row; prints JSON. */
 import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import { ACCESS_USER, presets } from '../dist/index.js';
-import { AccessBatch, LackeyWriter, openTrace, PwtWriter, replay, type ByteSink, type TraceReader, type TraceWriter } from '../dist/trace/index.js';
+import { AccessBatch, LackeyWriter, openTrace, PwtWriter, replay, type TraceReader } from '../dist/trace/index.js';
 import { Census } from '../dist/trace/census.js';
 import { Run } from '../dist/trace/replay-run.js';
 import { median } from './median.ts';
 import type { Engine } from './rig.ts';
+import { written } from './written.ts';
 
 /** Nanoseconds of CPU time an access. Formats: compact as it comes (gzipped), compact, lackey text. */
 export interface ReplayCost {
@@ -26,14 +28,6 @@ const opened = (bytes: Uint8Array): Promise<TraceReader> => {
   const pieces = Array.from({ length: Math.ceil(bytes.length / PIECE) }, (_, k) => bytes.subarray(k * PIECE, (k + 1) * PIECE));
   return openTrace(Readable.from(pieces), { engine });
 };
-
-/** The trace in another format. */
-async function written(reader: TraceReader, Writer: new (sink: ByteSink) => TraceWriter): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [], writer = new Writer(async bytes => void parts.push(bytes.slice()));
-  for (let batch = await reader.next(); batch; batch = await reader.next()) await writer.write(batch);
-  await writer.end();
-  return Buffer.concat(parts);
-}
 
 async function cost(runs: number, accesses: number, work: () => unknown): Promise<number> {
   const times: number[] = [];
@@ -89,8 +83,8 @@ async function batchCost(engine: Engine, pwt: Uint8Array, accesses: number, runs
   });
 }
 
-const engine = process.argv[2] as Engine, runs = Number(process.argv[3]), file = process.argv[4]!;
-const pwt = await written(await openTrace(file), PwtWriter), gz = gzipSync(pwt), text = await written(await opened(pwt), LackeyWriter), accesses = await read(pwt);
+const engine = process.argv[2] as Engine, runs = Number(process.argv[3]), file = process.argv[4]!, times = Number(process.argv[5]);
+const pwt = await written(() => openTrace(file), PwtWriter, times), gz = gzipSync(pwt), text = await written(() => opened(pwt), LackeyWriter), accesses = await read(pwt);
 const replayed = async (bytes: Uint8Array) => replay(await opened(bytes), { name: 'trace', cpus: [CPU], pages: ['4k'], engine });
 const result: ReplayCost = {
   accesses,

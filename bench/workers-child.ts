@@ -1,12 +1,12 @@
 /** A process that replays the bundled trace in one and in two worker threads; prints JSON. */
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { isMainThread, parentPort, Worker } from 'node:worker_threads';
-import { gunzipSync } from 'node:zlib';
+import { fileURLToPath } from 'node:url';
 import { presets } from '../dist/index.js';
-import { openTrace, replay } from '../dist/trace/index.js';
+import { openTrace, PwtWriter, replay } from '../dist/trace/index.js';
 import { median } from './median.ts';
+import { written } from './written.ts';
 
 /** Seconds of wall time for two replays: by one worker, by two. */
 export interface Scaling {
@@ -14,13 +14,13 @@ export interface Scaling {
   readonly two: number;
 }
 
-const REPLAYS = 4; // make one job, so that it lasts
+const TIMES = 24; // in a row make the trace, so that a replay lasts
 
 /** A worker: does a job for every message. */
-function serve(): void {
-  const pwt = gunzipSync(readFileSync(new URL('../test/fixtures/compile/gcc.pwt.gz', import.meta.url)));
+async function serve(): Promise<void> {
+  const pwt = await written(() => openTrace(fileURLToPath(new URL('../test/fixtures/compile/gcc.pwt.gz', import.meta.url))), PwtWriter, TIMES);
   parentPort!.on('message', async () => {
-    for (let k = 0; k < REPLAYS; k++) await replay(await openTrace(Readable.from([pwt])), { name: 'gcc', cpus: [presets.zen3], pages: ['4k'] });
+    await replay(await openTrace(Readable.from([pwt])), { name: 'gcc', cpus: [presets.zen3], pages: ['4k'] });
     parentPort!.postMessage('done');
   });
 }
@@ -33,7 +33,7 @@ async function job(worker: Worker): Promise<void> {
 async function scaling(runs: number): Promise<Scaling> {
   const [a, b] = [1, 2].map(() => new Worker(new URL(import.meta.url))) as [Worker, Worker];
   const one: number[] = [], two: number[] = [];
-  for (let run = -1; run < runs; run++) {
+  for (let run = -2; run < runs; run++) {
     const start = performance.now();
     await job(a);
     await job(a);
@@ -49,4 +49,4 @@ async function scaling(runs: number): Promise<Scaling> {
 }
 
 if (isMainThread) console.log(JSON.stringify(await scaling(Number(process.argv[2]))));
-else serve();
+else await serve();
