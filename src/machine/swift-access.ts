@@ -1,4 +1,4 @@
-/** Single accesses of the TypeScript engine that no memo answers: by plain.ts where it can, else as any. */
+/** Single accesses of the TypeScript engine that no memo answers: by plain.ts where it can, else the general way. */
 import { MODE_4LEVEL, MODE_5LEVEL, VCPU_MODE } from '../layout/vcpu.ts';
 import type { Views } from '../memory/views.ts';
 import { serviceOf } from '../mmu/tlb.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ACCESS_USER, ACCESS_WRITE } from '../../src/arch/fault.ts';
 import { HYPERVISOR_vm_assist } from '../../src/xen/numbers.ts';
-import { Guest, entryOf, DATA, TABLE } from './guest.ts';
+import { Guest, entryOf, DATA, TABLE, US } from './guest.ts';
 
 const NEW_BASEPTR = 5, NEW_USER_BASEPTR = 15;
 
@@ -24,6 +24,22 @@ describe('root tables of a 64-bit guest', () => {
     expect(g.xen.audit()).toEqual([]);
     expect(g.ext(NEW_USER_BASEPTR, 0n)).toBe(0);
     expect(g.map(g.va(g.free(0)), entryOf(g.free(0), DATA))).toBe(0); // no table any more
+  });
+
+  /** Source: _toggle_guest_pt() (xen/arch/x86/pv/domain.c), adjust_guest_l1e() (xen/arch/x86/pv/mm.h): a user's pages are global, a kernel's are not. */
+  it('keeps what is cached of user pages when it switches, and nothing of kernel pages', () => {
+    const g = new Guest({ mode: 'timed' }), user = g.va(g.free(5)), kernel = g.va(g.free(6));
+    expect([g.map(user, entryOf(g.free(5), DATA)), g.map(kernel, entryOf(g.free(6), DATA & ~US))]).toEqual([0, 0]);
+    expect(g.ext(NEW_USER_BASEPTR, BigInt(secondRoot(g)))).toBe(0);
+    const path = (va: bigint): string => { const t = g.cpu.translate(va, ACCESS_USER); return t.ok ? t.path : 'fault'; };
+    for (const va of [user, kernel]) path(va);
+    expect([path(user), path(kernel)]).toEqual(['tlb1+', 'tlb1+']);
+    for (const mode of ['user', 'kernel'] as const) expect(g.xen.setMode(g.cpu, mode)).toBe(true);
+    expect(path(user)).toBe('tlb1+');
+    expect(path(kernel)).toMatch(/walk/);
+    expect(g.ext(NEW_BASEPTR, BigInt(g.tables[0]))).toBe(0); // another root, or the same: everything goes
+    expect(path(user)).toMatch(/walk/);
+    expect(g.xen.audit()).toEqual([]);
   });
 
   it('shows the machine-to-physical table through the root in use, read-only', () => {
