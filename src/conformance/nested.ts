@@ -9,7 +9,7 @@ import { Machine } from '../machine/machine.ts';
 import type { EngineChoice } from '../machine/options.ts';
 import type { Vcpu } from '../machine/vcpu.ts';
 import { readEntry, writeEntry } from '../memory/entry.ts';
-import { ACCESS, isHex, show, type Difference } from './paging.ts';
+import { ACCESS, differencesOf, isHex, show, type Difference } from './paging.ts';
 import type { Json, Recording, Row } from './recording.ts';
 
 export const NESTED_FORMAT = 'nested-conformance-1';
@@ -23,15 +23,7 @@ export function replayNested(recording: Recording, engine: EngineChoice = 'auto'
   if (typeof bits !== 'number') throw new InputError(file, 'line 1', 'maxphyaddr in the header');
   const machines = (['functional', 'timed'] as const).map(mode =>
     ({ mode, machine: Machine.create({ memory: MEMORY, physicalAddressBits: bits, mode, paging: 'none', features: FEATURES, engine, nested: true }) }));
-  const differences: Difference[] = [];
-  for (const { line, row } of recording.rows) {
-    const one = new NestedCase(file, line, row);
-    for (const { mode, machine } of machines) {
-      const got = replayCase(machine, one);
-      if (got !== one.expected) differences.push({ line, expected: one.expected, got: `${got} (${mode})` });
-    }
-  }
-  return differences;
+  return differencesOf(recording, machines, (name, line, row) => new NestedCase(name, line, row), replayCase);
 }
 
 interface Entry {

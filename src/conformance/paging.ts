@@ -31,11 +31,19 @@ export function replayPaging(recording: Recording, engine: EngineChoice = 'auto'
   const features = { amd: header['vendor'] === 'amd rules', la57: true, pages1g: true };
   const machines = (['functional', 'timed'] as const).map(mode =>
     ({ mode, machine: Machine.create({ memory, physicalAddressBits: bits, mode, paging: 'none', features, engine }) }));
+  return differencesOf(recording, machines, readCase, replayCase);
+}
+
+/** Replay every case on a machine of each mode. @param read - one case from its line @param replay - its outcome, as text */
+export function differencesOf<C extends { readonly expected: string }>(
+  { rows, file }: Recording, machines: readonly { readonly mode: string; readonly machine: Machine }[],
+  read: (file: string, line: number, row: Row) => C, replay: (machine: Machine, one: C) => string,
+): Difference[] {
   const differences: Difference[] = [];
-  for (const { line, row } of recording.rows) {
-    const one = readCase(file, line, row);
+  for (const { line, row } of rows) {
+    const one = read(file, line, row);
     for (const { mode, machine } of machines) {
-      const got = replayCase(machine, one);
+      const got = replay(machine, one);
       if (got !== one.expected) differences.push({ line, expected: one.expected, got: `${got} (${mode})` });
     }
   }
