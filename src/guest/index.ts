@@ -8,7 +8,7 @@ export { Kernel, type KernelOptions } from './kernel.ts';
 export { MmContext, type MmuOps } from './mmu-ops.ts';
 export { NativeOps, type NativeCounts } from './native-ops.ts';
 export type { Platform } from './platform.ts';
-export { ProcessTree, type TracedProcess } from './process-tree.ts';
+export { ProcessTree, type TracedProcess, type TracedTree } from './process-tree.ts';
 export { figuresOf, runTree, type KernelFigures, type TreeFigures, type TreeOptions } from './run-tree.ts';
 export { SecondStage, STAGE_FORMATS, type StageOptions } from './second-stage.ts';
 export type { ProcessEnd } from './tree-run.ts';

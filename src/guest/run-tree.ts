@@ -7,16 +7,18 @@ import { cycleAccount, type CycleAccount } from './cycle-account.ts';
 import type { Figures } from './figures.ts';
 import type { BatchSizes } from './multicall.ts';
 import type { NativeCounts } from './native-ops.ts';
-import { ProcessTree } from './process-tree.ts';
+import { ProcessTree, type TracedTree } from './process-tree.ts';
 import { TreeRun, type ProcessEnd } from './tree-run.ts';
 
 export interface TreeOptions extends BuildOptions {
   /** Folder of traces, or what was read from it. */
-  readonly tree: string | ProcessTree;
+  readonly tree: string | TracedTree;
   /** Loads and stores have contents, and ends a hash of them. Default true. */
   readonly contents?: boolean;
   /** Called after each fork, exec and exit; `complaints()` says what does not hold of the hypervisor's books. */
   readonly observe?: (what: 'fork' | 'exec' | 'exit', complaints: () => string[]) => void;
+  /** Called now and then with the number of accesses made, of all processes. */
+  readonly onProgress?: (accesses: number) => void;
 }
 
 /** What a kernel came to. */
@@ -61,7 +63,9 @@ export async function runTree(options: TreeOptions): Promise<TreeFigures> {
   const built = buildKernel(options), { kernel, xen } = built;
   const tree = typeof options.tree === 'string' ? await ProcessTree.load(options.tree, options.engine) : options.tree;
   const complaints = () => xen?.domain.xen.audit() ?? [];
-  const run = new TreeRun(kernel, options.contents ?? true, { engine: options.engine }, what => options.observe?.(what, complaints));
+  const run = new TreeRun(kernel, options.contents ?? true, { engine: options.engine }, {
+    finished: what => options.observe?.(what, complaints), progress: accesses => options.onProgress?.(accesses),
+  });
   await run.run(tree);
   invariant(kernel.reclaim.swapped === 0, 'nobody is left to swap in');
   return { ...figuresOf(built, options), processes: run.ends };
