@@ -18,9 +18,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   conformance: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine', 'xen'],
   trace: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine'],
   guest: ['layout', 'arch', 'memory', 'cost', 'machine', 'xen', 'trace'],
-  report: ['trace'],
+  compare: ['cost', 'machine', 'guest', 'trace'],
+  report: ['trace', 'guest', 'compare'],
   sweep: ['cost', 'machine', 'trace'],
-  cli: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine', 'xen', 'conformance', 'guest', 'trace', 'report', 'sweep'],
+  cli: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine', 'xen', 'conformance', 'guest', 'trace', 'compare', 'report', 'sweep'],
 };
 /** Folders that must run in browsers. */
 const NO_NODE = ['layout', 'arch', 'memory', 'cache', 'frames', 'mmu', 'cost', 'machine', 'accel', 'virt', 'xen', 'models'];

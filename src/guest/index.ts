@@ -2,7 +2,7 @@
 export { Bare } from './bare.ts';
 export { buildKernel, type BuildOptions, type BuiltKernel } from './built-kernel.ts';
 export { crossing, type RatePoint } from './crossover.ts';
-export { totalCycles, type CycleAccount } from './cycle-account.ts';
+export { subtract, totalCycles, type CycleAccount } from './cycle-account.ts';
 export { FAULT_REASONS, Figures, type FaultReason } from './figures.ts';
 export { Kernel, type KernelOptions } from './kernel.ts';
 export { MmContext, type MmuOps } from './mmu-ops.ts';

@@ -2,8 +2,9 @@
  * Synthetic processes: accesses of a pattern, and between them changes of page tables, as many an access as one likes.
  *
  * Patterns: `chase` loads a word of each page of the working set in a random order, again and again; `stream` stores 8 bytes after 8 bytes.
- * Changes: `protect` takes the right to store from some pages and gives it back, and they are stored to; `map` maps pages, stores to each and
- * unmaps them, as a driver does with the pages of its ring; `fork` makes a process that runs a program of a few pages and ends.
+ * Changes: `protect` takes the right to store from some pages and gives it back, and they are stored to; `guard` takes all rights and gives them
+ * back, as a garbage collector does, and nothing faults in between; `map` maps pages, stores to each and unmaps them, as a driver does with the
+ * pages of its ring; `fork` makes a process that runs a program of a few pages and ends.
  */
 import { ConfigError } from '../errors.ts';
 import type { AccessColumns } from '../machine/columns.ts';
@@ -18,7 +19,7 @@ import { UserMode } from './user-mode.ts';
 import { PROT_READ, PROT_WRITE, type Vma } from './vma.ts';
 
 export const PATTERNS = ['chase', 'stream'] as const;
-export const CHANGES = ['protect', 'map', 'fork'] as const;
+export const CHANGES = ['protect', 'guard', 'map', 'fork'] as const;
 
 export interface WorkloadOptions extends BuildOptions {
   readonly pattern?: (typeof PATTERNS)[number];
@@ -29,7 +30,7 @@ export interface WorkloadOptions extends BuildOptions {
   readonly workingSet?: number;
   /** Accesses between two changes; 0: no changes. Default 1000. */
   readonly interval?: number;
-  /** Pages of a change by `protect` and `map`. Default 16. */
+  /** Pages of a change by all but `fork`. Default 16. */
   readonly batch?: number;
 }
 
@@ -125,11 +126,12 @@ class Workload {
     if (change === 'map') {
       map(k, mm, area(start, pages));
     } else {
-      protect(k, mm, start, start + pages, PROT_READ);
+      protect(k, mm, start, start + pages, change === 'guard' ? 0 : PROT_READ);
       this.user.call();
       figures.countCall('mprotect');
       protect(k, mm, start, start + pages, RW);
     }
+    if (change === 'guard') return;
     this.store(mm, start, pages);
     if (change !== 'map') return;
     this.user.call();
