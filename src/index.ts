@@ -13,6 +13,8 @@ export { checkCpuModel, checkNestedModel } from './cost/preset-check.ts';
 export { hypervisorCosts, type HypervisorCosts } from './cost/hypervisor-costs.ts';
 export { nestedDefault, type NestedModel, type NestedTlb } from './cost/nested-model.ts';
 export { kernelCosts, type KernelCosts } from './cost/kernel-costs.ts';
+export { shadowCosts, type ShadowCosts } from './cost/shadow-costs.ts';
+export { worldSwitch } from './cost/world-switch.ts';
 export type { HostModel } from './cost/host-model.ts';
 export { zen3Chase } from './cost/measured/zen3-chase.ts';
 export { findPreset, presets } from './cost/presets/all.ts';

@@ -17,7 +17,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   models: ['layout', 'arch', 'memory', 'mmu', 'machine', 'virt', 'xen'],
   conformance: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine', 'xen'],
   trace: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine'],
-  guest: ['layout', 'arch', 'memory', 'cost', 'machine', 'xen', 'trace'],
+  guest: ['layout', 'arch', 'memory', 'cost', 'virt', 'machine', 'xen', 'trace'],
   compare: ['cost', 'machine', 'guest', 'trace'],
   report: ['trace', 'guest', 'compare'],
   sweep: ['cost', 'machine', 'trace'],

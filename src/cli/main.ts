@@ -12,7 +12,7 @@ import { packageVersion } from './version.ts';
 
 const HELP = `pagewalk: x86 paging, TLBs and their cost
 
-  pagewalk compare [DIR]     a program by each way to virtualize memory: native, direct, nested; tables, charts
+  pagewalk compare [DIR]     a program by each way to virtualize memory: native, direct, shadow, nested
   pagewalk crossover         the same ways as page tables change more and more often
   pagewalk replay FILE...    run memory traces through TLB models; tables, charts
   pagewalk sweep PLAN        all combinations of traces, processors and page sizes; can be interrupted and shared out

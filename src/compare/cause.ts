@@ -17,7 +17,8 @@ export const CAUSE_GROUPS = [
   { name: 'CR3 and INVLPG', causes: ['rootLoads', 'invlpgs'] },
   { name: 'pages cleared and copied', causes: ['pages'] },
   { name: 'world switches', causes: ['hypervisorTrap'] },
-  { name: 'validation and emulation', causes: ['hypervisorValidate'] },
+  { name: 'validation and emulation', causes: ['hypervisorValidate', 'hypervisorEmulate'] },
+  { name: 'shadow tables', causes: ['hypervisorShadow', 'hypervisorSync'] },
   { name: 'hypervisor\'s flushes', causes: ['hypervisorFlush'] },
 ] as const satisfies readonly CauseGroup[];
 

@@ -84,7 +84,8 @@ export async function runCell(task: CellTask, onProgress: (share: number) => voi
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
 
-function hypervisorOf({ xen }: KernelFigures): HypervisorFigures | undefined {
+function hypervisorOf({ xen, shadow }: KernelFigures): HypervisorFigures | undefined {
+  if (shadow !== undefined) return { hypercalls: [], batches: [], exits: shadowExits(shadow) };
   if (xen === undefined) return undefined;
   const { hypercalls, work, calls_from_multicall: inside } = xen.counters, made = Object.values(hypercalls).reduce((all, { entries }) => all + entries, 0) - inside;
   return {
@@ -93,4 +94,14 @@ function hypervisorOf({ xen }: KernelFigures): HypervisorFigures | undefined {
     batches: [...xen.batches].map(([size, many]) => ({ size, hypercalls: many })).sort((a, b) => a.size - b.size),
     exits: [{ name: 'hypercall', count: made }, { name: 'page fault', count: work.faults }, { name: 'system call or return to a process', count: work.traps + work.compatTraps - made }],
   };
+}
+
+/** A page fault that is neither the guest's nor a store to be emulated is due to the shadows. */
+function shadowExits(work: NonNullable<KernelFigures['shadow']>): Counted[] {
+  const guests = work.fastNotPresent + work.guestFault, stores = work.emulatedWrite + work.emulatedWp;
+  return [
+    { name: 'page fault of the guest', count: guests }, { name: 'store to a table', count: stores },
+    { name: 'shadow to fill or let out of sync', count: work.exitPageFault - guests - stores }, { name: 'load of CR3', count: work.exitCr3 },
+    { name: 'INVLPG', count: work.exitInvlpg }, { name: 'other', count: work.exitCr0 + work.exitCr4 + work.exitEfer + work.exitInvpcid },
+  ];
 }

@@ -24,6 +24,10 @@ const TABLE = {
     title: 'direct paging', what: 'a paravirtualized domain under Xen, which validates every change of page tables', largePages: false,
     build: () => ({ ops: 'xen' }),
   },
+  shadow: {
+    title: 'shadow paging', what: 'a hypervisor that makes the tables which the processor walks from those of the guest', largePages: true,
+    build: (_, pages) => ({ shadow: { hostPages: pages } }),
+  },
   nested: {
     title: 'nested paging', what: 'a second stage of translation, EPT on Intel\'s processors, NPT on AMD\'s', largePages: true,
     build: ({ vendor }, pages) => ({ stage: { format: vendor === 'amd' ? 'npt' : 'ept', hostPages: pages } }),

@@ -4,13 +4,15 @@ import type { CpuModel } from '../cost/cpu-model.ts';
 import type { HypervisorCosts } from '../cost/hypervisor-costs.ts';
 import type { KernelCosts } from '../cost/kernel-costs.ts';
 import { presets } from '../cost/presets/all.ts';
+import { shadowCosts } from '../cost/shadow-costs.ts';
 import { Machine } from '../machine/machine.ts';
 import type { EngineChoice } from '../machine/options.ts';
 import { Bare } from './bare.ts';
 import { Kernel, type KernelOptions } from './kernel.ts';
 import { NativeOps } from './native-ops.ts';
-import type { Platform } from './platform.ts';
+import type { NativePlatform } from './platform.ts';
 import { SecondStage, type StageOptions } from './second-stage.ts';
+import { Shadowed, type ShadowedOptions } from './shadowed.ts';
 import { XenDomain } from './xen-domain.ts';
 import { XenOps, type XenPolicy } from './xen-ops.ts';
 
@@ -22,9 +24,11 @@ export interface BuildOptions extends KernelOptions {
   /** `native`: a kernel that owns its page tables; `xen`: one in a paravirtualized domain. Default `native`. */
   readonly ops?: (typeof OPS)[number];
   /** What a `native` kernel runs on. Default: a machine of its own, by the options below. */
-  readonly platform?: Platform;
+  readonly platform?: NativePlatform;
   /** `native`: the machine is a virtual one, whose memory a second stage translates. Default: it is not. */
   readonly stage?: StageOptions;
+  /** `native`: the machine is a virtual one, whose kernel's tables a hypervisor shadows. Default: it is not. */
+  readonly shadow?: ShadowedOptions;
   /** How `xen` makes its changes. */
   readonly policy?: XenPolicy;
   /** Default skylake. */
@@ -47,27 +51,30 @@ export interface BuildOptions extends KernelOptions {
 export interface BuiltKernel {
   readonly kernel: Kernel;
   readonly native: NativeOps | undefined;
+  readonly shadow: Shadowed | undefined;
   readonly xen: { readonly domain: XenDomain; readonly ops: XenOps } | undefined;
 }
 
 /** @throws ConfigError - an option */
 export function buildKernel(options: BuildOptions): BuiltKernel {
-  const { ops = 'native', pages = '4k', pcid = false, policy, platform, stage, cpu = presets.skylake, mode = 'timed', engine = 'auto', memory = '64M' } = options;
+  const { ops = 'native', pages = '4k', pcid = false, policy, platform, stage, shadow, cpu = presets.skylake, mode = 'timed', engine = 'auto', memory = '64M' } = options;
   if (!OPS.includes(ops)) throw new ConfigError('ops', OPS.join(', '), ops);
   if (!PAGES.includes(pages)) throw new ConfigError('pages', PAGES.join(', '), pages);
   if (pcid && ops === 'xen') throw new ConfigError('pcid', 'false with xen, whose guests have none', pcid);
   if (policy !== undefined && ops !== 'xen') throw new ConfigError('policy', 'nothing without xen', policy);
-  for (const [name, given] of Object.entries({ platform, stage })) if (given !== undefined && ops === 'xen') throw new ConfigError(name, 'nothing with xen', ops);
+  for (const [name, given] of Object.entries({ platform, stage, shadow })) if (given !== undefined && ops === 'xen') throw new ConfigError(name, 'nothing with xen', ops);
   if (platform !== undefined && stage !== undefined) throw new ConfigError('stage', 'nothing with a platform', stage);
+  if (shadow !== undefined && (platform !== undefined || stage !== undefined)) throw new ConfigError('shadow', 'nothing with a platform or a stage', shadow);
   const own = { ...options, promoteAt: options.promoteAt ?? (pages === 'thp' ? PROMOTE_AT : 0) };
   const features = stage?.format === undefined ? {} : { amd: stage.format === 'npt' };
-  const make = (): Machine => Machine.create({ memory, cpu, mode, engine, features, nested: stage !== undefined, paging: ops === 'xen' || stage !== undefined ? 'none' : '4-level' });
+  const make = (): Machine => Machine.create({ memory, cpu, mode, engine, features, nested: stage !== undefined, paging: ops === 'xen' || stage !== undefined || shadow !== undefined ? 'none' : '4-level' });
   if (ops === 'native') {
     let native: NativeOps | undefined;
-    const under = platform ?? (stage === undefined ? new Bare(make()) : new SecondStage(make(), stage)), kernel = new Kernel(under, pool => native = new NativeOps(under, pool, pcid), own);
-    return { kernel, native, xen: undefined };
+    const under = platform ?? (stage !== undefined ? new SecondStage(make(), stage) : shadow !== undefined ? new Shadowed(make(), { costs: shadowCosts(cpu.name), ...shadow }) : new Bare(make()));
+    const kernel = new Kernel(under, pool => native = new NativeOps(under, pool, pcid), own);
+    return { kernel, native, shadow: under instanceof Shadowed ? under : undefined, xen: undefined };
   }
   let xenOps: XenOps | undefined;
   const domain = new XenDomain(make(), options.hypervisorCosts), kernel = new Kernel(domain, pool => xenOps = new XenOps(domain, pool, policy), own);
-  return { kernel, native: undefined, xen: { domain, ops: xenOps! } };
+  return { kernel, native: undefined, shadow: undefined, xen: { domain, ops: xenOps! } };
 }

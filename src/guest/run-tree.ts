@@ -3,6 +3,7 @@ import { invariant } from '../errors.ts';
 import type { Counters } from '../machine/vcpu.ts';
 import type { CounterValues } from '../xen/index.ts';
 import { buildKernel, type BuildOptions, type BuiltKernel } from './built-kernel.ts';
+import type { ShadowCounts } from '../virt/shadow/work.ts';
 import { cycleAccount, type CycleAccount } from './cycle-account.ts';
 import type { Figures } from './figures.ts';
 import type { BatchSizes } from './multicall.ts';
@@ -33,9 +34,11 @@ export interface KernelFigures {
   readonly xen: { readonly counters: CounterValues; readonly batches: BatchSizes; readonly stores: number; readonly emulated: number } | undefined;
   /** `native`: what the kernel did itself. */
   readonly native: NativeCounts | undefined;
+  /** `shadow`: exits, why faults were taken, and what was done about them. */
+  readonly shadow: ShadowCounts | undefined;
   /** Frames: the most in use at a time; and, when everything has ended, still in use. */
   readonly frames: { readonly most: number; readonly leaked: number };
-  /** What does not hold at the end, of the hypervisor's books. */
+  /** What does not hold at the end, of the hypervisor's books or shadows. */
   readonly complaints: readonly string[];
 }
 
@@ -44,13 +47,16 @@ export interface TreeFigures extends KernelFigures {
   readonly processes: readonly ProcessEnd[];
 }
 
+/** What does not hold, of a hypervisor's books or shadows. */
+const complaintsOf = ({ shadow, xen }: BuiltKernel): string[] => xen?.domain.xen.audit() ?? shadow?.guest.audit() ?? [];
+
 /** What a kernel has done so far. */
 export function figuresOf(built: BuiltKernel, options: BuildOptions): KernelFigures {
-  const { kernel, native, xen } = built;
+  const { kernel, native, shadow, xen } = built;
   return {
     ops: xen === undefined ? 'native' : 'xen', kernel: kernel.figures, cpu: kernel.p.cpu.counters(), cycles: cycleAccount(built, options.kernelCosts),
     xen: xen && { counters: xen.domain.xen.counters(), batches: xen.ops.calls.sizes, stores: xen.ops.stores, emulated: xen.ops.emulated },
-    native: native?.counts, frames: { most: kernel.pool.most, leaked: kernel.framesInUse }, complaints: xen?.domain.xen.audit() ?? [],
+    native: native?.counts, shadow: shadow?.guest.counters(), frames: { most: kernel.pool.most, leaked: kernel.framesInUse }, complaints: complaintsOf(built),
   };
 }
 
@@ -60,11 +66,10 @@ export function figuresOf(built: BuiltKernel, options: BuildOptions): KernelFigu
  * @throws InputError - a trace @throws ConfigError - an option, or there is too little memory
  */
 export async function runTree(options: TreeOptions): Promise<TreeFigures> {
-  const built = buildKernel(options), { kernel, xen } = built;
+  const built = buildKernel(options), { kernel } = built;
   const tree = typeof options.tree === 'string' ? await ProcessTree.load(options.tree, options.engine) : options.tree;
-  const complaints = () => xen?.domain.xen.audit() ?? [];
   const run = new TreeRun(kernel, options.contents ?? true, { engine: options.engine }, {
-    finished: what => options.observe?.(what, complaints), progress: accesses => options.onProgress?.(accesses),
+    finished: what => options.observe?.(what, () => complaintsOf(built)), progress: accesses => options.onProgress?.(accesses),
   });
   await run.run(tree);
   invariant(kernel.reclaim.swapped === 0, 'nobody is left to swap in');

@@ -13,7 +13,7 @@ import type { Bar, Segment } from './stacked-bars.ts';
 /** Looks of parts in order: colours of the style sheet, and hatches. */
 export const PAINTS: readonly Omit<Segment, 'name'>[] = [
   { paint: 'cause-0' }, { paint: 'cause-1', hatch: 0 }, { paint: 'cause-3', hatch: 2 }, { paint: 'cause-4' }, { paint: 'cause-5', hatch: 1 },
-  { paint: 'cause-6', hatch: 0 }, { paint: 'cause-2' }, { paint: 'cause-7', hatch: 1 }, { paint: 'cause-8', hatch: 2 },
+  { paint: 'cause-6', hatch: 0 }, { paint: 'cause-2' }, { paint: 'cause-7', hatch: 1 }, { paint: 'cause-9', hatch: 0 }, { paint: 'cause-8', hatch: 2 },
 ];
 
 interface NamedBar extends Bar {

@@ -10,7 +10,7 @@ export const LIGHT: Readonly<Record<string, string>> = {
   s0: '#0b62a8', s1: '#b84300', s2: '#00735a', s3: '#85388c', s4: '#7d5f00', s5: '#b3246d', s6: '#48546b',
   s7: '#00707f',
   'cause-0': '#00707f', 'cause-1': '#7d5f00', 'cause-2': '#b23a1e', 'cause-3': '#59636e',
-  'cause-4': '#85388c', 'cause-5': '#2f6b1f', 'cause-6': '#48546b', 'cause-7': '#0b62a8', 'cause-8': '#b3246d',
+  'cause-4': '#85388c', 'cause-5': '#2f6b1f', 'cause-6': '#48546b', 'cause-7': '#0b62a8', 'cause-8': '#b3246d', 'cause-9': '#8a4b12',
   'kind-0': '#0b62a8', 'kind-1': '#b84300', 'kind-2': '#00735a', block: '#66707c', empty: '#e9ebe7',
 };
 
@@ -21,7 +21,7 @@ export const DARK: Readonly<Record<string, string>> = {
   s0: '#68b1f5', s1: '#ff9257', s2: '#3ccb9f', s3: '#d797e2', s4: '#e3bd43', s5: '#ff8cbb', s6: '#b4bfcc',
   s7: '#5fd4e3',
   'cause-0': '#5fd4e3', 'cause-1': '#e3bd43', 'cause-2': '#ff9257', 'cause-3': '#a5b0bb',
-  'cause-4': '#d797e2', 'cause-5': '#8fd06a', 'cause-6': '#b4bfcc', 'cause-7': '#68b1f5', 'cause-8': '#ff8cbb',
+  'cause-4': '#d797e2', 'cause-5': '#8fd06a', 'cause-6': '#b4bfcc', 'cause-7': '#68b1f5', 'cause-8': '#ff8cbb', 'cause-9': '#e0a77a',
   'kind-0': '#68b1f5', 'kind-1': '#ff9257', 'kind-2': '#3ccb9f', block: '#9aa6b2', empty: '#262d35',
 };
 

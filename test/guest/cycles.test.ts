@@ -2,6 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { kernelCosts, type KernelCosts } from '../../src/cost/kernel-costs.ts';
+import { shadowCosts } from '../../src/cost/shadow-costs.ts';
 import { crossing } from '../../src/guest/crossover.ts';
 import { totalCycles } from '../../src/guest/cycle-account.ts';
 import { ProcessTree } from '../../src/guest/process-tree.ts';
@@ -11,16 +12,34 @@ import { CHANGES, PATTERNS, runWorkload, type WorkloadOptions } from '../../src/
 const COMPILE = fileURLToPath(new URL('../fixtures/compile/', import.meta.url));
 
 describe('the cycles of a compilation', () => {
-  let tree: ProcessTree, native: TreeFigures, xen: TreeFigures;
+  let tree: ProcessTree, native: TreeFigures, xen: TreeFigures, shadow: TreeFigures;
   beforeAll(async () => {
     tree = await ProcessTree.load(COMPILE);
     [native, xen] = [await runTree({ tree, contents: false }), await runTree({ tree, contents: false, ops: 'xen' })];
+    shadow = await runTree({ tree, contents: false, shadow: {} });
   });
 
   it('of a hypervisor are those that the vCPU paid it', () => {
     const { hypervisorTrap, hypervisorValidate, hypervisorFlush } = xen.cycles;
     expect(hypervisorTrap + hypervisorValidate + hypervisorFlush).toBe(xen.cpu.cycles.hypervisor);
     expect([hypervisorTrap, hypervisorValidate, hypervisorFlush].every(cycles => cycles > 0)).toBe(true);
+  });
+
+  it('of shadows are those that the vCPU paid for them, each by its cause', () => {
+    const { hypervisorTrap, hypervisorEmulate, hypervisorShadow, hypervisorSync, hypervisorFlush, hypervisorValidate } = shadow.cycles, causes = [hypervisorTrap, hypervisorEmulate, hypervisorShadow, hypervisorSync, hypervisorFlush];
+    expect(causes.reduce((sum, cycles) => sum + cycles)).toBe(shadow.cpu.cycles.hypervisor);
+    expect([causes.every(cycles => cycles > 0), hypervisorValidate]).toEqual([true, 0]);
+    const counts = shadow.shadow!, { kernel: { faults } } = shadow, guestFaults = Object.values(faults).reduce((sum, many) => sum + many);
+    expect(counts.fastNotPresent + counts.guestFault).toBe(guestFaults);
+    expect(counts.exitPageFault).toBe(guestFaults + counts.shadowFill + counts.emulatedWrite);
+    expect([counts.exitCr3, counts.exitInvlpg]).toEqual([native.native!.rootLoads + 1, native.native!.invlpgs]); // and the kernel's own root
+    expect([shadow.cycles.rootLoads, shadow.cycles.invlpgs, shadow.cycles.exceptions]).toEqual([0, 0, native.cycles.exceptions]);
+  });
+
+  it('of shadows follow a price that is changed, and nothing else does', async () => {
+    const costs = shadowCosts('skylake'), dear = await runTree({ tree, contents: false, shadow: { costs: { ...costs, unsync: 1350 } } });
+    expect({ ...dear.cycles, hypervisorSync: 0 }).toEqual({ ...shadow.cycles, hypervisorSync: 0 });
+    expect(dear.cycles.hypervisorSync - shadow.cycles.hypervisorSync).toBe(1000 * dear.shadow!.unsync);
   });
 
   it('of a kernel are its counts by their prices', () => {
@@ -39,6 +58,7 @@ describe('the cycles of a compilation', () => {
   });
 
   it('are none in functional mode', async () => {
+    expect(totalCycles((await runTree({ tree, contents: false, mode: 'functional', shadow: {} })).cycles)).toBe(0);
     expect(totalCycles((await runTree({ tree, contents: false, mode: 'functional' })).cycles)).toBe(0);
   });
 
@@ -52,19 +72,20 @@ describe('a workload', () => {
 
   it.each(PATTERNS.flatMap(pattern => CHANGES.map(change => [pattern, change] as const)))('of %s with changes by %s changes the same entries by any way, and leaves nothing', (pattern, change) => {
     const options: WorkloadOptions = { ...small, pattern, change, interval: 1000 };
-    const [native, xen] = [runWorkload(options), runWorkload({ ...options, ops: 'xen' })];
-    expect(xen.updatesPerAccess).toBe(native.updatesPerAccess);
+    const [native, xen, shadow] = [runWorkload(options), runWorkload({ ...options, ops: 'xen' }), runWorkload({ ...options, shadow: {} })];
+    expect([xen.updatesPerAccess, shadow.updatesPerAccess]).toEqual([native.updatesPerAccess, native.updatesPerAccess]);
     expect(native.updatesPerAccess).toBeGreaterThan(0);
-    expect(xen.kernel.faults).toEqual(native.kernel.faults);
-    expect([native.frames.leaked, xen.frames.leaked, xen.complaints]).toEqual([0, 0, []]);
-    expect(xen.cyclesPerAccess).toBeGreaterThan(native.cyclesPerAccess);
+    expect([xen.kernel.faults, shadow.kernel.faults]).toEqual([native.kernel.faults, native.kernel.faults]);
+    expect([native.frames.leaked, xen.frames.leaked, xen.complaints, shadow.frames.leaked, shadow.complaints]).toEqual([0, 0, [], 0, []]);
+    expect([xen.cyclesPerAccess > native.cyclesPerAccess, shadow.cyclesPerAccess > native.cyclesPerAccess]).toEqual([true, true]);
+    expect(totalCycles(shadow.measured)).toBe(shadow.cyclesPerAccess * small.accesses);
     expect(runWorkload(options)).toEqual(native);
   });
 
-  it('without changes costs nearly the same by either way: entries are used where they are', () => {
-    const [native, xen] = [runWorkload({ ...small, interval: 0 }), runWorkload({ ...small, interval: 0, ops: 'xen' })];
+  it('without changes costs nearly the same by any way without a second stage: entries are used where they are', () => {
+    const native = runWorkload({ ...small, interval: 0 });
     expect(native.updatesPerAccess).toBe(0);
-    expect(Math.abs(xen.cyclesPerAccess / native.cyclesPerAccess - 1)).toBeLessThan(0.05);
+    for (const way of [{ ops: 'xen' }, { shadow: {} }] as const) expect(Math.abs(runWorkload({ ...small, interval: 0, ...way }).cyclesPerAccess / native.cyclesPerAccess - 1)).toBeLessThan(0.05);
   });
 
   it('costs less a page in larger batches', () => {

@@ -1,4 +1,4 @@
-/** Random lives of processes, on a kernel of its own, with PCIDs, under a second stage, and in a paravirtualized domain by every policy: the same to the processes. */
+/** Random lives of processes, on a kernel of its own, with PCIDs, under a second stage, under shadows, and in a paravirtualized domain by every policy: the same to the processes. */
 import { describe, expect, it } from 'vitest';
 import { exit, fork } from '../../src/guest/fork.ts';
 import { map, protect, remap, setBreak, unmap } from '../../src/guest/mapping-calls.ts';
@@ -14,6 +14,10 @@ const WAYS: readonly Making[] = [
   ['native, PCID', 'native', { pcid: true }],
   ['EPT', 'native', { stage: { format: 'ept' } }],
   ['NPT, large pages, PCID', 'native', { stage: { format: 'npt', hostPages: '2m' }, pcid: true }],
+  ['shadow', 'native', { shadow: {} }],
+  ['shadow, PCID, TypeScript', 'native', { shadow: {}, pcid: true, engine: 'ts' }],
+  ['shadow, every store to a table emulated', 'native', { shadow: { policy: { outOfSync: 0, superpages: false, guess: false } } }],
+  ['shadow, few frames for it, large pages below', 'native', { shadow: { hostPages: '2m', poolFrames: 24, policy: { outOfSync: 1, flood: 2, fastPath: false } } }],
   ['xen', 'xen', {}],
   ['xen, array', 'xen', { policy: { batching: 'array' } }],
   ['xen, unbatched', 'xen', { policy: { batching: 'unbatched' } }],

@@ -1,4 +1,4 @@
-/** The recorded compilation as a tree of processes: natively and in a paravirtualized domain. */
+/** The recorded compilation as a tree of processes: natively, under a second stage, under shadows, and in a paravirtualized domain. */
 import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -48,6 +48,7 @@ describe('the bundled compilation', () => {
     const others: Omit<TreeOptions, 'tree'>[] = [
       { engine: 'ts' }, { mode: 'functional' }, { pcid: true }, { ops: 'xen' }, { ops: 'xen', engine: 'ts' }, { ops: 'xen', policy: { batching: 'array', pinning: 'early' } },
       { ops: 'xen', policy: { batching: 'ptwr' } }, { stage: {} }, { stage: { format: 'npt', hostPages: '2m' }, engine: 'ts' }, { stage: { format: 'ept' }, pcid: true },
+      { shadow: {} }, { shadow: { hostPages: '2m' }, engine: 'ts' }, { shadow: { policy: { outOfSync: 0 } }, pcid: true },
     ];
     for (const options of others) {
       const figures = await run(options);
@@ -57,8 +58,9 @@ describe('the bundled compilation', () => {
     }
   });
 
-  it('keeps the books of the hypervisor in order after every fork, exec and exit', async () => {
+  it('keeps the books of the hypervisor, and shadows, in order after every fork, exec and exit', async () => {
     const points: string[] = [], complaints: string[] = [];
+    await run({ shadow: {}, contents: false, observe: (_, audit) => complaints.push(...audit()) });
     await run({ ops: 'xen', contents: false, observe: (what, audit) => { points.push(what); complaints.push(...audit()); } });
     expect(complaints).toEqual([]);
     expect(points).toEqual(['fork', 'exec', 'fork', 'exec', 'exit', 'fork', 'exec', 'exit', 'exit', 'exit']);
@@ -66,17 +68,17 @@ describe('the bundled compilation', () => {
 
   it('gives the same figures again', async () => {
     expect(await run({})).toEqual(native);
-    expect(await run({ ops: 'xen' })).toEqual(await run({ ops: 'xen' }));
+    for (const way of [{ ops: 'xen' }, { shadow: {} }] as const) expect(await run(way)).toEqual(await run(way));
   });
 
   it('has the same memory with less of it than it touches, and pages come back', async () => {
     const memories = ({ processes }: TreeFigures) => processes.map(({ name, memory }) => [name, memory]);
-    const [bare, xen] = [await run({ limitPages: 600 }), await run({ limitPages: 600, ops: 'xen' })];
+    const [bare, xen, shadow] = [await run({ limitPages: 600 }), await run({ limitPages: 600, ops: 'xen' }), await run({ limitPages: 600, shadow: {} })];
     expect(memories(bare)).toEqual(memories(native));
-    expect(seen(xen)).toEqual(seen(bare));
+    expect([seen(xen), seen(shadow)]).toEqual([seen(bare), seen(bare)]);
     expect(bare.kernel.evictions).toBeGreaterThan(300);
     expect(bare.kernel.refaults.reduce((sum, many) => sum + many)).toBeGreaterThan(20);
-    expect([xen.kernel.refaults, xen.complaints]).toEqual([bare.kernel.refaults, []]);
+    expect([xen.kernel.refaults, xen.complaints, shadow.kernel.refaults, shadow.complaints]).toEqual([bare.kernel.refaults, [], bare.kernel.refaults, []]);
   });
 
   it('loads roots without losing what is cached where it has PCIDs', async () => {
@@ -179,7 +181,8 @@ describe('small trees', () => {
 
   it.each([
     [{ ops: 'vmware' }, 'ops'], [{ pages: '1g' }, 'pages'], [{ ops: 'xen', policy: { batching: 'all' } }, 'batching'], [{ ops: 'xen', policy: { pinning: 'never' } }, 'pinning'],
-    [{ policy: {} }, 'policy'], [{ ops: 'xen', pcid: true }, 'pcid'], [{ ops: 'xen', stage: {} }, 'stage'], [{ stage: { format: 'vmx' } }, 'stage.format'], [{ stage: { hostPages: '1g' } }, 'stage.hostPages'], [{ limitPages: 0 }, 'limitPages'], [{ faultAround: 3 }, 'faultAround'], [{ promoteAt: 513 }, 'promoteAt'],
+    [{ policy: {} }, 'policy'], [{ ops: 'xen', pcid: true }, 'pcid'], [{ ops: 'xen', stage: {} }, 'stage'], [{ ops: 'xen', shadow: {} }, 'shadow'], [{ stage: {}, shadow: {} }, 'shadow'], [{ shadow: { hostPages: '1g' } }, 'shadow.hostPages'], [{ shadow: { poolFrames: 1.5 } }, 'shadow.poolFrames'],
+    [{ shadow: { policy: { flood: 0 } } }, 'policy.flood'], [{ shadow: { policy: { unshadow: false } } }, 'shadow.policy.unshadow'], [{ shadow: { costs: {} } }, 'shadow.costs.exitPageFault'], [{ stage: { format: 'vmx' } }, 'stage.format'], [{ stage: { hostPages: '1g' } }, 'stage.hostPages'], [{ limitPages: 0 }, 'limitPages'], [{ faultAround: 3 }, 'faultAround'], [{ promoteAt: 513 }, 'promoteAt'],
     [{ memory: '16K' }, 'memory'],
   ])('are refused with %j', async (options, field) => {
     const dir = files('one', { 'a.lackey': base });
