@@ -92,16 +92,16 @@ function hypervisorOf({ xen, shadow }: KernelFigures): HypervisorFigures | undef
     hypercalls: Object.entries(hypercalls).map(([name, { calls, cycles: { trap, validate, flush } }]) => ({ name, calls, cycles: trap + validate + flush }))
       .sort((a, b) => b.cycles - a.cycles),
     batches: [...xen.batches].map(([size, many]) => ({ size, hypercalls: many })).sort((a, b) => a.size - b.size),
-    exits: [{ name: 'hypercall', count: made }, { name: 'page fault', count: work.faults }, { name: 'system call or return to a process', count: work.traps + work.compatTraps - made }],
+    exits: [{ name: 'hypercall', count: made }, { name: 'page fault', count: work.faults }, { name: 'system call, return', count: work.traps + work.compatTraps - made }],
   };
 }
 
-/** A page fault that is neither the guest's nor a store to be emulated is due to the shadows. */
+/** A page fault that is neither the guest's nor a store to one of its tables is due to the shadows. */
 function shadowExits(work: NonNullable<KernelFigures['shadow']>): Counted[] {
-  const guests = work.fastNotPresent + work.guestFault, stores = work.emulatedWrite + work.emulatedWp;
+  const guests = work.fastNotPresent + work.guestFault, stores = work.emulatedWrite + work.emulatedWp + work.unsync;
   return [
-    { name: 'page fault of the guest', count: guests }, { name: 'store to a table', count: stores },
-    { name: 'shadow to fill or let out of sync', count: work.exitPageFault - guests - stores }, { name: 'load of CR3', count: work.exitCr3 },
-    { name: 'INVLPG', count: work.exitInvlpg }, { name: 'other', count: work.exitCr0 + work.exitCr4 + work.exitEfer + work.exitInvpcid },
+    { name: 'guest\'s page fault', count: guests }, { name: 'store to a table', count: stores }, { name: 'entry not shadowed', count: work.exitPageFault - guests - stores },
+    { name: 'load of CR3', count: work.exitCr3 }, { name: 'INVLPG', count: work.exitInvlpg },
+    { name: 'other register', count: work.exitCr0 + work.exitCr4 + work.exitEfer + work.exitInvpcid },
   ];
 }

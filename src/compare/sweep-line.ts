@@ -48,13 +48,13 @@ export interface SweepLine {
   readonly points: readonly SweepPoint[];
 }
 
-const LEAST_CHANGES = 2; // of a point
+const LEAST_CHANGES = 1; // of a point
 
 /** Run all points of a line. @param onProgress - told how much is done, up to 1 @throws ConfigError - an option, or too little memory */
 export function runLine(task: LineTask, onProgress: (share: number) => void): SweepLine {
   const { way, batching, cpu, pages, engine, memory, workload: { rates, accesses: least, ...workload } } = task;
   const options = { ...buildOf(way, cpu, pages), ...(batching && { policy: { batching } }), ...workload, engine, memory };
-  const first = runWorkload({ ...options, interval: 1, accesses: 1 + LEAST_CHANGES }), updates = (first.updatesPerAccess * (1 + LEAST_CHANGES)) / LEAST_CHANGES;
+  const updates = 2 * runWorkload({ ...options, interval: 1, accesses: 2 }).updatesPerAccess; // of one change
   const points = rates.map((rate, k): SweepPoint => {
     const interval = Math.max(1, Math.round(updates / rate)), changes = Math.max(LEAST_CHANGES, Math.ceil(least / interval)), accesses = changes * interval + 1;
     const { updatesPerAccess, cyclesPerAccess, measured } = runWorkload({ ...options, interval, accesses });

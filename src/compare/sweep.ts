@@ -17,7 +17,7 @@ export interface Sweep {
 /** Half decades from a change in 10,000 accesses to one for each. */
 const RATES = Array.from({ length: 9 }, (_, k) => Number((10 ** (k / 2 - 4)).toPrecision(2)));
 
-export const SWEEP_DEFAULTS: SweepWorkload = { pattern: 'chase', change: 'protect', workingSet: 8192, batch: 16, accesses: 40_000, rates: RATES };
+export const SWEEP_DEFAULTS: SweepWorkload = { pattern: 'chase', change: 'protect', workingSet: 8192, batch: 16, accesses: 20_000, rates: RATES };
 
 export interface SweepOptions {
   readonly ways: readonly WayName[];
@@ -49,6 +49,21 @@ export function crossingOf(a: SweepLine, b: SweepLine): Crossing {
   const from = Math.max(0, a.points.findIndex((point, k) => point.cyclesPerAccess !== b.points[k]?.cyclesPerAccess));
   const [cheaper, other] = a.points[from].cyclesPerAccess <= b.points[from].cyclesPerAccess ? [a, b] : [b, a];
   return { cheaper, other, at: crossing(cheaper.points.slice(from), other.points.slice(from)) };
+}
+
+/** What is cheapest, of some lines of a sweep, as page tables change more and more often: each up to where the next one is. */
+export function cheapest(lines: readonly SweepLine[]): { readonly line: SweepLine; readonly upTo: number | undefined }[] {
+  const found: { line: SweepLine; upTo: number | undefined }[] = [];
+  const first = (line: SweepLine): number => line.points[0].cyclesPerAccess;
+  let line = lines.reduce((best, other) => (first(other) < first(best) ? other : best));
+  for (let left = lines.filter(other => other !== line); ;) {
+    const next = left.map(other => crossingOf(line, other)).filter(({ cheaper, at }) => at !== undefined && cheaper === line)
+      .reduce<Crossing | undefined>((best, pair) => (best === undefined || pair.at! < best.at! ? pair : best), undefined);
+    found.push({ line, upTo: next?.at });
+    if (next === undefined) return found;
+    line = next.other;
+    left = left.filter(other => other !== line);
+  }
 }
 
 /** What an update more costs, by cause: the mean from the first point of a line to the last. */

@@ -20,7 +20,9 @@ interface Measure {
 }
 
 const COST: Measure = { id: 'cost', title: 'Cycles per access', axis: 'cycles per access', of: (cost) => cost };
-const RATIO: Measure = { id: 'ratio', title: 'The same as times native', axis: 'times native', of: (cost, native) => cost / native };
+const RATIO: Measure = { id: 'ratio', title: 'The same, as times native', axis: 'times native', of: (cost, native) => cost / native };
+/** Lines look the same in all plots. */
+const NAMES = ['native', 'direct', 'shadow', 'nested', 'direct ptwr', 'direct unbatched', 'direct array'];
 const NEAR = 1.02; // a rate is as near as this to the one aimed at
 
 /** Plots of a sweep: cost, cost beside native, and how batching moves the lines of direct paging. */
@@ -34,8 +36,8 @@ export function crossoverPlots(sweep: Sweep, id: string): readonly Plot[] {
 }
 
 function plotOf(measure: Measure, lines: readonly SweepLine[], native: SweepLine, id: string): Plot {
-  const shown = lines.map((line, k) => ({
-    name: line.batching === undefined && measure.id === 'batching' && line.way === 'direct' ? 'direct multicall' : line.name, look: { colour: k, dash: '' },
+  const shown = lines.map((line) => ({
+    name: measure.id === 'batching' && line.name === 'direct' ? 'direct multicall' : line.name, look: { colour: NAMES.indexOf(line.name), dash: '' },
     points: line.points.map((point, p) => [point.updatesPerAccess, measure.of(point.cyclesPerAccess, native.points[p]!.cyclesPerAccess)] as const),
   } satisfies Line));
   const rates = shown.flatMap(({ points }) => points.map(([rate]) => rate)), values = shown.flatMap(({ points }) => points.map(([, value]) => value));

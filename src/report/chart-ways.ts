@@ -46,7 +46,7 @@ export function causesPlot({ cells }: Group, id: string): Plot {
       say: [...lengths.map((cycles) => `${count(cycles)} (${percent(cycles, cell.total)} %)`), count(cell.total)],
     };
   });
-  return barsPlot({ id, title: 'Cycles by cause', corner: 'Way', axis: 'cycles', last: 'all cycles' }, segments, bars);
+  return barsPlot({ id, title: 'Cycles by cause, a bar for each way', corner: 'Way', axis: 'cycles', last: 'all cycles' }, segments, bars);
 }
 
 /** Entries of page tables that are read for a TLB miss. */

@@ -1,6 +1,7 @@
 /** A comparison, and sweeps alone, as one HTML page. */
 
 import { CAUSE_GROUPS, groupCycles } from '../compare/cause.ts';
+import type { CellResult } from '../compare/cell.ts';
 import type { Comparison, Group } from '../compare/comparison.ts';
 import type { Outcome } from '../compare/outcome.ts';
 import { crossingOf } from '../compare/sweep.ts';
@@ -23,7 +24,7 @@ import { capital } from './prose.ts';
 export function compareHtml(comparison: Comparison): string {
   const { name, groups, outcome } = comparison;
   return pageHtml({
-    name, kicker: 'pagewalk compare', headline: findingsOf(groups[0]!)[0]!.text,
+    name, kicker: 'pagewalk compare', headline: findingsOf(groups[0]!)[0]!.points[0]!,
     sections: [
       { id: 'summary', title: 'Summary', body: html`${facts(comparison)}${outcomeHtml(outcome)}` },
       ...groups.flatMap((group, k) => groupSections(group, `${k}`, groups.length > 1)),
@@ -35,9 +36,9 @@ export function compareHtml(comparison: Comparison): string {
 /** The page of sweeps alone. */
 export function crossoverHtml(sweeps: readonly Sweep[]): string {
   return pageHtml({
-    name: 'Where the ways cross', kicker: 'pagewalk crossover', headline: crossoverFinding([sweeps[0]!]),
+    name: 'Where the ways cross', kicker: 'pagewalk crossover', headline: crossoverFinding([sweeps[0]!])[0]!,
     sections: sweeps.map((sweep, k) => ({
-      id: `sweep-${k}`, title: `${capital(sweep.workload.change)} on ${sweep.cpu}, ${sweep.pages} pages`, body: html`${sweepHtml(sweep, `${k}`)}<p>${crossoverFinding([sweep])}</p>`,
+      id: `sweep-${k}`, title: `${capital(sweep.workload.change)} on ${sweep.cpu}, ${sweep.pages} pages`, body: html`${sweepHtml(sweep, `${k}`)}${crossoverFinding([sweep]).map((point) => html`<p>${point}</p>`)}`,
     })),
     footer: footer(),
   });
@@ -59,7 +60,7 @@ function outcomeHtml({ differences, cells, processes }: Outcome): Markup {
 
 function groupSections(group: Group, id: string, many: boolean): readonly PageSection[] {
   const of = many ? ` (${group.cpu}, ${group.pages})` : '';
-  const findings = html`<ul class="findings">${findingsOf(group).map(({ title, text }) => html`<li><h3>${title}</h3><p>${text}</p></li>`)}</ul>`;
+  const findings = html`<ul class="findings">${findingsOf(group).map(({ title, points }) => html`<li><h3>${title}</h3>${points.map((point) => html`<p>${point}</p>`)}</li>`)}</ul>`;
   const sweeps = group.sweeps.map((sweep, k) => html`${k > 0 && html`<h3>Another way to change them</h3>`}${sweepHtml(sweep, `${id}-${k}`)}`);
   return [
     { id: `findings-${id}`, title: `Findings${of}`, body: html`<p>${group.cpuTitle}, ${group.pages} pages.</p>${findings}` },
@@ -72,11 +73,13 @@ function groupSections(group: Group, id: string, many: boolean): readonly PageSe
 function causeTable({ cells }: Group): Markup {
   const grouped = cells.map((cell) => groupCycles(cell.cycles)), base = baseOf(cells);
   const used = CAUSE_GROUPS.map((_, k) => k).filter((k) => grouped.some((cycles) => cycles[k]! > 0));
-  const rows = cells.map((cell, row) => [
-    cell.way, ...used.map((k) => count(grouped[row]![k]!)), count(cell.total), fixed(cell.total / base.total, 2), fixed(cell.total / cell.accesses), fixed(referencesPerMiss(cell), 2),
-  ]);
-  const headings = ['Way', ...used.map((k) => capital(CAUSE_GROUPS[k]!.name)), 'All cycles', `Times ${base.way}`, 'Cycles per access', 'References per TLB miss'];
-  return html`<figure><figcaption><h3>Cycles by cause</h3></figcaption>${numberTable('Cycles by cause', headings, rows)}</figure>`;
+  const each = (name: string, value: (cell: CellResult) => string): string[] => [name, ...cells.map(value)];
+  const rows = [
+    ...used.map((k) => [CAUSE_GROUPS[k]!.name, ...grouped.map((cycles) => count(cycles[k]!))]), each('all cycles', ({ total }) => count(total)),
+    each(`times ${base.way}`, ({ total }) => fixed(total / base.total, 2)), each('cycles per access', (cell) => fixed(cell.total / cell.accesses)),
+    each('TLB misses', ({ misses }) => count(misses)), each('references per TLB miss', (cell) => fixed(referencesPerMiss(cell), 2)),
+  ];
+  return html`<figure><figcaption><h3>Cycles by cause</h3></figcaption>${numberTable('Cycles by cause', ['Cause', ...cells.map(({ way }) => way)], rows)}</figure>`;
 }
 
 function sweepHtml(sweep: Sweep, id: string): Markup {

@@ -23,7 +23,7 @@ export function compareTables({ name, accesses, processes, groups, outcome }: Co
 
 /** Everything `pagewalk crossover` prints. */
 export function crossoverTables(sweeps: readonly Sweep[]): string {
-  return sweeps.map((sweep) => `${sweepTable(sweep)}\n${paragraph(crossoverFinding([sweep]))}`).join('\n\n');
+  return sweeps.map((sweep) => `${sweepTable(sweep)}\n${crossoverFinding([sweep]).map(paragraph).join('')}`).join('\n\n');
 }
 
 /** Whether processes saw the same in all cells, and what not. */
@@ -76,10 +76,10 @@ const rate = (at: number | undefined): string => (at === undefined ? 'none' : at
 const total = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
 
 function findingsText(findings: readonly Finding[]): string {
-  return findings.map(({ title, text }) => `${title}\n${paragraph(text)}`).join('\n');
+  return findings.map(({ title, points }) => `${title}\n${points.map(paragraph).join('')}`).join('\n');
 }
 
-/** Lines of at most `WIDTH` columns, indented. */
+/** An item of a list in lines of at most `WIDTH` columns. */
 function paragraph(text: string): string {
   const lines = [''];
   for (const word of text.split(' ')) {
@@ -87,6 +87,6 @@ function paragraph(text: string): string {
     if (line.length > 0 && line.length + 1 + word.length > WIDTH - 2) lines.push(word);
     else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`;
   }
-  return lines.map((line) => `  ${line}\n`).join('');
+  return lines.map((line, k) => `${k === 0 ? '- ' : '  '}${line}\n`).join('');
 }
 

@@ -9,18 +9,18 @@ import { crossoverFinding } from './crossover-finding.ts';
 import { count, figureText, fixed, short } from './number-format.ts';
 import { capital, list, partsOf, sumOf, WORTH } from './prose.ts';
 
-/** A finding: a question, and its answer. */
+/** A finding: a question, and its answer in a few sentences or more. */
 export interface Finding {
   readonly title: string;
-  readonly text: string;
+  readonly points: readonly string[];
 }
 
 /** The findings of one processor and page size: what the ways cost, why, and where they cross. The last is of the sweeps, if there are any. */
 export function findingsOf(group: Group): readonly Finding[] {
   return [
-    { title: 'What it costs', text: costs(group) },
-    { title: 'Why', text: reasons(group) },
-    ...group.sweeps.length > 0 ? [{ title: 'Where the ways cross', text: crossoverFinding(group.sweeps, group.cells) }] : [],
+    { title: 'What it costs', points: costs(group) },
+    { title: 'Why', points: reasons(group) },
+    ...group.sweeps.length > 0 ? [{ title: 'Where the ways cross', points: crossoverFinding(group.sweeps, group.cells) }] : [],
   ];
 }
 
@@ -31,27 +31,27 @@ export function baseOf(cells: readonly CellResult[]): CellResult {
 
 const ranked = (cells: readonly CellResult[]): CellResult[] => [...cells].sort((a, b) => a.total - b.total);
 
-function costs({ cells, cpu, pages }: Group): string {
-  const base = baseOf(cells), others = ranked(cells.filter((cell) => cell !== base)), [best, ...rest] = others;
-  const own = `${figureText(base.total / base.accesses)} cycles per access, ${short(base.total)} in all`;
-  if (best === undefined) return `On ${cpu} with ${pages} pages ${title(base)} costs ${own}.`;
-  const dearer = rest.length === 0 ? '' : ` ${capital(list(rest.map((cell) => `${title(cell)} takes ${times(cell.total, base.total)}`)))}.`;
-  if (base.way !== 'native') return `On ${cpu} with ${pages} pages ${title(base)} is cheapest: ${own}. ${capital(title(best))} takes ${times(best.total, base.total)}.${dearer}`;
-  const virtual = rest.length === 0 ? `${title(best)} takes` : `the cheapest way to virtualize memory is ${title(best)}:`;
-  return `On ${cpu} with ${pages} pages ${virtual} ${times(best.total, base.total)} native's cycles (${own}).${dearer}`;
+function costs({ cells, cpu, pages }: Group): readonly string[] {
+  const base = baseOf(cells), [best, ...rest] = ranked(cells.filter((cell) => cell !== base)), where = `On ${cpu} with ${pages} pages`;
+  const own = `${figureText(base.total / base.accesses)} cycles an access, ${short(base.total)} in all`;
+  if (best === undefined) return [`${where} ${title(base)} costs ${own}.`];
+  const others = list([...base.way === 'native' ? [] : [best], ...rest].map((cell) => `${title(cell)} takes ${times(cell.total, base.total)}`));
+  if (base.way !== 'native') return [`${where} ${title(base)} is the cheapest of the ways that were run: ${own}. ${capital(others)}.`];
+  const first = rest.length === 0 ? `${title(best)} takes` : `the cheapest way to virtualize memory is ${title(best)}:`;
+  return [`${where} ${first} ${times(best.total, base.total)} the cycles of native (${own}).${others === '' ? '' : ` ${capital(others)}.`}`];
 }
 
-function reasons({ cells }: Group): string {
+function reasons({ cells }: Group): readonly string[] {
   const base = baseOf(cells), others = ranked(cells.filter((cell) => cell !== base));
-  if (others.length === 0) return `${capital(title(base))} spends ${partsOf(moreBy(base.cycles, nothing(base)), base.total)}.`;
-  return others.map((cell) => `${capital(title(cell))} ${difference(cell, base)}${entered(cell)}${references(cell, base)}.`).join(' ');
+  if (others.length === 0) return [`${capital(title(base))} spends them on ${partsOf(moreBy(base.cycles, nothing(base)), base.total)}.`];
+  return others.map((cell) => `${capital(title(cell))} ${difference(cell, base)}${entered(cell)}${references(cell, base)}.`);
 }
 
 const nothing = (cell: CellResult): CellResult['cycles'] =>
   Object.fromEntries(Object.keys(cell.cycles).map((cause) => [cause, 0])) as unknown as CellResult['cycles'];
 
-/** `adds 7.02 M cycles to native's: …, and saves …`. */
-export function difference(cell: CellResult, base: CellResult): string {
+/** `adds 7.02 M cycles to native's: …; it saves …`. */
+function difference(cell: CellResult, base: CellResult): string {
   const all = moreBy(cell.cycles, base.cycles);
   const more = all.filter(({ cycles }) => cycles > 0), less = all.filter(({ cycles }) => cycles < 0).map(({ name, cycles }) => ({ name, cycles: -cycles }));
   const [added, saved] = [sumOf(more), sumOf(less)], than = `${wayOf(base.way).title}'s`;
@@ -63,14 +63,14 @@ export function difference(cell: CellResult, base: CellResult): string {
 
 function entered({ hypervisor }: CellResult): string {
   const exits = (hypervisor?.exits ?? []).filter((exit) => exit.count > 0);
-  return exits.length === 0 ? '' : `. Its hypervisor was entered ${count(exits.reduce((all, exit) => all + exit.count, 0))} times: ${list(exits.map((exit) => `${exit.name} (${count(exit.count)})`))}`;
+  if (exits.length === 0) return '';
+  return `. Its hypervisor was entered ${count(exits.reduce((all, exit) => all + exit.count, 0))} times: ${list(exits.map((exit) => `${exit.name} (${count(exit.count)})`))}`;
 }
 
 function references(cell: CellResult, base: CellResult): string {
   const [own, other] = [referencesPerMiss(cell), referencesPerMiss(base)];
   if (Number.isNaN(own) || Number.isNaN(other)) return '';
-  const misses = cell.misses === base.misses ? `as many TLB misses as ${wayOf(base.way).title}` : `${count(cell.misses)} TLB misses, ${wayOf(base.way).title} ${count(base.misses)}`;
-  return `; it has ${misses}, and reads ${fixed(own, 2)} entries for each (${wayOf(base.way).title}: ${fixed(other, 2)})`;
+  return `. It missed the TLB ${count(cell.misses)} times and read ${fixed(own, 2)} entries for each; ${title(base)} ${count(base.misses)} times, ${fixed(other, 2)} entries`;
 }
 
 /** Page-table entries read for each TLB miss, of guest and host; NaN without misses. */

@@ -1,7 +1,7 @@
 /** Sentences made of figures. */
 
 import type { Amount } from '../compare/cause.ts';
-import { count, figureText } from './number-format.ts';
+import { figureText, short } from './number-format.ts';
 
 /** Parts of a sum that are worth a word. */
 export const WORTH = 0.08;
@@ -24,8 +24,9 @@ export function partsOf(amounts: readonly Amount[], whole: number): string {
 /** All of the amounts together. */
 export const sumOf = (amounts: readonly Amount[]): number => amounts.reduce((all, { cycles }) => all + cycles, 0);
 
-/** A rate as people say it: `one update in 74 accesses`, `2.50 updates an access`. */
+/** A rate as people say it: `one update in 74 accesses`, `2.5 updates an access`. */
 export function rateText(perAccess: number): string {
-  if (perAccess >= 0.95) return `${figureText(perAccess)} updates an access`;
-  return `one update in ${count(1 / perAccess)} accesses`;
+  if (perAccess < 0.95) return `one update in ${figureText(Number((1 / perAccess).toPrecision(3)))} accesses`;
+  const many = short(Number(perAccess.toPrecision(2)));
+  return `${many} ${many === '1' ? 'update' : 'updates'} an access`;
 }
