@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util';
 import { ConfigError } from '../errors.ts';
 import { sweepAll } from '../compare/comparison.ts';
-import { SWEEP_DEFAULTS } from '../compare/sweep.ts';
+import { ratesOf, SWEEP_DEFAULTS } from '../compare/sweep.ts';
 import type { SweepWorkload } from '../compare/sweep-line.ts';
 import { PAGE_SIZES, WAYS } from '../compare/way.ts';
 import { CHANGES, PATTERNS } from '../guest/index.ts';
@@ -24,8 +24,8 @@ export const CROSSOVER_HELP = `pagewalk crossover [options]         a synthetic 
   --change LIST    protect (and store again), guard (all rights off and on), map, fork [${change}]
   --working-set N  pages that the accesses go over                                    [${workingSet}]
   --batch N        pages of a change                                                  [${batch}]
-  --rates LIST     updates per access that are aimed at                               [${rates[0]} to ${rates.at(-1)}]
-  --accesses N     accesses of a point, at least                                      [${accesses}]
+  --rates LIST     updates per access that are aimed at                               [${rates[0]} to ${rates.at(-1)}; of fork 100 times that]
+  --accesses N     accesses of a point, and up to the first change                      [${accesses}]
   --memory SIZE    of each machine, as 256M                                           [64M]
   --engine NAME    auto, wasm, ts: the same results, in another time                  [auto]
   --jobs N         threads; the same results                                          [1]
@@ -36,7 +36,7 @@ export const CROSSOVER_HELP = `pagewalk crossover [options]         a synthetic 
 const OPTIONS = {
   ways: { type: 'string', default: WAYS.join(',') }, cpu: { type: 'string', default: 'zen3' }, pages: { type: 'string', default: '4k' },
   pattern: { type: 'string', default: pattern }, change: { type: 'string', default: change }, 'working-set': { type: 'string', default: String(workingSet) },
-  batch: { type: 'string', default: String(batch) }, rates: { type: 'string', default: rates.join(',') }, accesses: { type: 'string', default: String(accesses) },
+  batch: { type: 'string', default: String(batch) }, rates: { type: 'string' }, accesses: { type: 'string', default: String(accesses) },
   memory: { type: 'string', default: '64M' }, engine: { type: 'string', default: 'auto' }, jobs: { type: 'string', default: '1' },
   json: { type: 'boolean', default: false }, csv: { type: 'boolean', default: false }, html: { type: 'string' },
 } as const;
@@ -75,15 +75,16 @@ type Values = ReturnType<typeof parseArgs<{ options: typeof OPTIONS }>>['values'
 function workloadsOf(values: Values): SweepWorkload[] {
   const each = {
     pattern: oneOf(values.pattern, '--pattern', PATTERNS), workingSet: integerOf(values['working-set'], '--working-set', 1, MOST_PAGES),
-    batch: integerOf(values.batch, '--batch', 1, MOST_PAGES), rates: ratesOf(values.rates), accesses: integerOf(values.accesses, '--accesses', 1, MOST_ACCESSES),
+    batch: integerOf(values.batch, '--batch', 1, MOST_PAGES), accesses: integerOf(values.accesses, '--accesses', 1, MOST_ACCESSES),
   };
-  return listOf(values.change, '--change', CHANGES).map(name => ({ ...each, change: name }));
+  const given = values.rates === undefined ? undefined : ratesIn(values.rates);
+  return listOf(values.change, '--change', CHANGES).map(name => ({ ...each, change: name, rates: given ?? ratesOf(name) }));
 }
 
 const LEAST_RATE = 1e-7;
 const MOST_RATE = 1000;
 
-function ratesOf(text: string): number[] {
+function ratesIn(text: string): number[] {
   const list = text.split(',').map(part => (/^\s*[\d.]+(?:e-?\d+)?\s*$/i.test(part) ? Number(part) : NaN));
   const rising = list.every((rate, k) => rate >= LEAST_RATE && rate <= MOST_RATE && (k === 0 || rate > list[k - 1]));
   if (list.length < 2 || !rising) throw new ConfigError('--rates', `two or more rising numbers from ${LEAST_RATE} to ${MOST_RATE}, with commas`, text);

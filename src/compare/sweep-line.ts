@@ -1,4 +1,5 @@
 /** One line of a sweep: a workload by a way, with more and more changes of page tables between its accesses. Tasks and results are plain data. */
+import { invariant } from '../errors.ts';
 import type { CpuModel } from '../cost/cpu-model.ts';
 import { runWorkload, type BATCHINGS, type CHANGES, type CycleAccount, type PATTERNS, type RatePoint } from '../guest/index.ts';
 import type { EngineChoice } from '../machine/options.ts';
@@ -15,7 +16,7 @@ export interface SweepWorkload {
   readonly workingSet: number;
   /** Pages of a change. */
   readonly batch: number;
-  /** Accesses of a point, at least. */
+  /** Accesses of a point, and as many as a change comes after; fewer where that would be tens of thousands of updates. */
   readonly accesses: number;
   /** Updates per access that are aimed at, in rising order. */
   readonly rates: readonly number[];
@@ -48,15 +49,16 @@ export interface SweepLine {
   readonly points: readonly SweepPoint[];
 }
 
-const LEAST_CHANGES = 1; // of a point
+const ENOUGH_UPDATES = 20_000; // of a point, where that is more than one change
 
 /** Run all points of a line. @param onProgress - told how much is done, up to 1 @throws ConfigError - an option, or too little memory */
 export function runLine(task: LineTask, onProgress: (share: number) => void): SweepLine {
   const { way, batching, cpu, pages, engine, memory, workload: { rates, accesses: least, ...workload } } = task;
   const options = { ...buildOf(way, cpu, pages), ...(batching && { policy: { batching } }), ...workload, engine, memory };
   const updates = 2 * runWorkload({ ...options, interval: 1, accesses: 2 }).updatesPerAccess; // of one change
+  invariant(updates > 0, 'a change of a workload changes entries');
   const points = rates.map((rate, k): SweepPoint => {
-    const interval = Math.max(1, Math.round(updates / rate)), changes = Math.max(LEAST_CHANGES, Math.ceil(least / interval)), accesses = changes * interval + 1;
+    const interval = Math.max(1, Math.round(updates / rate)), accesses = Math.min(Math.ceil(least / interval), Math.ceil(ENOUGH_UPDATES / updates)) * interval + 1;
     const { updatesPerAccess, cyclesPerAccess, measured } = runWorkload({ ...options, interval, accesses });
     onProgress((k + 1) / rates.length);
     return { updatesPerAccess, cyclesPerAccess, cycles: share(measured, accesses) };

@@ -17,6 +17,11 @@ export interface Sweep {
 /** Half decades from a change in 10,000 accesses to one for each. */
 const RATES = Array.from({ length: 9 }, (_, k) => Number((10 ** (k / 2 - 4)).toPrecision(2)));
 
+const FORK = 100; // A fork changes thousands of entries, for little each.
+
+/** Updates per access to aim at, for a kind of change. */
+export const ratesOf = (change: SweepWorkload['change']): readonly number[] => (change === 'fork' ? RATES.map(rate => rate * FORK) : RATES);
+
 export const SWEEP_DEFAULTS: SweepWorkload = { pattern: 'chase', change: 'protect', workingSet: 8192, batch: 16, accesses: 20_000, rates: RATES };
 
 export interface SweepOptions {

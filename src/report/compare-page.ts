@@ -78,6 +78,7 @@ function causeTable({ cells }: Group): Markup {
     ...used.map((k) => [CAUSE_GROUPS[k]!.name, ...grouped.map((cycles) => count(cycles[k]!))]), each('all cycles', ({ total }) => count(total)),
     each(`times ${base.way}`, ({ total }) => fixed(total / base.total, 2)), each('cycles per access', (cell) => fixed(cell.total / cell.accesses)),
     each('TLB misses', ({ misses }) => count(misses)), each('references per TLB miss', (cell) => fixed(referencesPerMiss(cell), 2)),
+    ...cells.some(({ pages }) => pages === '2m') ? [each('regions made large', ({ promotions }) => count(promotions))] : [],
   ];
   return html`<figure><figcaption><h3>Cycles by cause</h3></figcaption>${numberTable('Cycles by cause', ['Cause', ...cells.map(({ way }) => way)], rows)}</figure>`;
 }

@@ -49,6 +49,7 @@ function causeTable({ cells, cpu, pages }: Group): string {
     ...causes, each('all cycles', ({ total }) => count(total)), each(`times ${base.way}`, ({ total }) => fixed(total / base.total, 3)),
     each('cycles per access', (cell) => fixed(cell.total / cell.accesses)), each('TLB misses', ({ misses }) => count(misses)),
     each('references per miss', (cell) => fixed(referencesPerMiss(cell), 2)), each('faults of the guest', ({ faults }) => count(total(Object.values(faults)))),
+    ...cells.some(({ pages }) => pages === '2m') ? [each('regions made large', ({ promotions }) => count(promotions))] : [],
     each('exits to the hypervisor', ({ hypervisor }) => count(total((hypervisor?.exits ?? []).map((exit) => exit.count)))),
   ];
   return textTable([left(`${cpu}, ${pages} pages: cycles`), ...cells.map(({ way }) => right(way))], rows);

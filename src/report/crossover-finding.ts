@@ -76,10 +76,14 @@ function batchingText(sweeps: readonly Sweep[]): readonly string[] {
   return sweeps.flatMap((sweep, k) => {
     const lines = batchingLines(sweep), rival = wayLines(sweep).find(({ way }) => way === 'nested') ?? wayLines(sweep).find(({ way }) => way === 'shadow');
     if (lines.length < 2 || rival === undefined) return [];
-    const where = k === 0 ? 'Batching' : `Where the process instead ${changeText(sweep.workload)}, batching`;
-    const pairs = lines.map((line) => ({ line, ...crossingOf(line, rival) })), found = pairs.flatMap(({ line, cheaper, at }) => (at !== undefined && cheaper === line ? [at] : []));
-    const moves = found.length > 1 ? `by a factor of ${short(Math.max(...found) / Math.min(...found))}` : 'in no way that can be told';
-    return [`${where} moves the crossing of direct paging with ${title(rival)} ${moves}: ${list(pairs.map(batchText))}.`];
+    const pairs = lines.map((line) => ({ line, ...crossingOf(line, rival) })), rates = pairs.flatMap(({ at }) => (at === undefined ? [] : [at]));
+    const where = k === 0 ? '' : `where the process instead ${changeText(sweep.workload)}, `;
+    if (rates.length === 0) {
+      const sides = new Set(pairs.map(batchSide)), side = sides.size === 1 ? `${[...sides][0]} throughout` : list(pairs.map(batchText));
+      return [capital(`${where}no batching makes direct paging cross ${title(rival)}: it is ${side}.`)];
+    }
+    const moves = `batching moves the crossing of direct paging with ${title(rival)}${rates.length > 1 ? ` by a factor of ${short(Math.max(...rates) / Math.min(...rates))}` : ''}`;
+    return [capital(`${where}${moves}: ${list(pairs.map(batchText))}.`)];
   });
 }
 
@@ -87,9 +91,14 @@ const BATCHED: Readonly<Record<Batching, string>> = {
   ptwr: 'with stores that are emulated (ptwr)', unbatched: 'with a hypercall each', multicall: 'with multicalls', array: 'with arrays of mmu_update',
 };
 
-function batchText({ line, cheaper, at }: Crossing & { readonly line: SweepLine }): string {
-  const where = at === undefined ? `nowhere, being ${cheaper === line ? 'cheaper' : 'dearer'} throughout` : rateText(at);
-  return `${where} ${BATCHED[line.batching ?? 'multicall']}`;
+interface BatchCrossing extends Crossing {
+  readonly line: SweepLine;
+}
+
+const batchSide = ({ line, cheaper }: BatchCrossing): string => (cheaper === line ? 'cheaper' : 'dearer');
+
+function batchText(pair: BatchCrossing): string {
+  return `${pair.at === undefined ? `${batchSide(pair)} throughout` : rateText(pair.at)} ${BATCHED[pair.line.batching ?? 'multicall']}`;
 }
 
 /** The rate up to which the program itself would be better off with direct paging than with nested, by what both cost it. */

@@ -44,7 +44,7 @@ function costs({ cells, cpu, pages }: Group): readonly string[] {
 function reasons({ cells }: Group): readonly string[] {
   const base = baseOf(cells), others = ranked(cells.filter((cell) => cell !== base));
   if (others.length === 0) return [`${capital(title(base))} spends them on ${partsOf(moreBy(base.cycles, nothing(base)), base.total)}.`];
-  return others.map((cell) => `${capital(title(cell))} ${difference(cell, base)}${entered(cell)}${references(cell, base)}.`);
+  return others.map((cell) => `${capital(title(cell))} ${difference(cell, base)}${entered(cell)}${references(cell, base)}.${smallPages(cell)}`);
 }
 
 const nothing = (cell: CellResult): CellResult['cycles'] =>
@@ -59,6 +59,10 @@ function difference(cell: CellResult, base: CellResult): string {
   const adds = `adds ${short(added)} cycles to ${than}: ${partsOf(more, added)}`, saves = `saves ${short(saved)} of ${than}: ${partsOf(less, saved)}`;
   if (saved < WORTH * added) return adds;
   return added < WORTH * saved ? saves : `${adds}; it ${saves}`;
+}
+
+function smallPages({ way, pages }: CellResult): string {
+  return pages === '4k' || wayOf(way).largePages ? '' : ' Its guest has no large pages: Xen lets it map none.';
 }
 
 function entered({ hypervisor }: CellResult): string {

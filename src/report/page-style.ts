@@ -133,7 +133,7 @@ svg .names text{fill:var(--c)}
 `;
 
 const ADAPTING = `
-@media (max-width:44.99rem){tbody th{white-space:normal;min-width:5.5rem;max-width:9rem;overflow-wrap:anywhere}
+@media (max-width:44.99rem){tbody th{white-space:normal;min-width:7rem;max-width:9rem;overflow-wrap:anywhere}
 .readout{min-height:3.1em}.stage .wide{display:none}.stage .narrow{display:block}header{padding-top:1.5rem}
 .facts{grid-template-columns:repeat(2,1fr)}.facts div{padding:.6rem .8rem}
 header,main,footer{padding-left:1rem;padding-right:1rem}}
