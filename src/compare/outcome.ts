@@ -22,7 +22,7 @@ export function outcomeOf(cells: readonly CellResult[]): Outcome {
     differences.push(...differing(cell, first, ['name', 'accesses', 'refused', 'memory']), ...differing(cell, alike, ['faults']));
     differences.push(...cell.complaints.map(complaint => `${cellName(cell)}: ${complaint}`));
   }
-  return { processes: first?.processes.length ?? 0, cells: cells.length, differences };
+  return { processes: first?.processes.length ?? 0, cells: cells.length, differences: [...new Set(differences)] };
 }
 
 /** As `direct on zen3, 4k`. */

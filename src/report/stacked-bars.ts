@@ -37,7 +37,7 @@ const THICK = 24;
 export function drawBars(plot: StackedBars, canvas: Canvas): Drawing {
   const pitch = canvas.narrow ? THICK + 24 : THICK + 11;
   const names = Math.max(...plot.bars.map((bar) => drawnWidth(bar.name)));
-  const left = canvas.narrow ? 4 : Math.min(210, names + 20);
+  const left = canvas.narrow ? 4 : Math.min(210, names + 16);
   const ends = Math.max(...plot.bars.map((bar) => drawnWidth(bar.end)));
   const right = canvas.width - Math.max(16, ends + 14);
   const top = 8;
