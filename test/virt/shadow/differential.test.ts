@@ -16,7 +16,7 @@ const POLICIES: readonly (readonly [string, Partial<ShadowPolicy>])[] = [
   ['no unshadowing', { unshadow: false, outOfSync: 0 }],
   ['nothing clever', { fastPath: false, outOfSync: 0, unshadow: false, wp: 'emulate', superpages: false, guess: false }],
 ];
-const STEPS = Number(process.env['SHADOW_STEPS'] ?? 2500), SEED = Number(process.env['SHADOW_SEED'] ?? 1);
+const STEPS = Number(process.env['SHADOW_STEPS'] ?? 1500), SEED = Number(process.env['SHADOW_SEED'] ?? 1);
 
 function run(options: TwinOptions & { readonly pcid?: boolean }, seed: number): Kernel {
   const kernel = new Kernel(options, seed);

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { ACCESS_READ, ACCESS_USER, ACCESS_WRITE } from '../../../src/arch/fault.ts';
 import { ConfigError } from '../../../src/index.ts';
+import type { ShadowPolicy } from '../../../src/virt/shadow/policy.ts';
 import { A, bytesOf, D, DATA, Guest, L1, L2, L3, MAP, OTHER_L1, P, page, ROOT, US, USER_PAGE } from './small-guest.ts';
 
 it('finds the machine frame, sets A and D in the guest\'s tables only, and keeps the registers apart', () => {
@@ -79,10 +80,23 @@ describe('a table is no longer shadowed', () => {
 
   it('after many writes with no access through it', () => {
     const g = used({ flood: 4 });
-    const counts = g.counting(() => { for (let k = 0; k < 10; k++) g.store(L1, 100 + k, 0n); });
+    const counts = g.counting(() => { for (let k = 0; k < 10; k++) g.store(L1, 100 + k, 2n); });
     expect(counts).toMatchObject({ unshadowFlood: 1, emulatedWrite: 3 }); // one was before
     const never = used({ unshadow: false });
     expect(never.counting(() => { for (let k = 0; k < 100; k++) never.store(L1, 100 + k, 0n); })).toMatchObject({ emulatedWrite: 100 });
+  });
+
+  it('after entries cleared one after the other, with no other fault between', () => {
+    const g = used({}), cleared = (act: () => void): unknown => g.counting(act)['unshadowCleared'];
+    expect(cleared(() => g.store(L1, 101, 0n))).toBe(1); // one was before
+    for (const between of [() => g.store(L1, 200, 2n), () => g.store(OTHER_L1, 0, 0n), () => g.cpu.translate(page(300), ACCESS_USER), () => g.cpu.translate(page(1), ACCESS_USER)]) {
+      g.cpu.translate(0n, ACCESS_USER);
+      g.cpu.translate(page(512), ACCESS_USER);
+      expect([cleared(() => g.store(L1, 100, 0n)), cleared(between), cleared(() => g.store(L1, 102, 0n))], String(between)).toEqual([undefined, undefined, undefined]);
+      expect(cleared(() => g.store(L1, 103, 0n))).toBe(1);
+    }
+    const never = used({ unshadow: false });
+    expect(never.counting(() => { for (let k = 0; k < 9; k++) never.store(L1, 100 + k, 0n); })).toMatchObject({ emulatedWrite: 9 });
   });
 
   it('after bytes that are no entries', () => {
