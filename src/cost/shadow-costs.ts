@@ -31,7 +31,7 @@ const kinds = {
   wpFlip: BIT, setAccessed: BIT, setDirty: BIT, logDirty: BIT,
   unsync: estimate(350, 'a page copied, as in `hypervisorCosts`, and a list kept'),
   resync: estimate(350, 'two pages compared at 32 bytes a cycle with two streams, and a list kept; entries that differ are counted by themselves'),
-  unshadowFlood: UNSHADOWED, unshadowNotEntries: UNSHADOWED, unshadowUser: UNSHADOWED, unshadowRemapped: UNSHADOWED,
+  unshadowCleared: UNSHADOWED, unshadowFlood: UNSHADOWED, unshadowNotEntries: UNSHADOWED, unshadowUser: UNSHADOWED, unshadowRemapped: UNSHADOWED,
   tableMade: estimate(300, 'a page cleared, as in `hypervisorCosts`, and entered into the hash'),
   tableFreed: estimate(300, '512 entries looked at, two a cycle, and taken from the hash; entries that are given up are counted by themselves'),
   poolReclaim: LOOKED_UP,

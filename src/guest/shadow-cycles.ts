@@ -16,7 +16,7 @@ const CAUSES: Readonly<Record<WorkName, keyof ShadowCycles>> = {
   exitInvlpg: 'hypervisorTrap', exitInvpcid: 'hypervisorTrap', fastNotPresent: 'hypervisorTrap', guestFault: 'hypervisorTrap',
   emulatedWrite: 'hypervisorEmulate', emulatedWp: 'hypervisorEmulate', mmio: 'hypervisorEmulate',
   shadowFill: 'hypervisorShadow', wpFlip: 'hypervisorShadow', setAccessed: 'hypervisorShadow', setDirty: 'hypervisorShadow', logDirty: 'hypervisorShadow',
-  unshadowFlood: 'hypervisorShadow', unshadowNotEntries: 'hypervisorShadow', unshadowUser: 'hypervisorShadow', unshadowRemapped: 'hypervisorShadow',
+  unshadowCleared: 'hypervisorShadow', unshadowFlood: 'hypervisorShadow', unshadowNotEntries: 'hypervisorShadow', unshadowUser: 'hypervisorShadow', unshadowRemapped: 'hypervisorShadow',
   walkReference: 'hypervisorShadow', entryShadowed: 'hypervisorShadow', tableMade: 'hypervisorShadow', tableFreed: 'hypervisorShadow',
   poolReclaim: 'hypervisorShadow', writableGuessed: 'hypervisorShadow', writableScanned: 'hypervisorShadow', scannedEntry: 'hypervisorShadow',
   unsync: 'hypervisorSync', resync: 'hypervisorSync',

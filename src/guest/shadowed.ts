@@ -119,13 +119,12 @@ export class Shadowed implements NativePlatform {
 
   run(columns: AccessColumns, from: number, to: number): number {
     const { cpu } = this;
-    for (let at = from, last = NOWHERE; ;) {
+    for (let at = from; ;) {
       at = cpu.runBatch(columns, at, to, ACCESS_USER);
       if (at === to) return to;
       const fault = cpu.batchFault, code = faultCode(fault), hi = this.word(VCPU_CR2_HI), lo = this.word(VCPU_CR2_LO);
-      const kind = ACCESS_USER | (code & PFEC_W ? ACCESS_WRITE : 0) | (code & PFEC_I ? ACCESS_FETCH : 0), here = `${at} ${hi} ${lo} ${kind}`;
-      const answer = this.virtual.serve(fault, hi, lo, kind, here === last);
-      last = here;
+      const kind = ACCESS_USER | (code & PFEC_W ? ACCESS_WRITE : 0) | (code & PFEC_I ? ACCESS_FETCH : 0);
+      const answer = this.virtual.serve(fault, hi, lo, kind, false);
       if (answer === ACCESS_AGAIN) continue;
       invariant(answer !== FAULT_NONE, 'no page of a process is a table, or no memory');
       this.faultCode = faultVector(answer) === faultVector(FAULT_PF) ? faultCode(answer) : NOT_A_PAGE_FAULT;
@@ -179,8 +178,6 @@ export class Shadowed implements NativePlatform {
     this.cpu.resetCounters();
   }
 }
-
-const NOWHERE = '';
 
 /** Within 2 MBytes frames are in no order. */
 const scatter = (frame: number): number => frame - (frame % ENTRIES) + (((frame % ENTRIES) * 5 + 3) % ENTRIES);

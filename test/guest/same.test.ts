@@ -4,6 +4,7 @@ import { exit, fork } from '../../src/guest/fork.ts';
 import { map, protect, remap, setBreak, unmap } from '../../src/guest/mapping-calls.ts';
 import type { KernelOptions } from '../../src/guest/kernel.ts';
 import type { Mm } from '../../src/guest/mm.ts';
+import { shadowCycles } from '../../src/guest/shadow-cycles.ts';
 import { PROT_READ, PROT_WRITE } from '../../src/guest/vma.ts';
 import { area, HEAP, HEAP_PAGES, Rig } from './kernels.ts';
 
@@ -117,6 +118,7 @@ function live([, ops, options]: Making, seed: number, steps: number, kernel: Ker
   expect(rig.complaints()).toEqual([]);
   life.end();
   expect([rig.k.framesInUse, rig.k.tables.tables, rig.k.reclaim.swapped]).toEqual([0, 0, 0]);
+  if (rig.shadow !== undefined) expect(Object.values(shadowCycles(rig.shadow.guest.counters(), rig.shadow.prices)).reduce((sum, cycles) => sum + cycles)).toBe(rig.k.p.cpu.counters().cycles.hypervisor);
   expect(rig.complaints()).toEqual([]);
   const { faults, promotions, splits, refaults, evictions } = rig.k.figures;
   return { log: life.log, faults, promotions, splits, refaults, evictions };

@@ -1,5 +1,5 @@
 /** The recorded compilation as a tree of processes: natively, under a second stage, under shadows, and in a paravirtualized domain. */
-import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,8 +9,13 @@ import { ProcessTree } from '../../src/guest/process-tree.ts';
 import { runTree, type TreeFigures, type TreeOptions } from '../../src/guest/run-tree.ts';
 
 const COMPILE = fileURLToPath(new URL('../fixtures/compile/', import.meta.url));
+const SHARED = fileURLToPath(new URL('../../../shared/traces/compile/', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'pagewalk-tree-'));
 afterAll(() => rmSync(folder, { recursive: true }));
+
+/** Native, direct, nested, shadow. */
+const WAYS: readonly Omit<TreeOptions, 'tree'>[] = [{}, { ops: 'xen' }, { stage: { format: 'ept' } }, { stage: { format: 'npt', hostPages: '2m' } }, { shadow: {} }, { shadow: { hostPages: '2m' } }];
+const ENGINES = ['ts', 'wasm'] as const;
 
 /** A folder with the given files. */
 function files(name: string, contents: Readonly<Record<string, string>>): string {
@@ -46,9 +51,9 @@ describe('the bundled compilation', () => {
     expect(native.processes.map(({ name, accesses, refused }) => [name, accesses, refused])).toEqual([['cc1', 4_000_000, 0], ['as', 3_408_822, 0], ['gcc', 1_229_606, 0], ['sh', 304_133, 0]]);
     expect(new Set(native.processes.map(({ memory }) => memory)).size).toBe(4);
     const others: Omit<TreeOptions, 'tree'>[] = [
-      { engine: 'ts' }, { mode: 'functional' }, { pcid: true }, { ops: 'xen' }, { ops: 'xen', engine: 'ts' }, { ops: 'xen', policy: { batching: 'array', pinning: 'early' } },
-      { ops: 'xen', policy: { batching: 'ptwr' } }, { stage: {} }, { stage: { format: 'npt', hostPages: '2m' }, engine: 'ts' }, { stage: { format: 'ept' }, pcid: true },
-      { shadow: {} }, { shadow: { hostPages: '2m' }, engine: 'ts' }, { shadow: { policy: { outOfSync: 0 } }, pcid: true },
+      ...WAYS.flatMap(way => ENGINES.map(engine => ({ ...way, engine }))), { mode: 'functional' }, { mode: 'functional', shadow: {} }, { pcid: true },
+      { ops: 'xen', policy: { batching: 'array', pinning: 'early' } }, { ops: 'xen', policy: { batching: 'ptwr' } },
+      { stage: { format: 'ept' }, pcid: true }, { shadow: { policy: { outOfSync: 0 } }, pcid: true },
     ];
     for (const options of others) {
       const figures = await run(options);
@@ -78,6 +83,9 @@ describe('the bundled compilation', () => {
     expect([seen(xen), seen(shadow)]).toEqual([seen(bare), seen(bare)]);
     expect(bare.kernel.evictions).toBeGreaterThan(300);
     expect(bare.kernel.refaults.reduce((sum, many) => sum + many)).toBeGreaterThan(20);
+    const { hypervisorTrap, hypervisorEmulate, hypervisorShadow, hypervisorSync, hypervisorFlush } = shadow.cycles;
+    expect([shadow.shadow!.setDirty > 20, shadow.shadow!.setAccessed > 20]).toEqual([true, true]);
+    expect(hypervisorTrap + hypervisorEmulate + hypervisorShadow + hypervisorSync + hypervisorFlush).toBe(shadow.cpu.cycles.hypervisor);
     expect([xen.kernel.refaults, xen.complaints, shadow.kernel.refaults, shadow.complaints]).toEqual([bare.kernel.refaults, [], bare.kernel.refaults, []]);
   });
 
@@ -103,6 +111,15 @@ describe('the bundled compilation', () => {
     expect(late.cpu.cycles.hypervisor).toBeGreaterThan(0);
     expect(native.cpu.cycles.hypervisor).toBe(0);
   });
+});
+
+it.skipIf(!existsSync(SHARED))('../shared/traces/compile is the same compilation, by every way', async () => {
+  const bundled = await runTree({ tree: COMPILE }), tree = await ProcessTree.load(SHARED);
+  for (const way of WAYS) {
+    const { processes, complaints } = await runTree({ tree, ...way });
+    expect(processes, JSON.stringify(way)).toEqual(bundled.processes);
+    expect(complaints).toEqual([]);
+  }
 });
 
 describe('a folder of traces', () => {
