@@ -161,6 +161,37 @@ describe('a folder of traces', () => {
   });
 });
 
+describe('a trace alone', () => {
+  it('is a process whose children end when they are forked: their pages are shared no more', async () => {
+    const text = `${store(0x1fff000000)}${store(0x4031000)}${brk(1)}SYSCALL[1,1](12) sys_brk ( 0x4055000 ) --> [pre-success] Success(0x4055000) \n${store(0x4036000)}${forked(1, 2)}${wait(1, 2)}${store(0x4036000)}`;
+    const file = join(files('alone', { 'a.lackey': text }), 'a.lackey'), tree = await ProcessTree.open(file);
+    expect(tree).toMatchObject({ accesses: 4, root: { name: 'a', pid: 1, children: [] } });
+    for (const ops of ['native', 'xen'] as const) {
+      const { kernel, complaints, frames, processes } = await runTree({ tree, ops });
+      expect([kernel.forks, kernel.exits, kernel.faults.copy, kernel.faults.reuse, complaints, frames.leaked]).toEqual([1, 2, 0, 1, [], 0]);
+      expect(processes.map(({ name }) => name)).toEqual(['a']);
+    }
+  });
+
+  it('needs no system calls, and may be of any format', async () => {
+    const tree = await ProcessTree.open(join(files('plain', { 'x.trace.din': '2 401000\n0 7ff000\n1 7ff010\n' }), 'x.trace.din'));
+    expect(tree).toMatchObject({ accesses: 3, root: { name: 'x.trace', pid: 1 } });
+    expect((await runTree({ tree })).processes[0]).toMatchObject({ accesses: 3, refused: 0 });
+  });
+
+  it('is refused like others', async () => {
+    await expect(ProcessTree.open(join(folder, 'none'))).rejects.toThrow('none: open: expected a file');
+    await expect(ProcessTree.open(join(files('bad', { 'a.lackey': `${brk(1)}nonsense\n` }), 'a.lackey'))).rejects.toThrow('line 2');
+  });
+
+  it('tells how far it is', async () => {
+    const done: number[] = [], tree = await ProcessTree.open(join(COMPILE, 'sh.pwt.gz'));
+    await runTree({ tree, contents: false, onProgress: accesses => done.push(accesses) });
+    expect(done.at(-1)).toBe(tree.accesses);
+    expect(done.every((accesses, k) => k === 0 || accesses > done[k - 1])).toBe(true);
+  });
+});
+
 describe('small trees', () => {
   const base = `${store(0x1fff000000)}${store(0x4031000)}${brk(1)}SYSCALL[1,1](12) sys_brk ( 0x4055000 ) --> [pre-success] Success(0x4055000) \n`;
   const child = `${store(0x1fff000000)}${load(0x4031000)}${brk(2)}${exited(2)}`;

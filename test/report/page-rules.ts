@@ -1,7 +1,7 @@
 /** What holds of every page of a report. */
 import { expect, it } from 'vitest';
 import { PAGE_SCRIPT } from '../../src/report/page-script.ts';
-import { readPage, within } from './page-check.ts';
+import { readPage, within, type PageElement } from './page-check.ts';
 
 /** Tests of a page. @param make - makes the same page, from figures of its own, every time */
 export function keepsRules(make: () => string): void {
@@ -30,6 +30,10 @@ export function keepsRules(make: () => string): void {
     }
   });
 
+  isWellBuilt(elements);
+}
+
+function isWellBuilt(elements: readonly PageElement[]): void {
   it('has one h1, headings without jumps, titled drawings and labelled scroll areas', () => {
     const levels = elements.filter(({ tag }) => /^h[1-6]$/.test(tag)).map(({ tag }) => Number(tag[1]));
     expect(levels.filter((level) => level === 1)).toHaveLength(1);
