@@ -1,9 +1,11 @@
 /** A kernel on a machine, from options: by its way of changing page tables. */
 import { ConfigError } from '../errors.ts';
 import type { CpuModel } from '../cost/cpu-model.ts';
+import { costsOf } from '../cost/costs.ts';
 import type { HypervisorCosts } from '../cost/hypervisor-costs.ts';
-import type { KernelCosts } from '../cost/kernel-costs.ts';
+import { checkKernelCosts, type KernelCosts } from '../cost/kernel-costs.ts';
 import { presets } from '../cost/presets/all.ts';
+import type { StageCosts } from '../cost/stage-costs.ts';
 import { Machine } from '../machine/machine.ts';
 import type { EngineChoice } from '../machine/options.ts';
 import { Bare } from './bare.ts';
@@ -39,8 +41,10 @@ export interface BuildOptions extends KernelOptions {
   readonly pages?: (typeof PAGES)[number];
   /** `native`: address spaces keep what is cached of them. Default false. */
   readonly pcid?: boolean;
+  /** Prices. Default: those of the processor. */
   readonly hypervisorCosts?: HypervisorCosts;
   readonly kernelCosts?: KernelCosts;
+  readonly stageCosts?: StageCosts;
 }
 
 /** A kernel, and what is particular to its way. */
@@ -48,6 +52,9 @@ export interface BuiltKernel {
   readonly kernel: Kernel;
   readonly native: NativeOps | undefined;
   readonly xen: { readonly domain: XenDomain; readonly ops: XenOps } | undefined;
+  readonly stage: SecondStage | undefined;
+  /** What the kernel's own work costs. */
+  readonly kernelCosts: KernelCosts;
 }
 
 /** @throws ConfigError - an option */
@@ -62,12 +69,14 @@ export function buildKernel(options: BuildOptions): BuiltKernel {
   const own = { ...options, promoteAt: options.promoteAt ?? (pages === 'thp' ? PROMOTE_AT : 0) };
   const features = stage?.format === undefined ? {} : { amd: stage.format === 'npt' };
   const make = (): Machine => Machine.create({ memory, cpu, mode, engine, features, nested: stage !== undefined, paging: ops === 'xen' || stage !== undefined ? 'none' : '4-level' });
+  const costs = costsOf(cpu), kernelCosts = checkKernelCosts(options.kernelCosts ?? costs.kernel);
   if (ops === 'native') {
     let native: NativeOps | undefined;
-    const under = platform ?? (stage === undefined ? new Bare(make()) : new SecondStage(make(), stage)), kernel = new Kernel(under, pool => native = new NativeOps(under, pool, pcid), own);
-    return { kernel, native, xen: undefined };
+    const virtual = stage && new SecondStage(make(), stage, options.stageCosts ?? costs.stage), under = platform ?? virtual ?? new Bare(make());
+    const kernel = new Kernel(under, pool => native = new NativeOps(under, pool, pcid), own);
+    return { kernel, native, xen: undefined, stage: virtual, kernelCosts };
   }
   let xenOps: XenOps | undefined;
-  const domain = new XenDomain(make(), options.hypervisorCosts), kernel = new Kernel(domain, pool => xenOps = new XenOps(domain, pool, policy), own);
-  return { kernel, native: undefined, xen: { domain, ops: xenOps! } };
+  const domain = new XenDomain(make(), options.hypervisorCosts ?? costs.hypervisor), kernel = new Kernel(domain, pool => xenOps = new XenOps(domain, pool, policy), own);
+  return { kernel, native: undefined, xen: { domain, ops: xenOps! }, stage: undefined, kernelCosts };
 }

@@ -1,6 +1,6 @@
 /** All cycles of a run by what they were for: nothing is counted twice, and nothing is left out. */
 import { figure } from '../cost/cpu-model.ts';
-import { checkKernelCosts, kernelCosts, type KernelCosts } from '../cost/kernel-costs.ts';
+import type { KernelCosts } from '../cost/kernel-costs.ts';
 import { VCPU_TIMED } from '../layout/vcpu.ts';
 import { FAULT_REASONS } from './figures.ts';
 import type { BuiltKernel } from './built-kernel.ts';
@@ -9,18 +9,20 @@ import type { BuiltKernel } from './built-kernel.ts';
  * Cycles by cause.
  *
  * Of the processor: `tlb`, `walkStart`, `walkLoads`, `data`. Of the kernel: `exceptions` and `systemCalls` where they are its own,
- * `rootLoads`, `invlpgs`, `pages` cleared and copied. Of a hypervisor: `hypervisorTrap`, `hypervisorValidate`, `hypervisorFlush`, over all it did.
+ * `rootLoads`, `invlpgs`, `pages` cleared and copied. Of a hypervisor, over all it did: `hypervisorTrap`, in which exits are, `hypervisorValidate`,
+ * `hypervisorFlush`, with the interrupts that make other processors flush, and `hypervisorPopulate`, frames that get memory when they are touched. Refills
+ * after a flush are walks, and among those.
  */
 export type CycleAccount = Readonly<Record<(typeof CAUSES)[number], number>>;
 
 const CAUSES = [
   'tlb', 'walkStart', 'walkLoads', 'data', 'exceptions', 'systemCalls', 'rootLoads', 'invlpgs', 'pages', 'hypervisorTrap', 'hypervisorValidate', 'hypervisorFlush',
+  'hypervisorPopulate',
 ] as const;
 const HYPERVISOR = ['trap', 'validate', 'flush'] as const;
 
-/** @returns zeroes of a machine in functional mode, which knows no time @throws ConfigError - costs */
-export function cycleAccount({ kernel, native, xen }: BuiltKernel, costs: KernelCosts = kernelCosts): CycleAccount {
-  checkKernelCosts(costs);
+/** @returns zeroes of a machine in functional mode, which knows no time */
+export function cycleAccount({ kernel, native, xen, stage, kernelCosts: costs }: BuiltKernel): CycleAccount {
   const { cpu, s } = kernel.p, { cycles } = cpu.counters(), { figures, pool } = kernel, timed = s.w[(cpu.block + VCPU_TIMED) >>> 2] !== 0;
   const by = (price: keyof KernelCosts, times: number): number => (timed ? figure(costs[price]) * times : 0);
   const own = native === undefined ? 0 : 1; // exceptions, calls and roots of a paravirtualized kernel are its hypervisor's
@@ -34,7 +36,8 @@ export function cycleAccount({ kernel, native, xen }: BuiltKernel, costs: Kernel
     tlb: cycles.tlb, walkStart: cycles.walkStart, walkLoads: cycles.walkLoads, data: cycles.data,
     exceptions: by('exception', own * faults), systemCalls: by('systemCall', own * calls),
     rootLoads: by('rootLoad', native?.counts.rootLoads ?? 0), invlpgs: by('invlpg', native?.counts.invlpgs ?? 0), pages: by('page', pool.clears + pool.copies),
-    hypervisorTrap: trap, hypervisorValidate: validate, hypervisorFlush: flush,
+    hypervisorTrap: trap + (stage?.population.exitCycles ?? 0), hypervisorValidate: validate, hypervisorFlush: flush,
+    hypervisorPopulate: stage?.population.populateCycles ?? 0,
   };
 }
 

@@ -1,13 +1,17 @@
 /** Where the cycles go: all of them have a cause, and workloads cost what they are made of. */
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { kernelCosts, type KernelCosts } from '../../src/cost/kernel-costs.ts';
+import { costsOf } from '../../src/cost/costs.ts';
+import { figure } from '../../src/cost/cpu-model.ts';
+import type { KernelCosts } from '../../src/cost/kernel-costs.ts';
+import { presets } from '../../src/cost/presets/all.ts';
 import { crossing } from '../../src/guest/crossover.ts';
 import { totalCycles } from '../../src/guest/cycle-account.ts';
 import { ProcessTree } from '../../src/guest/process-tree.ts';
 import { runTree, type TreeFigures } from '../../src/guest/run-tree.ts';
 import { CHANGES, PATTERNS, runWorkload, type WorkloadOptions } from '../../src/guest/workload.ts';
 
+const kernelCosts = costsOf(presets.skylake).kernel; // the default processor's
 const COMPILE = fileURLToPath(new URL('../fixtures/compile/', import.meta.url));
 
 describe('the cycles of a compilation', () => {
@@ -24,7 +28,7 @@ describe('the cycles of a compilation', () => {
   });
 
   it('of a kernel are its counts by their prices', () => {
-    const { kernel, cycles, native: counts } = native, price = (name: keyof KernelCosts) => (kernelCosts[name] as { value: number }).value;
+    const { kernel, cycles, native: counts } = native, price = (name: keyof KernelCosts) => figure(kernelCosts[name]);
     expect(cycles.exceptions).toBe(Object.values(kernel.faults).reduce((sum, many) => sum + many) * price('exception'));
     expect(cycles.systemCalls).toBe(Object.values(kernel.systemCalls).reduce((sum, many) => sum + many) * price('systemCall'));
     expect([cycles.rootLoads, cycles.invlpgs]).toEqual([counts!.rootLoads * price('rootLoad'), counts!.invlpgs * price('invlpg')]);
@@ -33,7 +37,7 @@ describe('the cycles of a compilation', () => {
   });
 
   it('follow a price that is changed, and nothing else does', async () => {
-    const dear = await runTree({ tree, contents: false, kernelCosts: { ...kernelCosts, exception: 1500 } });
+    const dear = await runTree({ tree, contents: false, kernelCosts: { ...kernelCosts, exception: figure(kernelCosts.exception) + 1000 } });
     expect(totalCycles(dear.cycles) - totalCycles(native.cycles)).toBe(1000 * native.cpu.faults);
     expect({ ...dear.cycles, exceptions: 0 }).toEqual({ ...native.cycles, exceptions: 0 });
   });
