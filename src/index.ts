@@ -14,7 +14,9 @@ export { hypervisorCosts, type HypervisorCosts } from './cost/hypervisor-costs.t
 export { nestedDefault, type NestedModel, type NestedTlb } from './cost/nested-model.ts';
 export { kernelCosts, type KernelCosts } from './cost/kernel-costs.ts';
 export { shadowCosts, type ShadowCosts } from './cost/shadow-costs.ts';
-export { worldSwitch } from './cost/world-switch.ts';
+export { stageCosts, type StageCosts } from './cost/stage-costs.ts';
+export { costsOf, type Costs } from './cost/costs.ts';
+export { switchesDefault, type Switches } from './cost/switches.ts';
 export type { HostModel } from './cost/host-model.ts';
 export { zen3Chase } from './cost/measured/zen3-chase.ts';
 export { findPreset, presets } from './cost/presets/all.ts';

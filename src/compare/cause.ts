@@ -13,7 +13,7 @@ export const CAUSE_GROUPS: readonly CauseGroup[] = [
   { name: 'data', causes: ['data'] },
   { name: 'exceptions and system calls', causes: ['exceptions', 'systemCalls'] },
   { name: 'CR3 and INVLPG', causes: ['rootLoads', 'invlpgs'] },
-  { name: 'pages cleared and copied', causes: ['pages'] },
+  { name: 'pages cleared and copied', causes: ['pages', 'hypervisorPopulate'] },
   { name: 'world switches', causes: ['hypervisorTrap'] },
   { name: 'validation and emulation', causes: ['hypervisorValidate', 'hypervisorEmulate'] },
   { name: 'shadow tables', causes: ['hypervisorShadow', 'hypervisorSync'] },

@@ -1,7 +1,7 @@
 /** One cell of a comparison: the tree of processes, by a way, on a processor, with pages of a size. Tasks and results are plain data. */
 import { figure, type CpuModel } from '../cost/cpu-model.ts';
 import {
-  runTree, totalCycles, type CycleAccount, type FaultReason, type KernelFigures, type ProcessEnd, type TracedTree,
+  runTree, totalCycles, TOUCHES, type CycleAccount, type FaultReason, type KernelFigures, type ProcessEnd, type TracedTree,
 } from '../guest/index.ts';
 import type { EngineChoice } from '../machine/options.ts';
 import { buildOf, type PageSizeName, type WayName } from './way.ts';
@@ -84,8 +84,9 @@ export async function runCell(task: CellTask, onProgress: (share: number) => voi
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
 
-function hypervisorOf({ xen, shadow }: KernelFigures): HypervisorFigures | undefined {
+function hypervisorOf({ xen, shadow, exits }: KernelFigures): HypervisorFigures | undefined {
   if (shadow !== undefined) return { hypercalls: [], batches: [], exits: shadowExits(shadow) };
+  if (exits !== undefined) return { hypercalls: [], batches: [], exits: TOUCHES.map(touch => ({ name: `no memory, ${touch}`, count: exits[touch] })) };
   if (xen === undefined) return undefined;
   const { hypercalls, work, calls_from_multicall: inside } = xen.counters, made = Object.values(hypercalls).reduce((all, { entries }) => all + entries, 0) - inside;
   return {

@@ -12,7 +12,7 @@ import { wordOf } from '../memory/extents.ts';
 import type { Views } from '../memory/views.ts';
 import type { NativePlatform } from './platform.ts';
 
-const LAST_VECTOR = 255;
+export const LAST_VECTOR = 255;
 const FIRST_FRAME = 16; // below are the tables that the machine starts with
 
 /** The machine's first vCPU, in 4-level paging, and its memory from address 0: frames are machine frames. */
@@ -61,7 +61,7 @@ export class Bare implements NativePlatform {
     return at;
   }
 
-  private takeFault(): void {
+  protected takeFault(): void {
     const { w } = this.s, v = this.cpu.block >>> 2, fault = this.cpu.batchFault;
     invariant(faultVector(fault) <= LAST_VECTOR, 'no second stage stops this kernel');
     this.faultCode = faultVector(fault) === faultVector(FAULT_PF) ? faultCode(fault) : NOT_A_PAGE_FAULT;

@@ -1,10 +1,12 @@
 /** A kernel on a machine, from options: by its way of changing page tables. */
 import { ConfigError } from '../errors.ts';
 import type { CpuModel } from '../cost/cpu-model.ts';
+import { costsOf } from '../cost/costs.ts';
 import type { HypervisorCosts } from '../cost/hypervisor-costs.ts';
-import type { KernelCosts } from '../cost/kernel-costs.ts';
+import { checkKernelCosts, type KernelCosts } from '../cost/kernel-costs.ts';
 import { presets } from '../cost/presets/all.ts';
-import { shadowCosts } from '../cost/shadow-costs.ts';
+import type { ShadowCosts } from '../cost/shadow-costs.ts';
+import type { StageCosts } from '../cost/stage-costs.ts';
 import { Machine } from '../machine/machine.ts';
 import type { EngineChoice } from '../machine/options.ts';
 import { Bare } from './bare.ts';
@@ -43,8 +45,11 @@ export interface BuildOptions extends KernelOptions {
   readonly pages?: (typeof PAGES)[number];
   /** `native`: address spaces keep what is cached of them. Default false. */
   readonly pcid?: boolean;
+  /** Prices. Default: those of the processor. */
   readonly hypervisorCosts?: HypervisorCosts;
   readonly kernelCosts?: KernelCosts;
+  readonly stageCosts?: StageCosts;
+  readonly shadowCosts?: ShadowCosts;
 }
 
 /** A kernel, and what is particular to its way. */
@@ -53,6 +58,9 @@ export interface BuiltKernel {
   readonly native: NativeOps | undefined;
   readonly shadow: Shadowed | undefined;
   readonly xen: { readonly domain: XenDomain; readonly ops: XenOps } | undefined;
+  readonly stage: SecondStage | undefined;
+  /** What the kernel's own work costs. */
+  readonly kernelCosts: KernelCosts;
 }
 
 /** @throws ConfigError - an option */
@@ -67,14 +75,16 @@ export function buildKernel(options: BuildOptions): BuiltKernel {
   if (shadow !== undefined && (platform !== undefined || stage !== undefined)) throw new ConfigError('shadow', 'nothing with a platform or a stage', shadow);
   const own = { ...options, promoteAt: options.promoteAt ?? (pages === 'thp' ? PROMOTE_AT : 0) };
   const features = stage?.format === undefined ? {} : { amd: stage.format === 'npt' };
-  const make = (): Machine => Machine.create({ memory, cpu, mode, engine, features, nested: stage !== undefined, paging: ops === 'xen' || stage !== undefined || shadow !== undefined ? 'none' : '4-level' });
+  const ownTables = ops === 'native' && stage === undefined && shadow === undefined;
+  const make = (): Machine => Machine.create({ memory, cpu, mode, engine, features, nested: stage !== undefined, paging: ownTables ? '4-level' : 'none' });
+  const costs = costsOf(cpu), kernelCosts = checkKernelCosts(options.kernelCosts ?? costs.kernel);
   if (ops === 'native') {
     let native: NativeOps | undefined;
-    const under = platform ?? (stage !== undefined ? new SecondStage(make(), stage) : shadow !== undefined ? new Shadowed(make(), { costs: shadowCosts(cpu.name), ...shadow }) : new Bare(make()));
-    const kernel = new Kernel(under, pool => native = new NativeOps(under, pool, pcid), own);
-    return { kernel, native, shadow: under instanceof Shadowed ? under : undefined, xen: undefined };
+    const staged = stage && new SecondStage(make(), stage, options.stageCosts ?? costs.stage), shadowed = shadow && new Shadowed(make(), shadow, options.shadowCosts ?? costs.shadow);
+    const under = platform ?? staged ?? shadowed ?? new Bare(make()), kernel = new Kernel(under, pool => native = new NativeOps(under, pool, pcid), own);
+    return { kernel, native, shadow: shadowed, xen: undefined, stage: staged, kernelCosts };
   }
   let xenOps: XenOps | undefined;
-  const domain = new XenDomain(make(), options.hypervisorCosts), kernel = new Kernel(domain, pool => xenOps = new XenOps(domain, pool, policy), own);
-  return { kernel, native: undefined, shadow: undefined, xen: { domain, ops: xenOps! } };
+  const domain = new XenDomain(make(), options.hypervisorCosts ?? costs.hypervisor), kernel = new Kernel(domain, pool => xenOps = new XenOps(domain, pool, policy), own);
+  return { kernel, native: undefined, shadow: undefined, xen: { domain, ops: xenOps! }, stage: undefined, kernelCosts };
 }

@@ -8,6 +8,7 @@ import { cycleAccount, type CycleAccount } from './cycle-account.ts';
 import type { Figures } from './figures.ts';
 import type { BatchSizes } from './multicall.ts';
 import type { NativeCounts } from './native-ops.ts';
+import type { Touch } from './population.ts';
 import { ProcessTree, type TracedTree } from './process-tree.ts';
 import { TreeRun, type ProcessEnd } from './tree-run.ts';
 
@@ -36,6 +37,8 @@ export interface KernelFigures {
   readonly native: NativeCounts | undefined;
   /** `shadow`: exits, why faults were taken, and what was done about them. */
   readonly shadow: ShadowCounts | undefined;
+  /** Under a second stage: exits for frames without memory, by who touched them. It takes no others. */
+  readonly exits: Readonly<Record<Touch, number>> | undefined;
   /** Frames: the most in use at a time; and, when everything has ended, still in use. */
   readonly frames: { readonly most: number; readonly leaked: number };
   /** What does not hold at the end, of the hypervisor's books or shadows. */
@@ -51,12 +54,13 @@ export interface TreeFigures extends KernelFigures {
 const complaintsOf = ({ shadow, xen }: BuiltKernel): string[] => xen?.domain.xen.audit() ?? shadow?.guest.audit() ?? [];
 
 /** What a kernel has done so far. */
-export function figuresOf(built: BuiltKernel, options: BuildOptions): KernelFigures {
-  const { kernel, native, shadow, xen } = built;
+export function figuresOf(built: BuiltKernel): KernelFigures {
+  const { kernel, native, shadow, xen, stage } = built;
   return {
-    ops: xen === undefined ? 'native' : 'xen', kernel: kernel.figures, cpu: kernel.p.cpu.counters(), cycles: cycleAccount(built, options.kernelCosts),
+    ops: xen === undefined ? 'native' : 'xen', kernel: kernel.figures, cpu: kernel.p.cpu.counters(), cycles: cycleAccount(built),
     xen: xen && { counters: xen.domain.xen.counters(), batches: xen.ops.calls.sizes, stores: xen.ops.stores, emulated: xen.ops.emulated },
-    native: native?.counts, shadow: shadow?.guest.counters(), frames: { most: kernel.pool.most, leaked: kernel.framesInUse }, complaints: complaintsOf(built),
+    native: native?.counts, shadow: shadow?.guest.counters(), exits: stage?.population.exits, frames: { most: kernel.pool.most, leaked: kernel.framesInUse },
+    complaints: complaintsOf(built),
   };
 }
 
@@ -73,5 +77,5 @@ export async function runTree(options: TreeOptions): Promise<TreeFigures> {
   });
   await run.run(tree);
   invariant(kernel.reclaim.swapped === 0, 'nobody is left to swap in');
-  return { ...figuresOf(built, options), processes: run.ends };
+  return { ...figuresOf(built), processes: run.ends };
 }

@@ -10,7 +10,8 @@
 import { ACCESS_FETCH, ACCESS_USER, ACCESS_WRITE, FAULT_NONE, FAULT_PF, faultCode, faultVector, PFEC_I, PFEC_W } from '../arch/fault.ts';
 import { PTE_A, PTE_D, PTE_P, PTE_PS, PTE_RW } from '../arch/pte.ts';
 import { CR0_ET, CR0_NE, CR0_PE, CR0_PG, CR0_WP, CR4_PAE, CR4_PCIDE, CR4_PGE, EFER_LME, EFER_NXE } from '../arch/registers.ts';
-import { shadowPrices, type ShadowCosts } from '../cost/shadow-costs.ts';
+import { checkShadowCosts, shadowCosts, type ShadowCosts } from '../cost/shadow-costs.ts';
+import { figure } from '../cost/cpu-model.ts';
 import { ConfigError, invariant } from '../errors.ts';
 import { VCPU_CR2_HI, VCPU_CR2_LO } from '../layout/vcpu.ts';
 import { joinWords } from '../machine/address.ts';
@@ -34,8 +35,6 @@ export interface ShadowedOptions {
   readonly hostPages?: '4k' | '2m';
   /** Frames for shadows. Default: 256, and 2 for each MByte of the machine. */
   readonly poolFrames?: number;
-  /** Default: `shadowCosts` of the machine's processor. */
-  readonly costs?: ShadowCosts;
 }
 
 const FIRST_FRAME = 1; //          guest frame 0 is never used: a root of 0 is a common mistake
@@ -64,8 +63,8 @@ export class Shadowed implements NativePlatform {
   private readonly entry = new Uint8Array(ENTRY_BYTES);
   private readonly words = new Int32Array(this.entry.buffer);
 
-  /** @param machine - with `paging: 'none'` @throws ConfigError - an option, or too little memory */
-  constructor(machine: Machine, { policy, hostPages = '4k', poolFrames, costs }: ShadowedOptions & { readonly costs: ShadowCosts }) {
+  /** @param machine - with `paging: 'none'` @param costs - of the hypervisor's work @throws ConfigError - an option, or too little memory */
+  constructor(machine: Machine, { policy, hostPages = '4k', poolFrames }: ShadowedOptions = {}, costs: ShadowCosts = shadowCosts) {
     if (hostPages !== '4k' && hostPages !== '2m') throw new ConfigError('shadow.hostPages', '4k or 2m', hostPages);
     if (policy?.unshadow === false) throw new ConfigError('shadow.policy.unshadow', 'true', false);
     const all = machine.extents[0].frames, frames = poolFrames ?? FRAMES_OF_MBYTE + 2 * Math.ceil(all / FRAMES_OF_MBYTE);
@@ -77,7 +76,7 @@ export class Shadowed implements NativePlatform {
     this.s = machine.views;
     this.end = end;
     this.p2m = Int32Array.from({ length: end }, (_, frame) => base + (hostPages === '2m' ? frame : scatter(frame)));
-    this.prices = shadowPrices(costs);
+    this.prices = Object.fromEntries(Object.entries(checkShadowCosts(costs)).map(([kind, price]) => [kind, figure(price)])) as Record<keyof ShadowCosts, number>;
     this.guest = ShadowedGuest.create({ machine, vcpus: [this.cpu], p2m: this.p2m, pool: { first: 1, frames }, costs: this.prices, ...(policy && { policy }) });
     this.virtual = this.guest.vcpus[0];
     this.directMap = FIRST_FRAME;

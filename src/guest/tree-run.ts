@@ -139,7 +139,7 @@ export class TreeRun {
 
   private end(process: Process): void {
     const { k } = this, { name, pid } = process.traced;
-    this.user.call();
+    if (this.user.stop()) k.figures.countCall('exit_group');
     this.ends.push({
       name, pid, accesses: process.accesses, faults: (process.faultHash >>> 0).toString(16), memory: hashOf(k, process.mm, process.contents),
       refused: process.faults.refused,

@@ -87,6 +87,7 @@ class Workload {
 
   end(): void {
     this.user.call();
+    this.built.kernel.figures.countCall('exit_group');
     exit(this.built.kernel, this.mm);
   }
 
@@ -144,7 +145,9 @@ class Workload {
     const { mm, built: { kernel: k } } = this;
     for (const name of ['fork', 'wait4', 'execve', 'exit_group']) k.figures.countCall(name);
     const child = fork(k, mm);
+    this.user.call(); // wait4
     k.switchTo(child);
+    this.user.call(); // execve
     const program = exec(k, child, this.small, 2);
     this.store(program, HEAP, 8);
     this.user.call();
@@ -170,10 +173,10 @@ export function runWorkload(options: WorkloadOptions): WorkloadFigures {
   const accesses = integer(options.accesses ?? 1_000_000, 'accesses', 1, 2 ** 40), interval = integer(options.interval ?? 1000, 'interval', 0, 2 ** 40);
   const workingSet = integer(options.workingSet ?? 1024, 'workingSet', 1, MOST_PAGES), batch = integer(options.batch ?? 16, 'batch', 1, MOST_PAGES);
   const built = buildKernel(options), workload = new Workload(built, { pattern, change, accesses, workingSet, interval, batch });
-  const account = () => cycleAccount(built, options.kernelCosts);
+  const account = () => cycleAccount(built);
   const before = account(), { entries } = built.kernel.figures;
   workload.run();
   const measured = subtract(account(), before), updates = built.kernel.figures.entries - entries;
   workload.end();
-  return { ...figuresOf(built, options), measured, updatesPerAccess: updates / accesses, cyclesPerAccess: totalCycles(measured) / accesses };
+  return { ...figuresOf(built), measured, updatesPerAccess: updates / accesses, cyclesPerAccess: totalCycles(measured) / accesses };
 }

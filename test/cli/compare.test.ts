@@ -40,7 +40,7 @@ describe('pagewalk compare', () => {
     for (const { cells } of groups) expect(cells.map(({ way }) => way)).toEqual(['native', 'direct', 'shadow', 'nested']);
     expect([outcome, processes, accesses]).toEqual([{ processes: 2, cells: 16, differences: [] }, ['b', 'a'], 124]);
     const [native, direct, shadow, nested] = groups[0].cells;
-    expect([native.hypervisor, nested.hypervisor]).toEqual([undefined, undefined]);
+    expect([native.hypervisor, nested.hypervisor!.exits.map(({ count }) => count)]).toEqual([undefined, [0, 0, 0]]);
     expect(direct.hypervisor!.exits.map(({ count }) => count).every(count => count > 0)).toBe(true);
     expect(direct.hypervisor!.exits.find(({ name }) => name === 'page fault')!.count).toBe(Object.values(direct.faults).reduce((a, b) => a + b));
     expect(shadow.hypervisor!.exits.find(({ name }) => name === 'guest\'s page fault')!.count).toBe(Object.values(shadow.faults).reduce((a, b) => a + b));

@@ -9,7 +9,7 @@ import { FAULT_REASONS, type CycleAccount, type FaultReason } from '../../src/gu
 
 const NOTHING: CycleAccount = {
   tlb: 0, walkStart: 0, walkLoads: 0, data: 0, exceptions: 0, systemCalls: 0, rootLoads: 0, invlpgs: 0, pages: 0, hypervisorTrap: 0, hypervisorValidate: 0,
-  hypervisorFlush: 0, hypervisorEmulate: 0, hypervisorShadow: 0, hypervisorSync: 0,
+  hypervisorFlush: 0, hypervisorEmulate: 0, hypervisorShadow: 0, hypervisorSync: 0, hypervisorPopulate: 0,
 };
 
 export function account(some: Partial<CycleAccount>): CycleAccount {
