@@ -18,7 +18,7 @@ import { writeWhole } from './whole-file.ts';
 export const COMPARE_HELP = `pagewalk compare [DIR|FILE] [options]   DIR: traces of a tree of processes, a file each; FILE: a trace, one process
                                         without either: the compilation that comes with pagewalk
 
-  --ways LIST      ${WAYS.join(', ')}                                           [all]
+  --ways LIST      ${WAYS.join(', ')}                                     [all]
   --cpu LIST       processors: presets (see pagewalk presets) or files like my.json   [zen3]
   --pages LIST     4k, or 2m wherever guest and host can have pages that large        [4k]
   --memory SIZE    of each machine, as 256M                                           [64M]

@@ -8,6 +8,7 @@ import { PAGE_SIZES, WAYS } from '../compare/way.ts';
 import { CHANGES, PATTERNS } from '../guest/index.ts';
 import { sweepsCsv } from '../report/compare-csv.ts';
 import { crossoverHtml } from '../report/compare-page.ts';
+import { crossoverFinding } from '../report/crossover-finding.ts';
 import { crossoverTables } from '../report/compare-table.ts';
 import { cpusOf, engineOf, integerOf, listOf, memoryOf, oneOf, threadsOf } from './options.ts';
 import { Progress } from './progress.ts';
@@ -17,15 +18,15 @@ const { pattern, change, workingSet, batch, accesses, rates } = SWEEP_DEFAULTS;
 
 export const CROSSOVER_HELP = `pagewalk crossover [options]         a synthetic process changes its page tables more and more often: where the ways cross
 
-  --ways LIST      ${WAYS.join(', ')}                                           [all]
+  --ways LIST      ${WAYS.join(', ')}                                     [all]
   --cpu LIST       processors: presets (see pagewalk presets) or files like my.json   [zen3]
   --pages LIST     4k, or 2m wherever guest and host can have pages that large        [4k]
   --pattern NAME   chase (loads in random order), stream (stores in order)            [${pattern}]
-  --change LIST    protect (and store again), guard (all rights off and on), map, fork [${change}]
+  --change LIST    protect (and store again), guard (no fault between), map, fork       [${change}]
   --working-set N  pages that the accesses go over                                    [${workingSet}]
   --batch N        pages of a change                                                  [${batch}]
-  --rates LIST     updates per access that are aimed at                               [${rates[0]} to ${rates.at(-1)}; of fork 100 times that]
-  --accesses N     accesses of a point, and up to the first change                      [${accesses}]
+  --rates LIST     updates per access that are aimed at                                [${rates[0]} to ${rates.at(-1)}; of fork 100 times that]
+  --accesses N     accesses of a point, and up to the first change                     [${accesses}]
   --memory SIZE    of each machine, as 256M                                           [64M]
   --engine NAME    auto, wasm, ts: the same results, in another time                  [auto]
   --jobs N         threads; the same results                                          [1]
@@ -60,7 +61,7 @@ export async function crossoverCommand(argv: readonly string[], print: (text: st
     progress.clear();
   }
   if (values.html !== undefined) await writeWhole(values.html, '--html', crossoverHtml(sweeps));
-  if (values.json) print(JSON.stringify(sweeps, undefined, 2));
+  if (values.json) print(JSON.stringify(sweeps.map(sweep => ({ ...sweep, findings: crossoverFinding([sweep]) })), undefined, 2));
   else if (values.csv) print(sweepsCsv(sweeps).trimEnd());
   else {
     print(crossoverTables(sweeps).trimEnd());

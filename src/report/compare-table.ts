@@ -60,7 +60,7 @@ function hypercallTables({ cells }: Group): string[] {
     if (hypervisor === undefined || hypervisor.hypercalls.length === 0) return [];
     const rows = hypervisor.hypercalls.map(({ name, calls, cycles }) => [name, count(calls), count(cycles)]);
     const sizes = hypervisor.batches.map(({ size, hypercalls }) => `${count(hypercalls)} of ${size}`);
-    return [`${textTable([left(`${way}: hypercalls`), right('calls'), right('cycles')], rows)}By the number of calls in them: ${sizes.join(', ')}.\n`];
+    return [`${textTable([left(`${way}: hypercalls`), right('calls'), right('cycles')], rows)}${wrapped(`By the number of calls in them: ${sizes.join(', ')}.`, '', '')}`];
   });
 }
 
@@ -80,14 +80,16 @@ function findingsText(findings: readonly Finding[]): string {
   return findings.map(({ title, points }) => `${title}\n${points.map(paragraph).join('')}`).join('\n');
 }
 
-/** An item of a list in lines of at most `WIDTH` columns. */
-function paragraph(text: string): string {
+/** An item of a list. */
+const paragraph = (text: string): string => wrapped(text, '- ', '  ');
+
+/** A text in lines of at most `WIDTH` columns. @param first, later - what its first line and the others begin with */
+function wrapped(text: string, first: string, later: string): string {
   const lines = [''];
   for (const word of text.split(' ')) {
     const line = lines.at(-1)!;
-    if (line.length > 0 && line.length + 1 + word.length > WIDTH - 2) lines.push(word);
+    if (line.length > 0 && line.length + 1 + word.length > WIDTH - later.length) lines.push(word);
     else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`;
   }
-  return lines.map((line, k) => `${k === 0 ? '- ' : '  '}${line}\n`).join('');
+  return lines.map((line, k) => `${k === 0 ? first : later}${line}\n`).join('');
 }
-

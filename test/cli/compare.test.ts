@@ -92,9 +92,10 @@ describe('pagewalk crossover', () => {
   });
 
   it('gives the same as JSON by any number of threads, and as CSV', () => {
-    const [one, three] = ['1', '3'].map(jobs => pagewalk(['crossover', ...SHORT, '--json', '--jobs', jobs]).out), sweeps = JSON.parse(one) as Sweep[];
+    const [one, three] = ['1', '3'].map(jobs => pagewalk(['crossover', ...SHORT, '--json', '--jobs', jobs]).out), sweeps = JSON.parse(one) as (Sweep & { findings: string[] })[];
     expect(three).toBe(one);
     expect(sweeps[0].lines.map(({ points }) => points.length)).toEqual([3, 3, 3, 3, 3, 3, 3]);
+    expect(sweeps[0].findings[0]).toMatch(/cheapest way to virtualize its memory/);
     expect(pagewalk(['crossover', ...SHORT, '--csv']).out.trim().split('\r\n')).toHaveLength(1 + 7 * 3);
   });
 
