@@ -14,6 +14,6 @@ export { figuresOf, runTree, type KernelFigures, type TreeFigures, type TreeOpti
 export { POPULATIONS, SecondStage, STAGE_FORMATS, type StageOptions } from './second-stage.ts';
 export { Shadowed, type ShadowedOptions } from './shadowed.ts';
 export type { ProcessEnd } from './tree-run.ts';
-export { CHANGES, PATTERNS, runWorkload, type WorkloadFigures, type WorkloadOptions } from './workload.ts';
+export { CHANGES, PATTERNS, runWorkload, Workload, type WorkloadFigures, type WorkloadOptions, type WorkloadStretch } from './workload.ts';
 export { XenDomain } from './xen-domain.ts';
 export { BATCHINGS, PINNINGS, XenOps, type XenPolicy } from './xen-ops.ts';
