@@ -11,7 +11,7 @@ import { VCPU_TRAIL_LO } from '../../../src/layout/vcpu.ts';
 import type { MachineOptions } from '../../../src/machine/options.ts';
 import type { Vcpu } from '../../../src/machine/vcpu.ts';
 import type { ShadowPolicy } from '../../../src/virt/shadow/policy.ts';
-import type { ShadowVcpu } from '../../../src/virt/shadow/shadow-vcpu.ts';
+import { BY_PROCESSOR, type ShadowVcpu } from '../../../src/virt/shadow/shadow-vcpu.ts';
 import { ShadowedGuest } from '../../../src/virt/shadow/shadowed-guest.ts';
 import { Random } from '../../wasm/engine-duel.ts';
 import { NestedTwin } from './nested-twin.ts';
@@ -87,8 +87,8 @@ export class Twin {
   }
 
   /** A register write or its like on all. */
-  both(what: string, act: (cpu: Vcpu | ShadowVcpu) => number | void): number {
-    const expected = act(this.cpu), got = act(this.virtual);
+  both(what: string, act: (cpu: Vcpu | ShadowVcpu) => number | void, ofShadow: (cpu: ShadowVcpu) => number | void = act): number {
+    const expected = act(this.cpu), got = ofShadow(this.virtual);
     this.operations++;
     if (expected !== got) this.differences.push(`${this.operations} ${what}: native ${expected}, shadow ${got}`);
     const third = this.nested && act(this.nested.cpu);
@@ -117,9 +117,19 @@ export class Twin {
 
   write(va: bigint, data: Uint8Array, kind: number): number {
     this.forget();
-    const fault = this.both(`write 0x${va.toString(16)} ${kind}`, cpu => cpu.write(va, data, kind));
+    const fault = this.both(`write 0x${va.toString(16)} ${kind}`, cpu => cpu.write(va, data, kind), cpu => this.store(cpu, va, data, kind));
     this.noteTables();
     return fault;
+  }
+
+  /** As a processor stores, past the hypervisor, where it is the processor's to store. */
+  private store(cpu: ShadowVcpu, va: bigint, data: Uint8Array, kind: number): number {
+    if (Number(va & 0xfffn) + data.length > 4096) return cpu.write(va, data, kind);
+    const fault = cpu.access(Number(va >> 32n), Number(va & 0xffff_ffffn), kind | ACCESS_WRITE);
+    if (fault !== 0) return fault;
+    if (cpu.by !== BY_PROCESSOR) return cpu.write(va, data, kind);
+    this.machine.write(BigInt(cpu.paddrHi) << 32n | BigInt(cpu.paddrLo >>> 0), data);
+    return 0;
   }
 
   /** The same bytes into guest-physical memory of all, by no processor. */
