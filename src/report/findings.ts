@@ -44,7 +44,7 @@ function costs({ cells, cpu, pages }: Group): readonly string[] {
 function reasons({ cells }: Group): readonly string[] {
   const base = baseOf(cells), others = ranked(cells.filter((cell) => cell !== base));
   if (others.length === 0) return [`${capital(title(base))} spends them on ${partsOf(moreBy(base.cycles, nothing(base)), base.total)}.`];
-  return others.map((cell) => `${capital(title(cell))} ${difference(cell, base)}${entered(cell)}${references(cell, base)}.${smallPages(cell)}`);
+  return others.map((cell) => `${capital(title(cell))} ${difference(cell, base)}${entered(cell)}${references(cell, base)}.${peculiarities(cell)}`);
 }
 
 const nothing = (cell: CellResult): CellResult['cycles'] =>
@@ -61,8 +61,10 @@ function difference(cell: CellResult, base: CellResult): string {
   return added < WORTH * saved ? saves : `${adds}; it ${saves}`;
 }
 
-function smallPages({ way, pages }: CellResult): string {
-  return pages === '4k' || wayOf(way).largePages ? '' : ' Its guest has no large pages: Xen lets it map none.';
+/** What is so by the way's nature, and explains its figures. */
+function peculiarities({ way, pages }: CellResult): string {
+  const handed = way === 'direct' ? ' Exceptions and system calls of its guest go by the hypervisor, and are world switches.' : '';
+  return `${handed}${pages === '4k' || wayOf(way).largePages ? '' : ' Its guest has no large pages: Xen lets it map none.'}`;
 }
 
 function entered({ hypervisor }: CellResult): string {
