@@ -4,7 +4,7 @@
  * Page faults, loads of CR3, INVLPG and stores to tables go to the hypervisor. The kernel stores by its direct map of all memory; of these stores, and of
  * its writes of whole pages, only the exits are counted: translations of a kernel's own accesses are left out in every way.
  *
- * Source of the direct map: Linux up to 4.19, Documentation/x86/x86_64/mm.txt. Of the size of the pool: Xen 4.17 tools/libs/light/libxl_utils.c,
+ * Source of the direct map: Linux up to 4.19, Documentation/x86/x86_64/mm.txt. Of the size of the pool: Xen 4.17 tools/libs/light/libxl_create.c,
  *         libxl__get_required_paging_memory().
  */
 import { ACCESS_FETCH, ACCESS_USER, ACCESS_WRITE, FAULT_NONE, FAULT_PF, faultCode, faultVector, PFEC_I, PFEC_W } from '../arch/fault.ts';
