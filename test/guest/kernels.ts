@@ -1,4 +1,5 @@
 /** Small kernels for tests: the same options on a machine of its own, and in a paravirtualized domain. */
+import type { CpuModel } from '../../src/cost/cpu-model.ts';
 import { buildKernel } from '../../src/guest/built-kernel.ts';
 import { exec } from '../../src/guest/fork.ts';
 import { handleFault } from '../../src/guest/fault.ts';
@@ -29,7 +30,7 @@ export class Rig {
   private readonly columns: AccessColumns;
   mm: Mm;
 
-  constructor(ops: 'native' | 'xen', options: KernelOptions & { readonly policy?: XenPolicy; readonly pcid?: boolean; readonly stage?: StageOptions } = {}, mode: 'timed' | 'functional' = 'functional') {
+  constructor(ops: 'native' | 'xen', options: KernelOptions & { readonly policy?: XenPolicy; readonly cpu?: CpuModel; readonly pcid?: boolean; readonly stage?: StageOptions } = {}, mode: 'timed' | 'functional' = 'functional') {
     const { kernel, native, xen } = buildKernel({ ...options, ops, mode, memory: '16M' });
     this.k = kernel;
     this.native = native;
