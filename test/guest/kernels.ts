@@ -1,4 +1,5 @@
 /** Small kernels for tests: the same options on a machine of its own, under a second stage or shadows, and in a paravirtualized domain. */
+import type { CpuModel } from '../../src/cost/cpu-model.ts';
 import { buildKernel } from '../../src/guest/built-kernel.ts';
 import { exec } from '../../src/guest/fork.ts';
 import { handleFault } from '../../src/guest/fault.ts';
@@ -31,7 +32,7 @@ export class Rig {
   private readonly columns: AccessColumns;
   mm: Mm;
 
-  constructor(ops: 'native' | 'xen', options: KernelOptions & { readonly policy?: XenPolicy; readonly pcid?: boolean; readonly stage?: StageOptions; readonly shadow?: ShadowedOptions; readonly engine?: 'ts' | 'wasm' } = {}, mode: 'timed' | 'functional' = 'functional') {
+  constructor(ops: 'native' | 'xen', options: KernelOptions & { readonly policy?: XenPolicy; readonly cpu?: CpuModel; readonly pcid?: boolean; readonly stage?: StageOptions; readonly shadow?: ShadowedOptions; readonly engine?: 'ts' | 'wasm' } = {}, mode: 'timed' | 'functional' = 'functional') {
     const { kernel, native, shadow, xen } = buildKernel({ ...options, ops, mode, memory: '16M' });
     this.k = kernel;
     this.native = native;
