@@ -1,8 +1,8 @@
 // Counts what a trace touches: see src/trace/page-counts.ts. `base` is the byte offset of what src/layout/census.ts describes.
 import {
-  CENSUS_DONE, CENSUS_FILTER, CENSUS_FILTER_ROWS, CENSUS_KINDS, CENSUS_MARKS, CENSUS_NEXT, CENSUS_UNMARKED, CENSUS_WINDOWS, CENSUS_WINDOW_PAGES, CENSUS_WINDOW_SHIFT,
+  CENSUS_DONE, CENSUS_FILTER, CENSUS_FILTER_ROWS, CENSUS_KINDS, CENSUS_MARKS, CENSUS_UNMARKED, CENSUS_WINDOWS, CENSUS_WINDOW_PAGES, CENSUS_WINDOW_SHIFT,
   CENSUS_WINDOW_STEP, FILTER_PAGE, FILTER_TAG, PAGE_STAMPS, PAGE_TOUCHES, TOUCH_AT, TOUCH_COUNT_SHIFT,
-  TOUCH_LENGTH_MOST,
+  TOUCH_LENGTH_MOST, TOUCH_NEXT, TOUCH_WORDS,
 } from "../src/layout/census";
 import { FETCH, MODIFY } from "./batch";
 
@@ -13,22 +13,22 @@ const OFFSET: u64 = 0xfff;
  * Count accesses `from` up to but not including `to` of columns.
  *
  * @param va, kind, size - byte offsets of the columns: 8, 1 and 2 bytes an access
- * @param touches - byte offset of the words that tell what to count, 0: there are none; remembered between calls that go on with a block
+ * @param touches - byte offset of the words that tell what to count, and of the one to go on with; 0: there are none
  * @returns `to`, or the index of the first access with a page that the filter does not have
  */
 export function countTouches(base: i32, va: i32, kind: i32, size: i32, from: i32, to: i32, touches: i32): i32 {
-  let done = load<u64>(base, CENSUS_DONE), i = from, next = from == 0 ? touches : load<i32>(base, CENSUS_NEXT);
+  let done = load<u64>(base, CENSUS_DONE), i = from, next = from != 0 && touches != 0 ? load<i32>(touches, TOUCH_NEXT) : touches + TOUCH_WORDS;
   while (i < to) {
     const past = <i32>done & (WINDOW - 1), start = i, end = min(to, i + WINDOW - past), mark = (done >> CENSUS_WINDOW_SHIFT) % CENSUS_MARKS;
     if (i32(mark == 0) & i32(past == 0)) unmark(base);
-    if (next != 0) {
+    if (touches != 0) {
       const first = min(end, at(next));
       i = each(base, va, kind, size, i, first, mark, done);
       if (i == first && i < end) {
         next = words(base, va, kind, size, next, end, mark, done);
         i = at(next);
         if (over(next, end)) {
-          while (at(next) < end || load<i32>(next) >= 0) next += 4; // the window cuts a segment, or may: one by one
+          while (at(next) < end || !isStart(next)) next += 4; // the window cuts a segment, or may: one by one
           i = each(base, va, kind, size, i, end, mark, done);
         }
       }
@@ -37,23 +37,28 @@ export function countTouches(base: i32, va: i32, kind: i32, size: i32, from: i32
     if (i < end) break;
   }
   store<u64>(base, done, CENSUS_DONE);
-  store<i32>(base, next, CENSUS_NEXT);
+  if (touches != 0) store<i32>(touches, next, TOUCH_NEXT);
   countKinds(base, kind, from, i);
   return i;
 }
 
 /** Access of a word. */
-@inline function at(word: i32): i32 {
+@inline export function at(word: i32): i32 {
   return load<i32>(word) & TOUCH_AT;
 }
 
 /** Accesses of a word. */
-@inline function countIn(word: i32): u64 {
+@inline export function countIn(word: i32): u64 {
   return (load<i32>(word) >>> TOUCH_COUNT_SHIFT) & 63;
 }
 
-/** Does a word begin a segment that may not end before `end`? */
-@inline function over(word: i32, end: i32): bool {
+/** Does a word begin a segment? */
+@inline export function isStart(word: i32): bool {
+  return load<i32>(word) < 0;
+}
+
+/** ... one that may not end before `end`? */
+@inline export function over(word: i32, end: i32): bool {
   return (load<i32>(word) & (end - TOUCH_LENGTH_MOST - at(word))) < 0; // both signs: TOUCH_START, and too late
 }
 

@@ -9,6 +9,7 @@ export { dropEntries, validateEntries, validateTable } from "./frames";
 export { dropEverything, dropNonGlobal, dropPcid, dropPcidAndGlobal, invlpg, invpcid } from "./invalidate";
 export { backedPages, clearPages, comparePages, copyPages, hashPages } from "./pages";
 export { readPwtBlock } from "./pwt";
+export { runTouches } from "./touch-batch";
 export { access, accessAnew, translate } from "./translate";
 export { updateEntries, updateEntry } from "./update";
 

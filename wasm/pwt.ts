@@ -7,7 +7,7 @@ import {
   PWT_SEGMENT_SHIFT, PWT_SLOTS, PWT_SLOT_MOST, PWT_SLOT_ROWS, PWT_SLOT_SHIFT, PWT_USED, SEG_AT, SEG_END, SEG_LENGTH, SEG_RECENT, SEG_SLOT, SEG_SLOTS, SEG_TOGETHER,
   SHAPE_DATA, SHAPE_DATA_SIZES, SHAPE_OTHER, SLOT_AT, SLOT_DISTANCE, SLOT_FROM, SLOT_LAST, SLOT_REGION,
 } from "../src/layout/pwt";
-import { TOUCH_COUNT_SHIFT, TOUCH_START } from "../src/layout/census";
+import { TOUCH_COUNT_SHIFT, TOUCH_LAST, TOUCH_START, TOUCH_WORDS } from "../src/layout/census";
 import { FETCH, MODIFY } from "./batch";
 
 const SLOT_BYTES = 1 << PWT_SLOT_SHIFT;
@@ -40,7 +40,7 @@ let failed: bool = false;
 export function readPwtBlock(model: i32, count: i32, paths: i32, misses: i32, shapes: i32, addresses: i32): i32 {
   base = model;
   open(paths, misses, shapes, addresses);
-  let run = takePath(), touch = model + PWT_BLOCK_TOUCHES + 4;
+  let run = takePath(), touch = model + PWT_BLOCK_TOUCHES + TOUCH_WORDS;
   takeMiss();
   for (let done = 0; done < count && !failed;) {
     const followed = run > 0;
@@ -75,7 +75,7 @@ export function readPwtBlock(model: i32, count: i32, paths: i32, misses: i32, sh
     done += length;
   }
   store<i32>(touch, TOUCH_START | count);
-  store<i32>(model, (touch - model - PWT_BLOCK_TOUCHES) >>> 2, PWT_BLOCK_TOUCHES);
+  store<i32>(model, (touch - model - PWT_BLOCK_TOUCHES) >>> 2, PWT_BLOCK_TOUCHES + TOUCH_LAST);
   const whole = i32(At.paths == At.pathsEnd) & i32(At.misses == At.missesEnd) & i32(At.shapes == At.shapesEnd) & i32(At.addresses == At.addressesEnd);
   return whole & i32(!failed) & i32(run == 0) & i32(Miss.run == 0) & i32(Miss.code == MISS_NONE);
 }

@@ -26,6 +26,8 @@ export interface Accelerator {
   runBatch(v: number, va: number, kind: number, size: number, pa: number, from: number, to: number, extra: number): number;
   /** All bits of kinds `from` up to but not including `to`: `runBatch()` takes no other kinds than 0 to 3. @param kind - byte offset of the column */
   kindBits(kind: number, from: number, to: number): number;
+  /** As `runBatch()`, of a block whose kinds are 0 to 3, from its first access on. @param touches - byte offset of the words that tell which fetches are in one page (layout/census.ts) */
+  runTouches(v: number, va: number, kind: number, size: number, touches: number, from: number, to: number, extra: number): number;
   invlpg(v: number, vaHi: number, vaLo: number): void;
   /** @returns FAULT_NONE, FAULT_GP or FAULT_UD */
   invpcid(v: number, type: number, d0Lo: number, d0Hi: number, vaHi: number, vaLo: number): number;

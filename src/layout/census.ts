@@ -2,14 +2,16 @@
 // Counts have 64 bits, the low word first.
 
 export const CENSUS_DONE = 0; //          accesses
-export const CENSUS_NEXT = 8; //          byte offset of the word to go on with, while a block of words is counted
 export const CENSUS_KINDS = 32; //        ... of each kind: 4 counts
 export const CENSUS_WINDOW_PAGES = 64; // distinct pages, summed over the windows of each size: 8 counts
 export const CENSUS_WINDOWS = 8;
 export const CENSUS_WINDOW_SHIFT = 10; // log2 of the smallest window's accesses; each next one is larger by:
 export const CENSUS_WINDOW_STEP = 2;
 
-// Words that tell what to count, where a trace's reader knows that: those of a segment follow each other.
+// Words that tell what to count of a block, where a trace's reader knows that: those of a segment follow each other, in the order of their accesses.
+export const TOUCH_LAST = 0; //           number of words that follow this one; the last word is for the access behind the block, and counts nothing
+export const TOUCH_NEXT = 4; //           byte offset of the word to go on with, while a block is counted, and then while it is made
+export const TOUCH_WORDS = 8;
 export const TOUCH_AT = 0x1ffff; //       the access, or the first of them
 export const TOUCH_COUNT_SHIFT = 17; //   how many accesses of one page, all fetches if it is more than one: 6 bits
 export const TOUCH_START = 1 << 31; //    the first word of a segment

@@ -70,9 +70,9 @@ export const PWT_PATHS_MOST = PWT_BLOCK_ACCESSES * 4 + 16;
 export const PWT_MISSES_MOST = PWT_BLOCK_ACCESSES * 2 + 16;
 export const PWT_SHAPES_MOST = PWT_BLOCK_ACCESSES * 5;
 export const PWT_ADDRESSES_MOST = PWT_BLOCK_ACCESSES * 10;
-// What a census counts of a block (wasm engine): a number of words, then as many. A word is one access, or all fetches of a segment.
+// What is counted of a block (wasm engine): see census.ts.
 export const PWT_BLOCK_TOUCHES = PWT_BLOCK_KIND + PWT_BLOCK_ROOM;
-export const PWT_TOUCHES_MOST = PWT_BLOCK_ACCESSES + 2; // words, with that of the number; the last one is for the access behind the block, and counts nothing
+export const PWT_TOUCHES_MOST = PWT_BLOCK_ACCESSES + 3; // words, with the first two and the last one
 export const PWT_SECTIONS = PWT_BLOCK_TOUCHES + PWT_TOUCHES_MOST * 4;
 export const PWT_BYTES = PWT_SECTIONS + PWT_PATHS_MOST + PWT_MISSES_MOST + PWT_SHAPES_MOST + PWT_ADDRESSES_MOST;
 

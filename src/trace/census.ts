@@ -32,10 +32,10 @@ export class Census {
     this.counts = new PageCounts(machine);
   }
 
-  /** Look at the first accesses of columns of the machine. @param touches - as of a batch @returns pages they touch for the first time, in order */
-  add(columns: AccessInput, count: number, touches?: Uint32Array): NewPage[] {
-    const fresh: NewPage[] = [], words = this.counts.show(touches, columns);
-    for (let i = 0; (i = this.counts.count(columns, i, count, words)) < count;) this.identify(columns, i, fresh);
+  /** Look at the first accesses of columns of the machine. @param touches - byte offset of the words that tell what to count, 0 = there are none @returns pages they touch for the first time, in order */
+  add(columns: AccessInput, count: number, touches = 0): NewPage[] {
+    const fresh: NewPage[] = [];
+    for (let i = 0; (i = this.counts.count(columns, i, count, touches)) < count;) this.identify(columns, i, fresh);
     return fresh;
   }
 

@@ -18,9 +18,6 @@ export class PageCounts {
   private readonly b: number;
   /** Where the rows of pages are, MORE_PAGES each. */
   private readonly rows: number[] = [];
-  /** Byte offset of words to be counted, and for how many there is room. */
-  private words = 0;
-  private room = 0;
 
   /** @param machine - in whose memory there is room @throws ConfigError - there is none */
   constructor(machine: Machine) {
@@ -57,23 +54,10 @@ export class PageCounts {
     w[at + (FILTER_PAGE >>> 2)] = row;
   }
 
-  /** Copies the words that tell what to count of columns to where the engine can reach them, unless they are there. @returns byte offset, 0: the engine makes no use of them */
-  show(words: Uint32Array | undefined, columns: AccessInput): number {
-    if (words === undefined || this.machine.accelerator === undefined) return 0;
-    if (words.buffer === columns.va.buffer) return words.byteOffset + 4;
-    const { views } = this.machine, count = words[0];
-    if (this.room < count) {
-      this.words = views.grow(count * 4);
-      this.room = views.byteLength - this.words >>> 2;
-    }
-    new Uint32Array(views.memory.buffer, this.words, count).set(words.subarray(1, count + 1));
-    return this.words;
-  }
-
   /**
    * Count accesses `from` up to but not including `to` of columns of the machine.
    *
-   * @param touches - byte offset of the words given to `show()`, or 0
+   * @param touches - byte offset of the words that tell what to count, 0 = there are none
    * @returns `to`, or the index of the first access with a page that the filter does not have
    */
   count(columns: AccessInput, from: number, to: number, touches: number): number {

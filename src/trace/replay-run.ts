@@ -2,6 +2,7 @@
 import { ACCESS_USER } from '../arch/fault.ts';
 import { ConfigError, InvariantError } from '../errors.ts';
 import { figure, type CpuModel } from '../cost/cpu-model.ts';
+import { TOUCH_LAST } from '../layout/census.ts';
 import type { AccessInput } from '../machine/columns.ts';
 import { Machine } from '../machine/machine.ts';
 import type { EngineChoice } from '../machine/options.ts';
@@ -34,8 +35,11 @@ export class Run {
   readonly machine: Machine;
   /** Of the machine: what `take()` took. */
   columns!: AccessInput;
+  /** ... and the words that tell what to count: byte offset in the machine's memory, 0 = the engine makes no use of them. */
+  touches = 0;
   /** Room for batches that lie elsewhere. */
   private own: AccessInput | undefined;
+  private ownTouches: Uint32Array | undefined;
   private readonly placement: Placement;
   private points: SeriesPoint[] = [];
   private bucket = FIRST_BUCKET;
@@ -63,9 +67,11 @@ export class Run {
   }
 
   /** Copy a batch to where the engine can reach it, unless it is there. */
-  take({ count, va, kind, size, input }: AccessBatch): void {
-    if (input?.views === this.machine.views) {
+  take({ count, va, kind, size, touches, input }: AccessBatch): void {
+    const { views, accelerator } = this.machine;
+    if (input?.views === views) {
       this.columns = input;
+      this.touches = touches?.byteOffset ?? 0;
       return;
     }
     if (this.own === undefined || count > this.own.capacity) this.own = this.makeColumns(Math.max(count, BATCH_CAPACITY));
@@ -73,6 +79,13 @@ export class Run {
     this.columns.va.set(va.subarray(0, count * 2));
     this.columns.kind.set(kind.subarray(0, count));
     this.columns.size.set(size.subarray(0, count));
+    if (touches === undefined || accelerator === undefined) return;
+    if (this.ownTouches === undefined) {
+      const at = views.grow(touches.byteLength); // first, as it replaces the buffer
+      this.ownTouches = new Uint32Array(views.memory.buffer, at, touches.length);
+    }
+    this.ownTouches.set(touches.subarray(0, touches[TOUCH_LAST >>> 2] + 1));
+    this.touches = this.ownTouches.byteOffset;
   }
 
   /** Replay as many accesses as were taken, after mapping what they touch for the first time. */
@@ -81,17 +94,23 @@ export class Run {
       this.makeRoom();
       this.placement.touch(page);
     }
-    const { columns } = this, [cpu] = this.machine.vcpus;
     let mapped = 0;
     for (let at = 0; at < count;) {
       const to = Math.min(count, at + this.bucket - (this.done % this.bucket));
-      const reached = cpu.runBatch(columns, at, to, ACCESS_USER);
+      const reached = this.make(at, to);
       if (reached !== to) throw new InvariantError(`access ${this.done + reached - at} of the trace faulted though its page is mapped`);
       this.done += to - at;
       for (; mapped < fresh.length && fresh[mapped].at < to; mapped++) this.newPages++;
       at = to;
       if (this.done % this.bucket === 0) this.point();
     }
+  }
+
+  /** Make accesses of what was taken. @returns `to`, or the index of the first that faulted */
+  private make(from: number, to: number): number {
+    const { machine: { accelerator, vcpus: [cpu] }, columns, touches } = this, { offsets } = columns;
+    if (touches === 0 || !accelerator || !offsets) return cpu.runBatch(columns, from, to, ACCESS_USER);
+    return accelerator.runTouches(cpu.block, offsets.va, offsets.kind, offsets.size, touches, from, to, ACCESS_USER);
   }
 
   private makeRoom(): void {

@@ -54,7 +54,7 @@ export async function replay(reader: TraceReader, options: ReplayOptions): Promi
       systemCalls += batch.events.length;
       const before = census.accesses;
       for (const run of runs) run.take(batch);
-      const fresh = census.add(first.columns, batch.count, batch.touches);
+      const fresh = census.add(first.columns, batch.count, first.touches);
       const bad = fresh.find(p => !isCanonical(p.page, MODE_4LEVEL));
       if (bad) {
         throw new InputError(options.name, `access ${before + bad.at + 1}`, 'a canonical address (48 bits, sign-extended)', `0x${(BigInt(bad.page) << 12n).toString(16)}`);
