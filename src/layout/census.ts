@@ -8,14 +8,15 @@ export const CENSUS_WINDOWS = 8;
 export const CENSUS_WINDOW_SHIFT = 10; // log2 of the smallest window's accesses; each next one is larger by:
 export const CENSUS_WINDOW_STEP = 2;
 
-// Words that tell what to count of a block, where a trace's reader knows that: those of a segment follow each other, in the order of their accesses.
-export const TOUCH_LAST = 0; //           number of words that follow this one; the last word is for the access behind the block, and counts nothing
-export const TOUCH_NEXT = 4; //           byte offset of the word to go on with, while a block is counted, and then while it is made
-export const TOUCH_WORDS = 8;
-export const TOUCH_AT = 0x1ffff; //       the access, or the first of them
-export const TOUCH_COUNT_SHIFT = 17; //   how many accesses of one page, all fetches if it is more than one: 6 bits
-export const TOUCH_START = 1 << 31; //    the first word of a segment
-export const TOUCH_LENGTH_MOST = 32; //   accesses of a segment
+// What a block of a trace touches, in the order of its accesses, in place of columns: rows of 16 bytes. All fetches of a segment that are in one page
+// may be one row, which then stands where the first of them is; but none reaches over the edge of a smallest window. The first row is the number of rows behind it.
+export const TOUCH_VA = 0; //             linear address, 8 bytes; of more than one access, that of any
+export const TOUCH_WORD = 8; //           the access, and how many they are: 6 bits. The last row is for the access behind the block
+export const TOUCH_AT = 0x1ffff;
+export const TOUCH_COUNT_SHIFT = 17;
+export const TOUCH_SIZE = 12; //          bytes of the access, 2 bytes; 1 if they are more than one
+export const TOUCH_KIND = 14; //          load, store, fetch or modify
+export const TOUCH_BYTES = 16;
 
 // Pages touched recently, direct-mapped by the page's number: rows of 16 bytes.
 export const CENSUS_FILTER = 128;

@@ -4,10 +4,10 @@
  */
 import { lone, type Lone } from '../accel/lone.ts';
 import { InputError } from '../errors.ts';
-import { PWT_BLOCK_KIND, PWT_BLOCK_SIZE, PWT_BLOCK_TOUCHES, PWT_BLOCK_VA, PWT_BYTES, PWT_SECTIONS, PWT_TOUCHES_MOST } from '../layout/pwt.ts';
+import { TOUCH_BYTES } from '../layout/census.ts';
+import { PWT_BLOCK_KIND, PWT_BLOCK_SIZE, PWT_BLOCK_TOUCHES, PWT_BLOCK_VA, PWT_BYTES, PWT_SECTIONS, PWT_TOUCHES } from '../layout/pwt.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { EngineChoice } from '../machine/options.ts';
-import type { Views } from '../memory/views.ts';
 import { AccessBatch } from './batch.ts';
 import { crc32 } from './crc32.ts';
 import { PwtBlockReader } from './pwt-block-reader.ts';
@@ -19,19 +19,18 @@ import {
 import { PwtModel } from './pwt-model.ts';
 import { printable, TraceDecoder } from './trace-decoder.ts';
 
-type ReadBlock = (count: number, paths: number, misses: number, shapes: number, addresses: number) => boolean;
+type ReadBlock = PwtBlockReader['read'];
 
 /** What decodes, and where. */
 interface Home extends Lone {
   readonly base?: number;
-  readonly views?: Views;
 }
 
 /** Room in a machine's memory, if its engine is that of wasm. */
 function inMachine(machine: Machine | undefined): Home | undefined {
   if (machine?.accelerator === undefined) return undefined;
   const { views } = machine, base = views.grow(PWT_BYTES);
-  return { engine: machine.accelerator, buffer: views.memory.buffer, base, views };
+  return { engine: machine.accelerator, buffer: views.memory.buffer, base };
 }
 
 /** Decodes `.pwt`, a block a batch. */
@@ -41,6 +40,7 @@ export class PwtDecoder extends TraceDecoder {
   private readonly engine: EngineChoice;
   private memory!: Uint8Array;
   private readBlock!: ReadBlock;
+  private columns = true;
   private started = false;
   private ended = false;
   /** Bytes of the file before those at hand. */
@@ -58,19 +58,15 @@ export class PwtDecoder extends TraceDecoder {
   override makeBatch(machine?: Machine): AccessBatch {
     const wasm: Home | undefined = this.engine === 'ts' ? undefined : inMachine(machine) ?? lone(PWT_BYTES), base = wasm?.base ?? 0;
     const buffer = wasm ? wasm.buffer : this.readInTypeScript();
-    if (wasm) this.readBlock = (...block) => wasm.engine.readPwtBlock(base, ...block) !== 0;
+    if (wasm) this.readBlock = (...block) => Boolean(wasm.engine.readPwtBlock(base, ...block));
     this.memory = new Uint8Array(buffer, base, PWT_BYTES);
-    const columns = {
+    this.columns = machine === undefined;
+    const offset = base + PWT_BLOCK_TOUCHES;
+    return new AccessBatch(BLOCK_ACCESSES, {
       va: new Int32Array(buffer, base + PWT_BLOCK_VA, BLOCK_ACCESSES * 2),
       kind: new Uint8Array(buffer, base + PWT_BLOCK_KIND, BLOCK_ACCESSES),
       size: new Uint16Array(buffer, base + PWT_BLOCK_SIZE, BLOCK_ACCESSES),
-    };
-    const offsets = { va: columns.va.byteOffset, kind: columns.kind.byteOffset, size: columns.size.byteOffset, pa: 0 };
-    return new AccessBatch(BLOCK_ACCESSES, {
-      ...columns,
-      touches: wasm && new Uint32Array(buffer, base + PWT_BLOCK_TOUCHES, PWT_TOUCHES_MOST),
-      input: wasm?.views && { ...columns, capacity: BLOCK_ACCESSES, offsets, views: wasm.views },
-    });
+    }, machine && { rows: new Int32Array(buffer, offset, PWT_TOUCHES * (TOUCH_BYTES >>> 2)), offset, views: wasm?.base === undefined ? undefined : machine.views });
   }
 
   /** @returns memory of the model */
@@ -154,7 +150,7 @@ export class PwtDecoder extends TraceDecoder {
     const [paths, misses, shapes, addresses] = SECTIONS.map((_, k) => frame.getUint32(SECTIONS_AT + 4 * k, true));
     const eventsAt = paths + misses + shapes + addresses;
     this.memory.set(sections.subarray(0, eventsAt), PWT_SECTIONS);
-    const sound = count === 0 ? eventsAt === 0 : this.readBlock(count, paths, misses, shapes, addresses);
+    const sound = count === 0 ? eventsAt === 0 : this.readBlock(count, paths, misses, shapes, addresses, this.columns ? -1 : this.allAccesses % 2 ** 30);
     if (!sound) throw this.error(`sections of ${count} accesses`, 'malformed ones');
     const events = decodeEvents(sections.subarray(eventsAt), frame.getUint32(EVENTS_AT, true), count);
     if (events === undefined) throw this.error('events in their place', 'malformed ones');

@@ -2,10 +2,11 @@
 import { ACCESS_USER } from '../arch/fault.ts';
 import { ConfigError, InvariantError } from '../errors.ts';
 import { figure, type CpuModel } from '../cost/cpu-model.ts';
-import { TOUCH_LAST } from '../layout/census.ts';
+import { TOUCH_BYTES } from '../layout/census.ts';
 import type { AccessInput } from '../machine/columns.ts';
 import { Machine } from '../machine/machine.ts';
 import type { EngineChoice } from '../machine/options.ts';
+import { makesTouches, TouchBatch, type Touches } from '../machine/touch-batch.ts';
 import type { Counters } from '../machine/vcpu.ts';
 import { BATCH_CAPACITY, type AccessBatch } from './batch.ts';
 import type { NewPage } from './census.ts';
@@ -33,13 +34,15 @@ const REMOTE_DISTANCE = 21;
 export class Run {
   private readonly options: RunOptions;
   readonly machine: Machine;
-  /** Of the machine: what `take()` took. */
+  /** Of the machine: what `take()` took, as columns or as what is touched. */
   columns!: AccessInput;
-  /** ... and the words that tell what to count: byte offset in the machine's memory, 0 = the engine makes no use of them. */
-  touches = 0;
+  touches: Touches | undefined;
   /** Room for batches that lie elsewhere. */
-  private own: AccessInput | undefined;
-  private ownTouches: Uint32Array | undefined;
+  private ownColumns: AccessInput | undefined;
+  private ownTouches: Touches | undefined;
+  /** Of `touches`, the row to go on with: word index. */
+  private next = 0;
+  private batch: TouchBatch | undefined;
   private readonly placement: Placement;
   private points: SeriesPoint[] = [];
   private bucket = FIRST_BUCKET;
@@ -66,26 +69,34 @@ export class Run {
     return { ...columns, pa: undefined, offsets: offsets && { ...offsets, pa: 0 } };
   }
 
+  /** Can it do with what batches touch? */
+  get takesTouches(): boolean {
+    return makesTouches(this.machine.views, this.machine.vcpus[0].block >>> 2);
+  }
+
   /** Copy a batch to where the engine can reach it, unless it is there. */
-  take({ count, va, kind, size, touches, input }: AccessBatch): void {
-    const { views, accelerator } = this.machine;
-    if (input?.views === views) {
-      this.columns = input;
-      this.touches = touches?.byteOffset ?? 0;
+  take({ count, va, kind, size, touches }: AccessBatch): void {
+    if (touches) {
+      this.touches = this.takeTouches(touches);
+      this.next = TOUCH_BYTES >>> 2;
       return;
     }
-    if (this.own === undefined || count > this.own.capacity) this.own = this.makeColumns(Math.max(count, BATCH_CAPACITY));
-    this.columns = this.own;
+    if (this.ownColumns === undefined || count > this.ownColumns.capacity) this.ownColumns = this.makeColumns(Math.max(count, BATCH_CAPACITY));
+    this.columns = this.ownColumns;
     this.columns.va.set(va.subarray(0, count * 2));
     this.columns.kind.set(kind.subarray(0, count));
     this.columns.size.set(size.subarray(0, count));
-    if (touches === undefined || accelerator === undefined) return;
+  }
+
+  private takeTouches(touches: Touches): Touches {
+    const { machine: { views, accelerator } } = this, { rows } = touches;
+    if (!accelerator || touches.views === views) return touches;
     if (this.ownTouches === undefined) {
-      const at = views.grow(touches.byteLength); // first, as it replaces the buffer
-      this.ownTouches = new Uint32Array(views.memory.buffer, at, touches.length);
+      const offset = views.grow(rows.byteLength); // first, as it replaces the buffer
+      this.ownTouches = { rows: new Int32Array(views.memory.buffer, offset, rows.length), offset, views };
     }
-    this.ownTouches.set(touches.subarray(0, touches[TOUCH_LAST >>> 2] + 1));
-    this.touches = this.ownTouches.byteOffset;
+    this.ownTouches.rows.set(rows.subarray(0, (rows[0] + 1) * (TOUCH_BYTES >>> 2)));
+    return this.ownTouches;
   }
 
   /** Replay as many accesses as were taken, after mapping what they touch for the first time. */
@@ -97,8 +108,7 @@ export class Run {
     let mapped = 0;
     for (let at = 0; at < count;) {
       const to = Math.min(count, at + this.bucket - (this.done % this.bucket));
-      const reached = this.make(at, to);
-      if (reached !== to) throw new InvariantError(`access ${this.done + reached - at} of the trace faulted though its page is mapped`);
+      if (!this.make(at, to)) throw new InvariantError(`an access of the trace from ${this.done} to ${this.done + to - at} faulted though its page is mapped`);
       this.done += to - at;
       for (; mapped < fresh.length && fresh[mapped].at < to; mapped++) this.newPages++;
       at = to;
@@ -106,11 +116,16 @@ export class Run {
     }
   }
 
-  /** Make accesses of what was taken. @returns `to`, or the index of the first that faulted */
-  private make(from: number, to: number): number {
-    const { machine: { accelerator, vcpus: [cpu] }, columns, touches } = this, { offsets } = columns;
-    if (touches === 0 || !accelerator || !offsets) return cpu.runBatch(columns, from, to, ACCESS_USER);
-    return accelerator.runTouches(cpu.block, offsets.va, offsets.kind, offsets.size, touches, from, to, ACCESS_USER);
+  /** Make accesses of what was taken. @returns whether none faulted */
+  private make(from: number, to: number): boolean {
+    const { machine: { accelerator, vcpus: [cpu], views }, columns, touches } = this;
+    if (!touches) return cpu.runBatch(columns, from, to, ACCESS_USER) === to;
+    const { rows, offset } = touches;
+    if (accelerator) {
+      const next = accelerator.runTouches(cpu.block, offset + this.next * 4, to, ACCESS_USER) >>> 0;
+      this.next = next === 0 ? -1 : (next - offset) / 4;
+    } else this.next = (this.batch ??= new TouchBatch(views, cpu.block >>> 2, ACCESS_USER)).run(rows, this.next, to);
+    return this.next >= 0;
   }
 
   private makeRoom(): void {

@@ -46,15 +46,15 @@ export async function replay(reader: TraceReader, options: ReplayOptions): Promi
   try {
     const runs = makeRuns(options), [first] = runs;
     const census = new Census(first.machine);
-    reader.decodeIn?.(first.machine);
     const limit = options.limit ?? Infinity;
+    if (limit === Infinity && runs.every(run => run.takesTouches)) reader.touchesIn?.(first.machine);
     let systemCalls = 0;
     for (let batch = await reader.next(); batch; batch = await reader.next()) {
       batch.count = Math.min(batch.count, limit - census.accesses);
       systemCalls += batch.events.length;
       const before = census.accesses;
       for (const run of runs) run.take(batch);
-      const fresh = census.add(first.columns, batch.count, first.touches);
+      const fresh = first.touches ? census.addTouches(first.touches, batch.count) : census.add(first.columns, batch.count);
       const bad = fresh.find(p => !isCanonical(p.page, MODE_4LEVEL));
       if (bad) {
         throw new InputError(options.name, `access ${before + bad.at + 1}`, 'a canonical address (48 bits, sign-extended)', `0x${(BigInt(bad.page) << 12n).toString(16)}`);

@@ -45,7 +45,7 @@ export class StreamReader implements TraceReader {
     return this.source.bytesTotal;
   }
 
-  decodeIn(machine: Machine): void {
+  touchesIn(machine: Machine): void {
     this.batch ??= this.decoder.makeBatch(machine);
   }
 

@@ -25,7 +25,7 @@ export abstract class TraceDecoder {
     this.skipBad = skipBad;
   }
 
-  /** What to decode to: the batch that is given to `decode()`. Called once. @param _machine - whose memory it may lie in */
+  /** What to decode to: the batch that is given to `decode()`. Called once. @param _machine - as of `TraceReader.touchesIn()` */
   makeBatch(_machine?: Machine): AccessBatch {
     return new AccessBatch();
   }
