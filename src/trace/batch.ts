@@ -57,6 +57,13 @@ export class AccessBatch {
   }
 }
 
+/** A machine, and room in its memory for a decoder. */
+export interface DecodingRoom {
+  readonly machine: Machine;
+  /** @returns byte offset of the room; where it was `used` before, it is as it was left, else zero */
+  roomFor(bytes: number): { readonly at: number; readonly used: boolean };
+}
+
 /**
  * A stream of batches. The reader owns the batch it returns and overwrites it at the next call.
  * `close()` releases the input early; it is safe to call twice.
@@ -65,7 +72,7 @@ export interface TraceReader {
   /** Format name: `lackey`, `champsim`, `memtrace`, `din`, `pwt`. */
   readonly format: string;
   /** Before the first batch, if the format can: batches have `touches`, which lie in this machine's memory if its engine is that of wasm. */
-  touchesIn?(machine: Machine): void;
+  touchesIn?(room: DecodingRoom): void;
   /** The next batch, `undefined` after the last. @throws InputError */
   next(): Promise<AccessBatch | undefined>;
   /** Malformed records passed over so far (only with `skipBad`). */

@@ -33,6 +33,13 @@ export class Census {
     this.counts = new PageCounts(machine);
   }
 
+  /** Forget everything. */
+  clear(): void {
+    this.counts.clear(this.pages.length);
+    this.index.clear();
+    this.pages.length = 0;
+  }
+
   /** Look at the first accesses of columns of the machine. @returns pages they touch for the first time, in order */
   add(columns: AccessInput, count: number): NewPage[] {
     const fresh: NewPage[] = [], { va, size } = columns;

@@ -28,6 +28,13 @@ export class PageCounts {
     this.b = this.base >>> 2;
   }
 
+  /** Count anew. @param pages - that were counted */
+  clear(pages: number): void {
+    const { w } = this.machine.views;
+    w.fill(0, this.b, this.b + (CENSUS_BYTES >>> 2));
+    this.rows.forEach((row, k) => w.fill(0, row >>> 2, (row >>> 2) + Math.max(0, Math.min(MORE_PAGES, pages - k * MORE_PAGES)) * (PAGE_ROW_BYTES >>> 2)));
+  }
+
   get accesses(): number {
     return this.at(CENSUS_DONE);
   }

@@ -5,10 +5,9 @@
 import { lone, type Lone } from '../accel/lone.ts';
 import { InputError } from '../errors.ts';
 import { TOUCH_BYTES } from '../layout/census.ts';
-import { PWT_BLOCK_KIND, PWT_BLOCK_SIZE, PWT_BLOCK_TOUCHES, PWT_BLOCK_VA, PWT_BYTES, PWT_SECTIONS, PWT_TOUCHES } from '../layout/pwt.ts';
-import type { Machine } from '../machine/machine.ts';
+import { PWT_BLOCK_KIND, PWT_BLOCK_SIZE, PWT_BLOCK_TOUCHES, PWT_BLOCK_VA, PWT_BYTES, PWT_SECTIONS, PWT_SEGMENT_ROWS, PWT_TOUCHES } from '../layout/pwt.ts';
 import type { EngineChoice } from '../machine/options.ts';
-import { AccessBatch } from './batch.ts';
+import { AccessBatch, type DecodingRoom } from './batch.ts';
 import { crc32 } from './crc32.ts';
 import { PwtBlockReader } from './pwt-block-reader.ts';
 import { decodeEvents } from './pwt-event.ts';
@@ -26,11 +25,12 @@ interface Home extends Lone {
   readonly base?: number;
 }
 
-/** Room in a machine's memory, if its engine is that of wasm. */
-function inMachine(machine: Machine | undefined): Home | undefined {
-  if (machine?.accelerator === undefined) return undefined;
-  const { views } = machine, base = views.grow(PWT_BYTES);
-  return { engine: machine.accelerator, buffer: views.memory.buffer, base };
+/** In a machine's memory, if its engine is that of wasm. */
+function inMachine(room: DecodingRoom | undefined): Home | undefined {
+  if (room?.machine.accelerator === undefined) return undefined;
+  const { at, used } = room.roomFor(PWT_BYTES), { accelerator, views } = room.machine;
+  if (used) views.u8.fill(0, at, at + PWT_SEGMENT_ROWS); // what is behind it is written before it is read
+  return { engine: accelerator, buffer: views.memory.buffer, base: at };
 }
 
 /** Decodes `.pwt`, a block a batch. */
@@ -55,18 +55,18 @@ export class PwtDecoder extends TraceDecoder {
   }
 
   /** Lies where blocks are decoded to, nothing is copied: in the machine's memory, or in one that is the decoder's. */
-  override makeBatch(machine?: Machine): AccessBatch {
-    const wasm: Home | undefined = this.engine === 'ts' ? undefined : inMachine(machine) ?? lone(PWT_BYTES), base = wasm?.base ?? 0;
+  override makeBatch(room?: DecodingRoom): AccessBatch {
+    const wasm: Home | undefined = this.engine === 'ts' ? undefined : inMachine(room) ?? lone(PWT_BYTES), base = wasm?.base ?? 0;
     const buffer = wasm ? wasm.buffer : this.readInTypeScript();
     if (wasm) this.readBlock = (...block) => Boolean(wasm.engine.readPwtBlock(base, ...block));
     this.memory = new Uint8Array(buffer, base, PWT_BYTES);
-    this.columns = machine === undefined;
+    this.columns = room === undefined;
     const offset = base + PWT_BLOCK_TOUCHES;
     return new AccessBatch(BLOCK_ACCESSES, {
       va: new Int32Array(buffer, base + PWT_BLOCK_VA, BLOCK_ACCESSES * 2),
       kind: new Uint8Array(buffer, base + PWT_BLOCK_KIND, BLOCK_ACCESSES),
       size: new Uint16Array(buffer, base + PWT_BLOCK_SIZE, BLOCK_ACCESSES),
-    }, machine && { rows: new Int32Array(buffer, offset, PWT_TOUCHES * (TOUCH_BYTES >>> 2)), offset, views: wasm?.base === undefined ? undefined : machine.views });
+    }, room && { rows: new Int32Array(buffer, offset, PWT_TOUCHES * (TOUCH_BYTES >>> 2)), offset, views: wasm?.base === undefined ? undefined : room.machine.views });
   }
 
   /** @returns memory of the model */

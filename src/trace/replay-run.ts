@@ -8,8 +8,8 @@ import { Machine } from '../machine/machine.ts';
 import type { EngineChoice } from '../machine/options.ts';
 import { makesTouches, TouchBatch, type Touches } from '../machine/touch-batch.ts';
 import type { Counters } from '../machine/vcpu.ts';
-import { BATCH_CAPACITY, type AccessBatch } from './batch.ts';
-import type { NewPage } from './census.ts';
+import { BATCH_CAPACITY, type AccessBatch, type DecodingRoom } from './batch.ts';
+import { Census, type NewPage } from './census.ts';
 import { Placement, type NumaPolicy, type PagePolicy } from './placement.ts';
 import type { ReplayRun, SeriesPoint, TlbCounts } from './replay-result.ts';
 
@@ -31,8 +31,8 @@ const FIRST_BUCKET = 1024;
 const MAX_POINTS = 512;
 const REMOTE_DISTANCE = 21;
 
-export class Run {
-  private readonly options: RunOptions;
+export class Run implements DecodingRoom {
+  readonly options: RunOptions;
   readonly machine: Machine;
   /** Of the machine: what `take()` took, as columns or as what is touched. */
   columns!: AccessInput;
@@ -43,7 +43,10 @@ export class Run {
   /** Of `touches`, the row to go on with: word index. */
   private next = 0;
   private batch: TouchBatch | undefined;
-  private readonly placement: Placement;
+  private placement!: Placement;
+  /** Beside the machine's state, kept from replay to replay. */
+  private ownCensus: Census | undefined;
+  private decoding: { readonly at: number; readonly bytes: number } | undefined;
   private points: SeriesPoint[] = [];
   private bucket = FIRST_BUCKET;
   private done = 0;
@@ -61,7 +64,40 @@ export class Run {
     this.machine = Machine.create({
       cpu: options.cpu, mode: 'timed', dataAccesses: options.data, distances, engine: options.engine, extents: [{ base: 0, bytes: TABLE_BYTES }, ...extents],
     });
-    this.placement = new Placement(this.machine, options.pages, options.numa, nodes);
+    this.begin();
+  }
+
+  private begin(): void {
+    const { machine, options } = this;
+    this.placement = new Placement(machine, options.pages, options.numa, options.nodes);
+  }
+
+  /** Be as it was when it was made, if `renewable`. */
+  renew(): void {
+    this.machine.renew();
+    this.touches = undefined;
+    this.points = [];
+    this.bucket = FIRST_BUCKET;
+    this.done = this.newPages = 0;
+    this.last = { l1Misses: 0, walks: 0, cycles: 0 };
+    this.ownCensus?.clear();
+    this.begin();
+  }
+
+  /** Has its machine only the memory that it was made with? */
+  get renewable(): boolean {
+    return this.pieces === 1;
+  }
+
+  /** A census in the machine's memory. */
+  get census(): Census {
+    return this.ownCensus ??= new Census(this.machine);
+  }
+
+  roomFor(bytes: number): { readonly at: number; readonly used: boolean } {
+    const used = this.decoding?.bytes === bytes;
+    if (!used) this.decoding = { at: this.machine.views.grow(bytes), bytes };
+    return { at: this.decoding!.at, used };
   }
 
   private makeColumns(capacity: number): AccessInput {
