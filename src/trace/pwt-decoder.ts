@@ -7,6 +7,7 @@ import { InputError } from '../errors.ts';
 import { TOUCH_BYTES } from '../layout/census.ts';
 import { PWT_BLOCK_KIND, PWT_BLOCK_SIZE, PWT_BLOCK_TOUCHES, PWT_BLOCK_VA, PWT_BYTES, PWT_SECTIONS, PWT_SEGMENT_ROWS, PWT_TOUCHES } from '../layout/pwt.ts';
 import type { EngineChoice } from '../machine/options.ts';
+import type { Views } from '../memory/views.ts';
 import { AccessBatch, type DecodingRoom } from './batch.ts';
 import { crc32 } from './crc32.ts';
 import { PwtBlockReader } from './pwt-block-reader.ts';
@@ -20,17 +21,20 @@ import { printable, TraceDecoder } from './trace-decoder.ts';
 
 type ReadBlock = PwtBlockReader['read'];
 
-/** What decodes, and where. */
-interface Home extends Lone {
-  readonly base?: number;
+/** Where to decode: a memory, and where in it; in that of a machine its engine, if it is that of wasm. */
+interface Home extends Partial<Lone> {
+  readonly buffer: ArrayBufferLike;
+  readonly base: number;
+  readonly views?: Views;
 }
 
-/** In a machine's memory, if its engine is that of wasm. */
-function inMachine(room: DecodingRoom | undefined): Home | undefined {
-  if (room?.machine.accelerator === undefined) return undefined;
-  const { at, used } = room.roomFor(PWT_BYTES), { accelerator, views } = room.machine;
+/** In a machine's memory, if that stays where it is when it grows. */
+function inMachine(room: DecodingRoom): Home | undefined {
+  const { accelerator, views } = room.machine;
+  if (!views.shared) return undefined;
+  const { at, used } = room.roomFor(PWT_BYTES);
   if (used) views.u8.fill(0, at, at + PWT_SEGMENT_ROWS); // what is behind it is written before it is read
-  return { engine: accelerator, buffer: views.memory.buffer, base: at };
+  return { ...(accelerator && { engine: accelerator }), buffer: views.memory.buffer, base: at, views };
 }
 
 /** Decodes `.pwt`, a block a batch. */
@@ -56,24 +60,28 @@ export class PwtDecoder extends TraceDecoder {
 
   /** Lies where blocks are decoded to, nothing is copied: in the machine's memory, or in one that is the decoder's. */
   override makeBatch(room?: DecodingRoom): AccessBatch {
-    const wasm: Home | undefined = this.engine === 'ts' ? undefined : inMachine(room) ?? lone(PWT_BYTES), base = wasm?.base ?? 0;
-    const buffer = wasm ? wasm.buffer : this.readInTypeScript();
-    if (wasm) this.readBlock = (...block) => Boolean(wasm.engine.readPwtBlock(base, ...block));
+    const { buffer, base, engine, views } = this.home(room), offset = base + PWT_BLOCK_TOUCHES;
+    if (engine) this.readBlock = (...block) => Boolean(engine.readPwtBlock(base, ...block));
+    else {
+      const reader = new PwtBlockReader(new PwtModel(buffer, base));
+      this.readBlock = (...block) => reader.read(...block);
+    }
     this.memory = new Uint8Array(buffer, base, PWT_BYTES);
     this.columns = room === undefined;
-    const offset = base + PWT_BLOCK_TOUCHES;
     return new AccessBatch(BLOCK_ACCESSES, {
       va: new Int32Array(buffer, base + PWT_BLOCK_VA, BLOCK_ACCESSES * 2),
       kind: new Uint8Array(buffer, base + PWT_BLOCK_KIND, BLOCK_ACCESSES),
       size: new Uint16Array(buffer, base + PWT_BLOCK_SIZE, BLOCK_ACCESSES),
-    }, room && { rows: new Int32Array(buffer, offset, PWT_TOUCHES * (TOUCH_BYTES >>> 2)), offset, views: wasm?.base === undefined ? undefined : room.machine.views });
+    }, room && { rows: new Int32Array(buffer, offset, PWT_TOUCHES * (TOUCH_BYTES >>> 2)), offset, views });
   }
 
-  /** @returns memory of the model */
-  private readInTypeScript(): ArrayBufferLike {
-    const model = new PwtModel(), reader = new PwtBlockReader(model);
-    this.readBlock = (...block) => reader.read(...block);
-    return model.u8.buffer;
+  private home(room: DecodingRoom | undefined): Home {
+    const inTypeScript = this.engine === 'ts';
+    if (room && inTypeScript === (room.machine.accelerator === undefined)) {
+      const home = inMachine(room);
+      if (home) return home;
+    }
+    return { ...((inTypeScript ? undefined : lone(PWT_BYTES)) ?? { buffer: new ArrayBuffer(PWT_BYTES) }), base: 0 };
   }
 
   override decode(bytes: Uint8Array, start: number, end: number, final: boolean, batch: AccessBatch): number {

@@ -30,11 +30,11 @@ export class PwtModel {
   data = 0;
   path = 0;
 
-  /** @param buffer - PWT_BYTES zero bytes */
-  constructor(buffer: ArrayBufferLike = new ArrayBuffer(PWT_BYTES)) {
-    this.w = new Int32Array(buffer, 0, PWT_BYTES >>> 2);
-    this.u8 = new Uint8Array(buffer, 0, PWT_BYTES);
-    this.u16 = new Uint16Array(buffer, 0, PWT_BYTES >>> 1);
+  /** @param buffer - PWT_BYTES zero bytes, from `base` on */
+  constructor(buffer: ArrayBufferLike = new ArrayBuffer(PWT_BYTES), base = 0) {
+    this.w = new Int32Array(buffer, base, PWT_BYTES >>> 2);
+    this.u8 = new Uint8Array(buffer, base, PWT_BYTES);
+    this.u16 = new Uint16Array(buffer, base, PWT_BYTES >>> 1);
   }
 
   get segments(): number {
