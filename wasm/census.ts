@@ -3,10 +3,12 @@ import {
   CENSUS_DONE, CENSUS_FILTER, CENSUS_FILTER_ROWS, CENSUS_KINDS, CENSUS_MARKS, CENSUS_UNMARKED, CENSUS_WINDOWS, CENSUS_WINDOW_PAGES, CENSUS_WINDOW_SHIFT,
   CENSUS_WINDOW_STEP, FILTER_PAGE, FILTER_TAG, PAGE_STAMPS, PAGE_TOUCHES, TOUCH_AT, TOUCH_BYTES, TOUCH_COUNT_SHIFT, TOUCH_KIND, TOUCH_SIZE, TOUCH_WORD,
 } from "../src/layout/census";
-import { FETCH, MODIFY } from "./batch";
 
 const WINDOW = 1 << CENSUS_WINDOW_SHIFT;
 const OFFSET: u64 = 0xfff;
+
+/** Accesses of a window by kind, 16 bits each. */
+let kinds: u64 = 0;
 
 /**
  * Count accesses `from` up to but not including `to` of columns.
@@ -21,10 +23,10 @@ export function countColumns(base: i32, va: i32, kind: i32, size: i32, from: i32
     i = plainColumns(base, va, kind, size, i, end, mark);
     while (i < end && touched(base, load<u64>(va + (i << 3)), load<u16>(size + (i << 1)), load<u8>(kind + i), 1, mark, done)) i = plainColumns(base, va, kind, size, i + 1, end, mark);
     done += <u64>(i - start);
+    countKinds(base);
     if (i < end) break;
   }
   store<u64>(base, done, CENSUS_DONE);
-  countKinds(base, kind, from, i);
   return i;
 }
 
@@ -41,11 +43,14 @@ function windowEnd(base: i32, i: i32, to: i32, done: u64): i32 {
 
 /** Count accesses that are plain(). It calls nothing, so that nothing is spilled for a call. @returns the first that is not */
 function plainColumns(base: i32, va: i32, kind: i32, size: i32, i: i32, end: i32, mark: u64): i32 {
+  let sum = kinds;
   for (; i < end; i++) {
-    const x = load<u64>(va + (i << 3)), row = filterRow(base, x);
+    const x = load<u64>(va + (i << 3)), row = filterRow(base, x), k = <i32>load<u8>(kind + i);
     if (!plain(row, x, load<u16>(size + (i << 1)), mark)) break;
-    add(load<i32>(row, FILTER_PAGE) + (<i32>load<u8>(kind + i) << 3) + PAGE_TOUCHES, 1);
+    add(load<i32>(row, FILTER_PAGE) + (k << 3) + PAGE_TOUCHES, 1);
+    sum += <u64>1 << <u64>(k << 4);
   }
+  kinds = sum;
   return i;
 }
 
@@ -60,18 +65,14 @@ export function countTouches(base: i32, next: i32, to: i32): i32 {
     const done = before + <u64>at(next), end = windowEnd(base, at(next), to, done), mark = markOf(done);
     next = plainTouches(base, next, end, mark);
     while (at(next) < end && touched(base, load<u64>(next), load<u16>(next, TOUCH_SIZE), load<u8>(next, TOUCH_KIND), countIn(next), mark, done)) {
-      kinds += countIn(next) << (<u64>load<u8>(next, TOUCH_KIND) << 4);
       next = plainTouches(base, next + TOUCH_BYTES, end, mark);
     }
-    for (let k = 0; k < 4; k++, kinds >>= 16) count(base, k, kinds & 0xffff);
+    countKinds(base);
     if (at(next) < end) return next;
   }
   store<u64>(base, before + <u64>to, CENSUS_DONE);
   return next;
 }
-
-/** Accesses of a window by kind, 16 bits each. */
-let kinds: u64 = 0;
 
 /** plainColumns() of rows. */
 function plainTouches(base: i32, next: i32, end: i32, mark: u64): i32 {
@@ -123,6 +124,7 @@ function touched(base: i32, va: u64, size: i32, kind: i32, n: u64, mark: u64, do
     const row = filterRow(base, x);
     if (load<i32>(row, FILTER_PAGE) == 0 || load<u64>(row, FILTER_TAG) >> 12 != x >> 12) return false;
   }
+  kinds += n << <u64>(kind << 4);
   x = va;
   for (let left = bytes; left > 0; left -= 4096, x += 4096) {
     const row = filterRow(base, x), page = load<i32>(row, FILTER_PAGE);
@@ -143,23 +145,7 @@ function stamp(base: i32, page: i32, done: u64): void {
   }
 }
 
-/** Accesses by kind, 16 at a time. */
-function countKinds(base: i32, kind: i32, from: i32, to: i32): void {
-  let i = from, sums: u64 = 0, odd: u64 = 0;
-  for (; i + 16 <= to; i += 16) {
-    const v = v128.load(kind + i);
-    sums += <u64>popcnt(i8x16.bitmask(i8x16.eq(v, i8x16.splat(<i8>FETCH)))) << 32 | <u64>popcnt(i8x16.bitmask(i8x16.eq(v, i8x16.splat(0))));
-    odd += popcnt(i8x16.bitmask(i8x16.eq(v, i8x16.splat(<i8>MODIFY))));
-  }
-  const loads = sums & 0xffffffff, fetches = sums >> 32, stores = <u64>(i - from) - loads - fetches - odd;
-  count(base, 0, loads);
-  count(base, 1, stores);
-  count(base, FETCH, fetches);
-  count(base, MODIFY, odd);
-  for (; i < to; i++) count(base, <i32>load<u8>(kind + i), 1);
-}
-
-@inline function count(base: i32, kind: i32, n: u64): void {
-  const at = base + (kind << 3);
-  store<u64>(at, load<u64>(at, CENSUS_KINDS) + n, CENSUS_KINDS);
+/** Add the accesses of a window by kind. */
+function countKinds(base: i32): void {
+  for (let at = base; kinds != 0; at += 8, kinds >>= 16) add(at + CENSUS_KINDS, kinds & 0xffff);
 }
