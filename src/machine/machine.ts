@@ -6,9 +6,9 @@ import { HDR_BYTES_USED } from '../layout/header.ts';
 import { FEAT_NX, FEAT_PGE, FEAT_PSE } from '../layout/vcpu.ts';
 import type { CpuModel } from '../cost/cpu-model.ts';
 import { readBytes, writeBytes } from '../memory/bytes.ts';
-import { checkFree, extents, FRAME_BYTES, insertExtent, type Extent } from '../memory/extents.ts';
+import { checkFree, extents, FRAME_BYTES, insertExtent, wordOf, type Extent } from '../memory/extents.ts';
 import { FrameAllocator } from '../memory/frame-allocator.ts';
-import { attachState, createState } from '../memory/plan.ts';
+import { attachState, createState, type Layout } from '../memory/plan.ts';
 import { WASM_PAGE_BYTES, type Views } from '../memory/views.ts';
 import { nestedRead, nestedWalk } from '../virt/nested-walk.ts';
 import { check64, checkPhysical, hiWord, loWord } from './address.ts';
@@ -67,6 +67,7 @@ export class Machine {
   /** Whole pages of physical memory: clear, copy, compare, hash. */
   readonly pages: Pages;
   private readonly config: MachineConfig;
+  private readonly layout: Layout;
   private readonly spaces = new Map<bigint, AddressSpace>();
   private nextExtentId = 0;
 
@@ -96,7 +97,7 @@ export class Machine {
   private constructor(config: MachineConfig, memory?: WebAssembly.Memory) {
     this.config = config;
     this.cpu = config.cpu;
-    const layout = memory === undefined ? createState(config.plan) : attachState(config.plan, memory);
+    const layout = this.layout = memory === undefined ? createState(config.plan) : attachState(config.plan, memory);
     this.views = layout.views;
     if (config.plan.nested) Object.assign(this.views, { nestedWalk, nestedRead });
     this.accelerator = engineOf(config, this.views);
@@ -105,7 +106,33 @@ export class Machine {
     else this.attachHandlers();
     const names = config.cpu.caches.levels.map(c => c.name);
     this.vcpus = layout.vcpus.map(block => new Vcpu(this.views, block, layout.scratch, names, this.accelerator, memory === undefined));
-    if (memory === undefined && config.paging !== 'none') for (const cpu of this.vcpus) this.startPaging(cpu, config.paging);
+    if (memory === undefined) this.start();
+  }
+
+  private start(): void {
+    const { paging } = this.config;
+    if (paging !== 'none') for (const cpu of this.vcpus) this.startPaging(cpu, paging);
+  }
+
+  /**
+   * Be as it was when it was made, in the same memory: for those who would make another one. Columns stay what they are.
+   *
+   * Of physical memory what `frames` handed out is cleared; nothing else may have been written, and nothing plugged in.
+   */
+  renew(): void {
+    const { layout, views, frames } = this;
+    for (const [first, count] of frames.handedOut) {
+      const at = wordOf(views, Math.floor(first / 2 ** 20), first << 12);
+      views.w.fill(0, at, at + count * (FRAME_BYTES / 4));
+    }
+    views.w.fill(0, 0, layout.words);
+    layout.write();
+    frames.clear();
+    this.spaces.clear();
+    this.nextExtentId = 0;
+    this.insertAll(layout.ramWords);
+    for (const cpu of this.vcpus) cpu.reset();
+    this.start();
   }
 
   /** Which engine makes accesses and invalidations. */
