@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { ACCESS_FETCH, ACCESS_READ, ACCESS_USER, ACCESS_WRITE, FAULT_NONE } from '../../src/arch/fault.ts';
-import { CR4_PCIDE, CR4_PGE } from '../../src/arch/registers.ts';
+import { CR0_PG, CR4_PCIDE, CR4_PGE } from '../../src/arch/registers.ts';
 import { ARR_CAPACITY, ARR_CLOCK, ARR_REPL } from '../../src/layout/array.ts';
 import { PLAIN_A, PLAIN_NEXT, PSC_A, PSC_BYTES, VCPU_PLAIN, VCPU_PLAIN_PSC } from '../../src/layout/vcpu.ts';
 import type { CpuModel, Geometry } from '../../src/cost/cpu-model.ts';
@@ -151,4 +151,18 @@ it('pieces of a large page that were fetched, and then are loaded, leave the sam
     return stateOf(machine, 5 * 2 ** 20);
   });
   expect(before!.equals(after!)).toBe(true);
+});
+
+it.each(['ts', 'wasm'] as const)('calls that walked leave nothing that is used when paging is off: %s', engine => {
+  const machine = Machine.create({ memory: '6M', cpu: model(false, 8), engine }), [cpu] = machine.vcpus, first = 0x4000_0000, pages = 300;
+  machine.map(BigInt(first), { user: true, frames: pages });
+  for (let k = 0; k < pages; k++) expect(cpu!.access(0, first + k * 4096, ACCESS_USER)).toBe(FAULT_NONE);
+  expect(cpu!.counters().walks).toBe(pages);
+  cpu!.setCode64(false);
+  expect(cpu!.writeCr0(cpu!.registers.cr0 & ~(BigInt(CR0_PG) & 0xffff_ffffn))).toBe(FAULT_NONE);
+  for (let k = 0; k < pages; k++) {
+    expect(cpu!.access(0, first + k * 4096, ACCESS_USER)).toBe(FAULT_NONE);
+    expect(cpu!.paddr).toBe(BigInt(first + k * 4096));
+  }
+  expect(cpu!.counters().walks).toBe(pages);
 });
