@@ -18,6 +18,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   conformance: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine', 'xen'],
   trace: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine'],
   guest: ['layout', 'arch', 'memory', 'cost', 'machine', 'xen', 'trace'],
+  smp: ['layout', 'memory', 'machine', 'xen'],
   report: ['trace'],
   sweep: ['cost', 'machine', 'trace'],
   cli: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine', 'xen', 'conformance', 'guest', 'trace', 'report', 'sweep'],

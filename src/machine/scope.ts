@@ -90,14 +90,10 @@ export function apply(s: Views, v: number, wasm: Accelerator | undefined, scope:
  */
 function tick(s: Views): number {
   const at = HDR_FLUSH_CLOCK >>> 2;
-  s.locks.turns?.await(at);
   for (let now = Atomics.load(s.w, at); ;) {
     if (now === 0) return 0;
     const found = Atomics.compareExchange(s.w, at, now, (now + 1) | 0);
-    if (found === now) {
-      s.locks.turns?.taken(at);
-      return (now + 1) | 0;
-    }
+    if (found === now) return (now + 1) | 0;
     now = found;
   }
 }

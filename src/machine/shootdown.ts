@@ -59,6 +59,7 @@ export class Shootdowns {
 
   /** Wait until all that was posted by this thread is done. @throws BrokenError */
   wait(): void {
+    this.s.locks.turns?.place();
     while (this.asked.length > 0) {
       const v = this.asked[this.asked.length - 1];
       this.waitFor(v, this.tickets[this.asked.length - 1]);
@@ -80,7 +81,7 @@ export class Shootdowns {
     const { w, locks } = this.s, done = v + ((VCPU_MAIL + MAIL_DONE) >>> 2), run = v + ((VCPU_MAIL + MAIL_RUN) >>> 2);
     for (let tries = 0; !this.isDone(v, ticket); tries++) {
       const now = Atomics.load(w, done);
-      if (Atomics.load(w, run) === RUN_QUIET && Atomics.compareExchange(w, run, RUN_QUIET, this.claim) === RUN_QUIET) {
+      if (Atomics.load(w, run) === RUN_QUIET && this.hasMail(v) && Atomics.compareExchange(w, run, RUN_QUIET, this.claim) === RUN_QUIET) {
         this.look(v);
         Atomics.store(w, run, RUN_QUIET);
         Atomics.notify(w, run);
@@ -94,12 +95,19 @@ export class Shootdowns {
 
   /** Do what the letters of a vCPU say. For the thread that plays it, and for who waits where none does. */
   look(v: number): void {
-    const { w } = this.s, box = v + (VCPU_MAIL >>> 2);
-    if (Atomics.load(w, box + (MAIL_POSTED >>> 2)) === w[box + (MAIL_DONE >>> 2)]) return;
-    this.s.locks.take(box + (MAIL_LOCK >>> 2), RANK_MAIL);
+    const { w, locks } = this.s, box = v + (VCPU_MAIL >>> 2);
+    if (!this.hasMail(v) || locks.turns?.beginLook(v) === false) return;
+    locks.take(box + (MAIL_LOCK >>> 2), RANK_MAIL);
     this.workOff(v);
-    this.s.locks.give(box + (MAIL_LOCK >>> 2));
+    locks.give(box + (MAIL_LOCK >>> 2));
+    locks.turns?.endLook();
     Atomics.notify(w, box + (MAIL_DONE >>> 2));
+  }
+
+  /** Is there anything to look at? */
+  private hasMail(v: number): boolean {
+    const { w } = this.s, box = v + (VCPU_MAIL >>> 2);
+    return Atomics.load(w, box + (MAIL_POSTED >>> 2)) !== w[box + (MAIL_DONE >>> 2)];
   }
 
   private workOff(v: number): void {

@@ -5,7 +5,7 @@
  * each other's locks and translations never wait for ever. What a vCPU holds is in its block: if its thread ends, others know which locks are
  * left. Locks are taken in the order of layout/lock.ts, which is checked each time.
  */
-import { invariant } from '../errors.ts';
+import { BrokenError, invariant } from '../errors.ts';
 import { HOLDER, WAITED } from '../layout/lock.ts';
 import { HELD_MOST, VCPU_HELD, VCPU_HELD_LOCKS } from '../layout/vcpu.ts';
 import { checkSound } from './broken.ts';
@@ -15,12 +15,17 @@ const TRIES = 400;
 /** Milliseconds after which a sleeper looks by himself: at what is broken, at letters. */
 const NAP = 5;
 
-/** Who decides in which order locks are taken, or remembers it. `what` is the word index of the lock. */
+/** Who decides in which order locks are taken, or remembers it. `what` is the word index of the lock, `v` that of a vCPU's block. */
 export interface Turns {
-  /** Before it is taken. */
+  /** The thread is at a place where it may look into its mailbox: the same places whenever it does the same. */
+  place(): void;
+  /** Before a lock is taken. */
   await(what: number): void;
   /** Once it is. */
   taken(what: number): void;
+  /** May this thread look into the mailbox of a vCPU now? If so, what it takes is taken for that one, until `endLook()`. */
+  beginLook(v: number): boolean;
+  endLook(): void;
 }
 
 /** How a thread that waits lets others invalidate what its vCPU has cached. */
@@ -38,6 +43,8 @@ export class Locks {
   me = 0;
   waiting: Waiting | undefined;
   turns: Turns | undefined;
+  /** Time of `performance.now()` up to which this thread waits for a lock, or for another vCPU. */
+  deadline = Infinity;
   private readonly s: Views;
   private v = -1; // word index of the vCPU's block
   private held = 0;
@@ -66,6 +73,7 @@ export class Locks {
   take(at: number, rank: number): void {
     const { held, s: { w } } = this;
     if (held > 0) invariant(rank > this.ranks[held - 1] || (rank === this.ranks[held - 1] && at > this.words[held - 1]), 'locks are taken in their order');
+    this.turns?.place();
     this.turns?.await(at);
     this.note(at, rank);
     if (Atomics.compareExchange(w, at, 0, this.me) !== 0) this.contend(at);
@@ -77,8 +85,25 @@ export class Locks {
     const { s: { w } } = this;
     invariant(this.held > 0 && this.words[this.held - 1] === at, 'the lock that was taken last is given back first');
     if ((Atomics.exchange(w, at, 0) & WAITED) !== 0) Atomics.notify(w, at);
-    this.held--;
-    if (this.v >= 0) Atomics.store(w, this.v + (VCPU_HELD >>> 2), this.held);
+    this.forget();
+  }
+
+  /** Take a lock over from who left it. @param holder - who that was @returns false, with nothing changed: it is not his */
+  inherit(at: number, rank: number, holder: number): boolean {
+    const { w } = this.s;
+    this.note(at, rank);
+    for (let now = Atomics.load(w, at); (now & HOLDER) === holder; now = Atomics.load(w, at)) {
+      if (Atomics.compareExchange(w, at, now, this.me | WAITED) === now) return true;
+    }
+    this.forget();
+    return false;
+  }
+
+  private forget(): void {
+    const k = --this.held;
+    if (this.v < 0) return;
+    this.s.w[this.v + (VCPU_HELD_LOCKS >>> 2) + k] = 0;
+    Atomics.store(this.s.w, this.v + (VCPU_HELD >>> 2), k);
   }
 
   /** Locks above a rank are free again: what threw left them. */
@@ -105,10 +130,9 @@ export class Locks {
       }
       const now = Atomics.load(w, at);
       if (now !== 0 && Atomics.compareExchange(w, at, now, now | WAITED) === now) this.sleep(at, now | WAITED);
-      if (this.s.isBroken) {
-        this.held--;
-        if (this.v >= 0) Atomics.store(w, this.v + (VCPU_HELD >>> 2), this.held);
-        checkSound(this.s);
+      if (this.s.isBroken || performance.now() > this.deadline) {
+        this.forget();
+        this.check();
       }
     }
   }
@@ -123,7 +147,12 @@ export class Locks {
     this.waiting?.look();
     if (tries < TRIES) return;
     this.sleep(at, value);
+    this.check();
+  }
+
+  private check(): void {
     checkSound(this.s);
+    if (performance.now() > this.deadline) throw new BrokenError('a lock was not free, or a vCPU not ready, in time');
   }
 
   private sleep(at: number, value: number): void {

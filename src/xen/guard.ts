@@ -85,6 +85,24 @@ export class Guard {
     }
   }
 
+  /**
+   * The thread of a vCPU ended in the middle of a call: what it held is this thread's, which is alone as soon as the others are outside.
+   *
+   * @param holder - who it is in locks @param v - word index of its block @throws BrokenError - not in time
+   */
+  inherit<T>(holder: number, v: number, what: () => T): T {
+    const lock = this.block + (HV_LOCK >>> 2);
+    Atomics.store(this.s.w, v + (VCPU_INSIDE >>> 2), 0);
+    if (!this.locks.inherit(lock, RANK_HYPERVISOR, holder)) this.locks.take(lock, RANK_HYPERVISOR);
+    this.awaitOthers();
+    this.plan = ALONE;
+    try {
+      return what();
+    } finally {
+      this.close();
+    }
+  }
+
   /** Locks within a call. What is taken is given back in the reverse order. */
   takeGrants(domain: Domain): void { this.locks.take(domain.at + (DOMAIN_GRANT_LOCK >>> 2), RANK_GRANTS); }
   giveGrants(domain: Domain): void { this.locks.give(domain.at + (DOMAIN_GRANT_LOCK >>> 2)); }
@@ -134,6 +152,7 @@ export class Guard {
 
   private goIn(): void {
     const { w } = this.s, mine = this.v + (VCPU_INSIDE >>> 2), lock = this.block + (HV_LOCK >>> 2);
+    this.locks.turns?.place();
     this.locks.turns?.await(mine);
     for (let tries = 0; ; tries++) {
       Atomics.store(w, mine, 1);
@@ -152,8 +171,13 @@ export class Guard {
   }
 
   private emptyOut(): void {
-    const { w } = this.s;
     this.locks.take(this.block + (HV_LOCK >>> 2), RANK_HYPERVISOR);
+    this.awaitOthers();
+  }
+
+  private awaitOthers(): void {
+    const { w } = this.s;
+    this.locks.turns?.place();
     for (const at of this.inside) for (let tries = 0; Atomics.load(w, at) !== 0; tries++) this.locks.pause(at, 1, tries);
   }
 }

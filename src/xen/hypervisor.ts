@@ -365,6 +365,11 @@ export class Hypervisor {
     return this.alone(() => audit(this.host));
   }
 
+  /** The same after the thread of a vCPU ended in the middle of a call, which this thread's takes over. @param holder, v - see `Guard.inherit()` */
+  auditAfter(holder: number, v: number): string[] {
+    return this.host.guard?.inherit(holder, v, () => audit(this.host)) ?? this.audit();
+  }
+
   /** What was done since the start, counted by the names of Xen's perfc, how often each hypercall was made, and what it cost. */
   counters(): CounterValues {
     return this.host.counters.read();
