@@ -140,6 +140,7 @@ export class Shootdowns {
     const { locks } = this.s;
     this.sleep();
     locks.waiting = undefined;
+    locks.giveAll();
     locks.be(embedder, -1);
     this.played = -1;
   }

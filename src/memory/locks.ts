@@ -111,6 +111,11 @@ export class Locks {
     while (this.held > 0 && this.ranks[this.held - 1] > rank) this.give(this.words[this.held - 1]);
   }
 
+  /** All are free again. */
+  giveAll(): void {
+    while (this.held > 0) this.give(this.words[this.held - 1]);
+  }
+
   /** Before it is taken, so that none is ever held and not noted. */
   private note(at: number, rank: number): void {
     const { w } = this.s, k = this.held++;

@@ -25,7 +25,6 @@ const LOOK_MS = 20; // between two looks at who stalls
 interface Hand {
   readonly worker: Worker;
   end: ((outcome: Outcome) => void) | undefined;
-  done: Promise<Outcome>;
   beats: number;
   since: number;
 }
@@ -35,6 +34,7 @@ export class Cluster {
   private readonly options: { readonly machine: MachineOptions; readonly stall: number | undefined; readonly patience: number };
   private readonly control: Control;
   private readonly hands = new Map<number, Hand>();
+  private readonly runs = new Map<number, Promise<Outcome>>(); // the last of each vCPU
   private watch: ReturnType<typeof setInterval> | undefined;
 
   /** @throws ConfigError - the machine is not in shared memory, or has one vCPU */
@@ -67,9 +67,10 @@ export class Cluster {
     };
     hand.worker.postMessage(orders);
     hand.since = performance.now();
-    hand.done = new Promise(end => { hand.end = end; });
+    const done = new Promise<Outcome>(end => { hand.end = end; });
+    this.runs.set(number, done);
     if (this.options.stall !== undefined) this.watch ??= setInterval(() => this.lookForStalled(), LOOK_MS);
-    return hand.done;
+    return done;
   }
 
   /** Ask a vCPU to stop at its next step. */
@@ -82,12 +83,12 @@ export class Cluster {
     return this.control.beats(number);
   }
 
-  /** What became of all programs. @param milliseconds - to wait for; those that go on still are `late` then */
+  /** What became of the last program of each vCPU, in their order. @param milliseconds - to wait for; those that go on still are `late` then */
   async join(milliseconds = Infinity): Promise<Outcome[]> {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const over = new Promise<Outcome>(late => { if (milliseconds !== Infinity) timer = setTimeout(() => late({ how: 'late' }), milliseconds); });
-    const hands = [...this.hands].sort(([a], [b]) => a - b).map(([, hand]) => hand);
-    const outcomes = await Promise.all(hands.map(hand => Promise.race([hand.done, over])));
+    const runs = [...this.runs].sort(([a], [b]) => a - b).map(([, done]) => done);
+    const outcomes = await Promise.all(runs.map(done => Promise.race([done, over])));
     clearTimeout(timer);
     return outcomes;
   }
@@ -131,7 +132,7 @@ export class Cluster {
 
   private hire(number: number): Hand {
     const worker = new Worker(new URL('./vcpu-worker.js', import.meta.url));
-    const hand: Hand = { worker, end: undefined, done: Promise.resolve({ how: 'stopped' }), beats: 0, since: 0 };
+    const hand: Hand = { worker, end: undefined, beats: 0, since: 0 };
     let why: string | undefined;
     worker.on('message', (outcome: Outcome) => this.settle(hand, outcome));
     worker.on('error', error => { why = error.message; });

@@ -6,9 +6,9 @@
  * waiting for them who are in the middle of calls themselves.
  */
 import { BrokenError } from '../errors.ts';
-import { DOMAIN_LOCK } from '../layout/domain.ts';
+import { DOMAIN_GRANT_LOCK, DOMAIN_LOCK } from '../layout/domain.ts';
 import { HDR_HYPERVISOR } from '../layout/header.ts';
-import { HV_LOCK } from '../layout/hypervisor.ts';
+import { HV_HEAP_LOCK, HV_LOCK, HV_LOST_LOCK } from '../layout/hypervisor.ts';
 import { HOLDER } from '../layout/lock.ts';
 import { MAIL_LOCK, MAIL_RUN, RUN_PLAYED, RUN_QUIET } from '../layout/mailbox.ts';
 import { VCPU_HELD, VCPU_HELD_LOCKS, VCPU_INSIDE, VCPU_MAIL } from '../layout/vcpu.ts';
@@ -49,7 +49,7 @@ function heldBy(w: Int32Array, v: number, holder: number): number[] {
 function lookInto(machine: Machine, v: number, holder: number, locks: readonly number[], patience: number): string | undefined {
   const { views: s } = machine, block = s.w[HDR_HYPERVISOR >>> 2] >>> 2, whole = block + (HV_LOCK >>> 2);
   const inner = locks.filter(at => at !== whole && at % (PAGE_BYTES / 4) !== DOMAIN_LOCK >>> 2);
-  if (inner.length > 0) return `with the lock at 0x${(inner[0] * 4).toString(16)}, in the middle of a hypercall`;
+  if (inner.length > 0) return `in the middle of a hypercall, with the lock of ${nameOf(inner[0], block)}`;
   s.locks.deadline = performance.now() + patience;
   try {
     const [complaint] = Hypervisor.attach(machine).auditAfter(holder, v);
@@ -62,4 +62,13 @@ function lookInto(machine: Machine, v: number, holder: number, locks: readonly n
   }
   for (const at of locks) breakLock(s, at, holder);
   return undefined;
+}
+
+/** What a lock within a call is about. */
+function nameOf(at: number, block: number): string {
+  switch (at - block) {
+    case HV_HEAP_LOCK >>> 2: return 'freed frames';
+    case HV_LOST_LOCK >>> 2: return 'lost references';
+    default: return at % (PAGE_BYTES / 4) === DOMAIN_GRANT_LOCK >>> 2 ? "a domain's grants" : "a domain's events";
+  }
 }

@@ -134,9 +134,14 @@ export class Guard {
   private open(plan: number, domain: number): void {
     checkSound(this.s);
     this.home = domain + (DOMAIN_LOCK >>> 2);
-    if (plan === OWN) this.locks.take(this.home, RANK_DOMAIN);
-    if (plan === ALONE) this.emptyOut();
-    else this.goIn();
+    try {
+      if (plan === OWN) this.locks.take(this.home, RANK_DOMAIN);
+      if (plan === ALONE) this.emptyOut();
+      else this.goIn();
+    } catch (error) {
+      this.locks.giveAll();
+      throw error;
+    }
     this.plan = plan;
   }
 

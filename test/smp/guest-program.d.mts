@@ -1,0 +1,3 @@
+import type { Program } from '../../dist/smp/index.js';
+
+export const run: Program;
