@@ -93,10 +93,14 @@ export class Shootdowns {
     return RUN_CLAIMED | this.s.locks.me << CLAIM_SHIFT;
   }
 
-  /** Do what the letters of a vCPU say. For the thread that plays it, and for who waits where none does. */
-  look(v: number): void {
+  /**
+   * Do what the letters of a vCPU say. For the thread that plays it, and for who waits where none does.
+   *
+   * @param evenEmpty - someone else may have been faster the first time, and is to be again
+   */
+  look(v: number, evenEmpty = false): void {
     const { w, locks } = this.s, box = v + (VCPU_MAIL >>> 2);
-    if (!this.hasMail(v) || locks.turns?.beginLook(v) === false) return;
+    if (!(evenEmpty || this.hasMail(v)) || locks.turns?.beginLook(v) === false) return;
     locks.take(box + (MAIL_LOCK >>> 2), RANK_MAIL);
     this.workOff(v);
     locks.give(box + (MAIL_LOCK >>> 2));
@@ -152,9 +156,7 @@ export class Shootdowns {
 
   /** Others may invalidate what the vCPU of this thread has cached. */
   sleep(): void {
-    if (this.played < 0) return;
-    this.lookSafely();
-    Atomics.store(this.s.w, this.played + ((VCPU_MAIL + MAIL_RUN) >>> 2), RUN_QUIET);
+    if (this.played >= 0) Atomics.store(this.s.w, this.played + ((VCPU_MAIL + MAIL_RUN) >>> 2), RUN_QUIET);
   }
 
   /** They may no more, and none is at it. */

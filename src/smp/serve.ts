@@ -30,6 +30,9 @@ export function servePort(port: Port): void {
   });
 }
 
+/** No lock: the end of a program, in a recording. */
+const END = 0;
+
 async function perform(orders: Orders): Promise<Outcome> {
   const program = await load(orders.program), context = contextOf(orders.memory, orders.options, orders.number, orders.program.data);
   const control = new Control(orders.control), { machine, cpu } = context;
@@ -42,9 +45,12 @@ async function perform(orders: Orders): Promise<Outcome> {
       machine.look(cpu);
     });
   } finally {
-    machine.views.locks.turns?.place();
+    const { locks } = machine.views;
+    locks.turns?.place();
     machine.look(cpu);
-    machine.views.locks.turns = undefined;
+    locks.turns?.await(END); // who has others do something after this does it himself
+    locks.turns?.taken(END);
+    locks.turns = undefined;
     control.setPlace(orders.number, 0);
     machine.rest();
   }
@@ -53,7 +59,7 @@ async function perform(orders: Orders): Promise<Outcome> {
 function takeTurns({ recording, number }: Orders, { machine, cpu }: Context, control: Control): void {
   if (recording === undefined) return;
   const { locks, w } = machine.views, log = new Recording(recording.words);
-  locks.turns = recording.again ? new Replayer(log, number, recording.patience, () => machine.look(cpu)) : new Recorder(log, control, number, w[HDR_VCPU_BASE >>> 2]);
+  locks.turns = recording.again ? new Replayer(log, number, recording.patience, () => machine.shootdowns.look(cpu.block >>> 2, true)) : new Recorder(log, control, number, w[HDR_VCPU_BASE >>> 2]);
   locks.turns.place();
 }
 
