@@ -55,3 +55,12 @@ export function* translations({ machine, cpu, data: { page, stop, early } }) {
     if (k % 64 === 63) yield;
   }
 }
+
+/** Have everyone invalidate everything, often. */
+export function* askAll({ machine, cpu, data }) {
+  for (let k = 0; k < data; k++) {
+    machine.invalidate(machine.vcpus.filter(other => other !== cpu), {}, cpu);
+    yield;
+  }
+  return data;
+}
