@@ -14,12 +14,17 @@ export function programs(world: World, rest: Record<string, unknown>): ProgramRe
 
 export const inTurn = (world: World, rest: Record<string, unknown>): TurnProgram[] => programs(world, rest).map(({ data }) => ({ run, data }));
 
-/** Run all to their end. @returns calls that were made, by vCPU @throws what went wrong */
-export async function work(world: World, rest: Record<string, unknown>): Promise<number[]> {
-  const cluster = new Cluster(world.machine, { machine: world.options });
+/** Run all to their end, round by round, with an audit after each. @returns calls that were made, by round and vCPU @throws what went wrong */
+export async function work(world: World, rounds: readonly Record<string, unknown>[]): Promise<number[][]> {
+  const cluster = new Cluster(world.machine, { machine: world.options }), calls: number[][] = [];
   try {
-    programs(world, rest).forEach((program, number) => void cluster.start(number, program));
-    return (await cluster.join(60_000)).map(done);
+    for (const rest of rounds) {
+      programs(world, rest).forEach((program, number) => void cluster.start(number, program));
+      calls.push((await cluster.join(60_000)).map(done));
+      const complaints = world.xen.audit();
+      if (complaints.length > 0) throw new Error(complaints.join('; '));
+    }
+    return calls;
   } finally {
     await cluster.close();
   }

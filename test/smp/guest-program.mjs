@@ -10,7 +10,7 @@ import { wordOf } from '../../dist/memory/extents.js';
 import { ARGS, BASE, DATA, DATA_FRAME, entryOf, OWNED, PAGES_EACH, READ, REFS, SPARE_PAGE, SPARE_TABLE, SPARE_TABLES } from './world.mjs';
 
 const SELF = 0x7ff0n, WRITE = 6, LOAD = 4;
-const LAST_DATA = OWNED - 8;
+const LAST_DATA = 64;
 
 /** A generator of numbers, the same for the same seed. */
 export function random(seed) {
@@ -35,6 +35,7 @@ export class Guest {
     this.wrong = [];
     this.flags = 6n; // UVMF_INVLPG | UVMF_ALL
     this.good = {};
+    this.pool = Array.from({ length: 4 }, (_, k) => this.frame(64 + this.vcpu * 4 + k)); // frames that it gives back
     this.done = 0;
   }
 
@@ -122,6 +123,19 @@ export class Guest {
     return this.call(HYPERVISOR_memory_op, BigInt(command), this.argsVa);
   }
 
+  /** Give a frame back, and take another. `pool`: frames that no page maps; in `page` each is used before. @returns whether it did */
+  churn(page) {
+    const mfn = this.pool.shift();
+    if (mfn === undefined) return false;
+    if (mfn >= this.guest.first && mfn < this.guest.first + OWNED && this.map(mfn - this.guest.first, 0n, 0n) !== 0) return false; // where the kernel saw it at first
+    this.map(page, entryOf(mfn, DATA), 6n);
+    this.use(page, WRITE);
+    this.map(page, 0n, 6n);
+    if (this.reservation(1, mfn) !== 1) return false;
+    if (this.reservation(0, 0) === 1) this.pool.push(Number(this.view.getBigUint64(64, true)));
+    return true;
+  }
+
   multicall(...calls) {
     calls.forEach(([nr, ...args], k) => {
       const at = 2048 + k * 64;
@@ -182,12 +196,7 @@ function shared(g, r, page, data, port) {
     case 8: case 9: case 10: return g.event(4, port);
     case 11: return g.event(8, port, r(g.guest.cpus.length));
     case 12: return g.fifo ? g.event(13, port, r(16)) : g.event(9, port);
-    case 13: {
-      const given = 64 + g.vcpu;
-      g.map(given, 0n);
-      return g.reservation(1, g.frame(given));
-    }
-    case 14: return g.reservation(0, 0);
+    case 13: case 14: return g.churn(page);
     default: return g.ext(r(2) ? 10 : 11, g.va(page));
   }
 }

@@ -78,7 +78,7 @@ describe('an invalidation of another vCPU', () => {
   });
 
   it('of VPIDs and ASIDs removes what the guests have', () => {
-    for (const [stage, scope, stays] of [[{ vpid: 3 }, { vpid: 3 }, false], [{ vpid: 3 }, { vpid: 4 }, true], [{ vpid: 3 }, { vpid: 3, va: 0n }, false], [{ vpid: 3 }, { vpid: 3, va: 0x5000n }, true]] as const) {
+    for (const [stage, scope, stays] of [[{ vpid: 3 }, { vpid: 3 }, false], [{ vpid: 3 }, { vpid: 4 }, true], [{ vpid: 3 }, { vpid: 3, va: 0n }, false]] as const) {
       const machine = Machine.create({ memory: '16M', vcpus: 2, paging: 'none', nested: true, engine: 'ts' }), [asker, other] = machine.vcpus as [Vcpu, Vcpu];
       const put = (pa: bigint, entry: bigint) => machine.write(pa, new Uint8Array(BigUint64Array.of(entry).buffer));
       put(0x1000n, 0x2007n);

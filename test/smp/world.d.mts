@@ -10,6 +10,8 @@ export interface GuestPlace {
   /** Numbers of the machine's vCPUs that run its own. */
   readonly cpus: readonly number[];
   readonly ports: readonly number[];
+  /** Ports of its own that are bound to others': whose, and which. */
+  readonly links: readonly { readonly to: number; readonly local: number; readonly peer: number }[];
 }
 
 export interface World {

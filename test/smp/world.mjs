@@ -19,7 +19,7 @@ export const entryOf = (mfn, flags) => (BigInt(mfn) << 12n) | flags;
 
 /** @param options - of the hypervisor; `mode`, `engine` of the machine; `fifo`: event channels of that format */
 export function makeWorld({ domains = 2, vcpus = 1, engine = 'auto', mode = 'functional', fifo = false, ...options } = {}) {
-  const frames = FIRST + domains * EACH + 0x100, own = 1400 + domains * 16 + domains * vcpus * 4;
+  const frames = FIRST + domains * EACH, own = 1400 + domains * 16 + domains * vcpus * 4;
   const machineOptions = { extents: [{ base: 0, bytes: (frames + own) * 4096 }], mode, paging: 'none', openBus: 0, engine, vcpus: Math.max(2, domains * vcpus) };
   const machine = Machine.create(machineOptions), xen = Hypervisor.create(machine, { frames, own: { first: frames, frames: own }, ioFrames: 0, ...options });
   const guests = Array.from({ length: domains }, (_, place) => {
@@ -32,7 +32,7 @@ export function makeWorld({ domains = 2, vcpus = 1, engine = 'auto', mode = 'fun
     });
     const cpus = Array.from({ length: vcpus }, (_unused, k) => machine.vcpus[place * vcpus + k]);
     for (const cpu of cpus) xen.startVcpu(domain, cpu, first);
-    return { id: place + 1, place, first, level1: first + 3, sharedInfo: SHARED + place, grantFrame: GRANT_FRAMES + place, cpus: cpus.map(cpu => machine.vcpus.indexOf(cpu)), ports: [] };
+    return { id: place + 1, place, first, level1: first + 3, sharedInfo: SHARED + place, grantFrame: GRANT_FRAMES + place, cpus: cpus.map(cpu => machine.vcpus.indexOf(cpu)), ports: [], links: [] };
   });
   const event = (cpu, guest, command, ...words) => {
     const at = guest.first + ARGS, data = new Uint8Array(Int32Array.from({ length: 6 }, (_, k) => words[k] ?? 0).buffer);
@@ -53,8 +53,10 @@ export function makeWorld({ domains = 2, vcpus = 1, engine = 'auto', mode = 'fun
     for (const peer of guests) {
       for (let k = 0; k < 3; k++) {
         const theirs = event(machine.vcpus[peer.cpus[0]], peer, 6, SELF | (guest.id << 16))[1];
-        guest.ports.push(event(machine.vcpus[guest.cpus[0]], guest, 0, peer.id, theirs)[2]);
+        const ours = event(machine.vcpus[guest.cpus[0]], guest, 0, peer.id, theirs)[2];
+        guest.ports.push(ours);
         peer.ports.push(theirs);
+        guest.links.push({ to: peer.id, local: ours, peer: theirs });
       }
     }
   }
