@@ -1,7 +1,8 @@
 /** A cluster: the vCPUs of a machine, each played by a worker thread of its own. */
 import { Worker } from 'node:worker_threads';
 import { ConfigError } from '../errors.ts';
-import { HDR_FLUSH_CLOCK } from '../layout/header.ts';
+import { HDR_DATA_CACHES, HDR_FLUSH_CLOCK } from '../layout/header.ts';
+import { VCPU_TIMED } from '../layout/vcpu.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { MachineOptions } from '../machine/options.ts';
 import { checkSound } from '../memory/broken.ts';
@@ -96,7 +97,9 @@ export class Cluster {
   /**
    * Let vCPUs 0 and up run programs that begin together, and record in which order they take locks.
    *
-   * Invalidations are not filtered by the clock from here on: its ticks are no part of a recording. @param entries - room for so many
+   * Invalidations are not filtered by the clock from here on: its ticks are no part of a recording.
+   *
+   * @param entries - room for so many @throws ConfigError - the vCPUs share a cache, whose hits depend on who comes first
    */
   async record(programs: readonly ProgramRef[], entries = 2 ** 20): Promise<{ readonly outcomes: Outcome[]; readonly recording: Recording }> {
     const recording = Recording.create(entries);
@@ -110,7 +113,9 @@ export class Cluster {
   }
 
   private async together(programs: readonly ProgramRef[], recording: Orders['recording']): Promise<Outcome[]> {
-    this.machine.views.w[HDR_FLUSH_CLOCK >>> 2] = 0;
+    const { w } = this.machine.views, isTimed = w[(this.machine.vcpus[0].block + VCPU_TIMED) >>> 2] !== 0;
+    if (isTimed && w[HDR_DATA_CACHES >>> 2] > 2) throw new ConfigError('machine', 'one in functional mode, or without a cache that vCPUs share', 'timed');
+    w[HDR_FLUSH_CLOCK >>> 2] = 0;
     this.control.open();
     programs.forEach((program, number) => void this.order(number, program, programs.length, recording));
     return this.join();

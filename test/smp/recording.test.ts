@@ -38,6 +38,11 @@ it('is refused by a run that does something else, and none waits for ever', asyn
   expect(JSON.stringify(outcomes)).toMatch(/recording: expected that of this run/);
 });
 
+it('is not made where vCPUs share a cache', async () => {
+  const world = makeWorld({ domains: 1, vcpus: 2, engine: 'ts', mode: 'timed' });
+  await expect(on(world, cluster => cluster.record(programs(world, { seed: 1, steps: 1 })))).rejects.toThrow(/machine: expected one in functional mode, or without a cache that vCPUs share, got "timed"/);
+});
+
 it('has room for all, or says so', () => {
   const recording = Recording.create(2);
   for (let k = 0; k < 3; k++) recording.add(k, 5, 0);

@@ -23,9 +23,9 @@ if (!(Number(seconds) > 0) || !(workers >= 2 && workers <= 16) || parts.some(par
 const tally = Object.fromEntries(PARTS.map(part => [part, { rounds: 0, calls: 0, seconds: 0, audits: 0, found: 0 }]));
 
 /** A world of as many vCPUs as there are workers, of a kind that the seed decides. */
-function worldOf(seed) {
+function worldOf(seed, only = {}) {
   const r = random(seed), each = [1, 2, workers].filter(n => workers % n === 0), vcpus = each[r(each.length)];
-  return makeWorld({ domains: workers / vcpus, vcpus, engine: r(2) ? 'ts' : 'wasm', mode: r(3) ? 'functional' : 'timed', fifo: r(2) === 1, ...(r(3) ? {} : { budget: 2 + r(6) }) });
+  return makeWorld({ domains: workers / vcpus, vcpus, engine: r(2) ? 'ts' : 'wasm', mode: r(3) ? 'functional' : 'timed', fifo: r(2) === 1, ...(r(3) ? {} : { budget: 2 + r(6) }), ...only });
 }
 
 const dataOf = (world, rest) => world.guests.flatMap(guest => guest.cpus.map((_, k) => dataFor(world, guest, k, rest)));
@@ -87,7 +87,7 @@ const rounds = {
   },
 
   async again(seed) {
-    const world = worldOf(seed), twin = worldOf(seed), work = { seed, steps: 300, own: true };
+    const kind = { mode: 'functional' }, world = worldOf(seed, kind), twin = worldOf(seed, kind), work = { seed, steps: 300, own: true };
     const { outcomes, recording } = await withCluster(world, cluster => cluster.record(programs(world, work)));
     count('again', seed, outcomes);
     count('again', seed, await withCluster(twin, cluster => cluster.replay(programs(twin, work), recording, 60_000)));
