@@ -34,7 +34,7 @@ describe('locks', () => {
   });
 
   it('are noted in the block of the vCPU that has them', () => {
-    const machine = Machine.create(options), { w, locks } = machine.views, [{ block }] = machine.vcpus as [{ block: number }];
+    const machine = Machine.create(options), { w, locks } = machine.views, { block } = machine.vcpus[0]!;
     const held = () => [w[(block + VCPU_HELD) >>> 2], w[(block + VCPU_HELD_LOCKS) >>> 2], w[(block + VCPU_HELD_LOCKS + 4) >>> 2], w[A], w[B]];
     locks.be(1, block >>> 2);
     locks.take(A, RANK_DOMAIN);

@@ -14,6 +14,10 @@ export function* forever({ machine, data }) {
   }
 }
 
+export function* main() {
+  for (;;) yield;
+}
+
 export function* fail() {
   yield;
   throw new RangeError('no further');
