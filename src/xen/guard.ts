@@ -9,7 +9,7 @@ import { ConfigError } from '../errors.ts';
 import { DOMAIN_EVENT_LOCK, DOMAIN_GRANT_LOCK, DOMAIN_ID, DOMAIN_LOCK } from '../layout/domain.ts';
 import { GUEST_HOME } from '../layout/guest-vcpu.ts';
 import { HV_FORGET, HV_HEAP_LOCK, HV_LOCK } from '../layout/hypervisor.ts';
-import { RANK_DOMAIN, RANK_EVENTS, RANK_GRANTS, RANK_HEAP, RANK_HYPERVISOR } from '../layout/lock.ts';
+import { EMBEDDER, RANK_DOMAIN, RANK_EVENTS, RANK_GRANTS, RANK_HEAP, RANK_HYPERVISOR } from '../layout/lock.ts';
 import { VCPU_BYTES, VCPU_CALL, VCPU_CALL_ARGS, VCPU_GUEST, VCPU_INSIDE } from '../layout/vcpu.ts';
 import type { Vcpu } from '../machine/vcpu.ts';
 import { checkSound } from '../memory/broken.ts';
@@ -56,6 +56,12 @@ export class Guard {
   end(): void {
     this.close();
     if (Atomics.load(this.s.w, this.block + (HV_FORGET >>> 2)) !== 0) this.alone(this.onForget);
+    this.leave();
+  }
+
+  /** A thread that plays no vCPU is none between two calls: another thread may be. */
+  private leave(): void {
+    if (this.locks.waiting === undefined) this.locks.be(EMBEDDER, -1);
   }
 
   /** One call of a multicall, which is beside others. @param what - the call */
@@ -77,6 +83,7 @@ export class Guard {
   alone<T>(what: () => T): T {
     if (this.plan === ALONE) return what();
     if (this.plan !== OUTSIDE) throw new ConfigError('thread', 'no call in progress', 'one');
+    this.leave();
     this.open(ALONE, 0);
     try {
       return what();
@@ -92,6 +99,7 @@ export class Guard {
    */
   inherit<T>(holder: number, v: number, what: () => T): T {
     const lock = this.block + (HV_LOCK >>> 2);
+    this.leave();
     Atomics.store(this.s.w, v + (VCPU_INSIDE >>> 2), 0);
     if (!this.locks.inherit(lock, RANK_HYPERVISOR, holder)) this.locks.take(lock, RANK_HYPERVISOR);
     this.awaitOthers();

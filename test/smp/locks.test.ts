@@ -4,7 +4,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { Machine } from '../../dist/index.js';
 import { DOMAIN_EVENT_LOCK, DOMAIN_GRANT_LOCK, DOMAIN_LOCK } from '../../dist/layout/domain.js';
 import { HV_HEAP_LOCK, HV_LOCK } from '../../dist/layout/hypervisor.js';
-import { RANK_DOMAIN, RANK_GRANTS, RANK_HEAP, WAITED } from '../../dist/layout/lock.js';
+import { EMBEDDER, RANK_DOMAIN, RANK_GRANTS, RANK_HEAP, WAITED } from '../../dist/layout/lock.js';
 import { VCPU_HELD, VCPU_HELD_LOCKS, VCPU_INSIDE, VCPU_MAIL } from '../../dist/layout/vcpu.js';
 import { brokenBy, declareBroken } from '../../dist/memory/broken.js';
 import { Views } from '../../dist/memory/views.js';
@@ -116,6 +116,14 @@ describe('hypercalls', () => {
     expect([...one].filter(at => two.has(at))).toEqual([]);
     const [some, others] = locksOf(false) as [Set<number>, Set<number>];
     expect([...some].filter(at => others.has(at)).length).toBeGreaterThan(2);
+  });
+
+  it('leave a thread that plays no vCPU no one', () => {
+    const { machine: { views: { locks }, vcpus }, xen } = makeWorld({ domains: 1, vcpus: 2, engine: 'ts' });
+    expect(locks.me).toBe(EMBEDDER);
+    xen.hypercall(vcpus[1]!, 29, 0n);
+    expect(locks.me).toBe(EMBEDDER);
+    expect(xen.audit()).toEqual([]);
   });
 
   it('leave no lock, and no one inside, whatever they answer', () => {
