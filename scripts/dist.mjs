@@ -20,6 +20,7 @@ const CHUNKS = {
   models: ['models/index.js'],
   guest: ['guest/index.js'],
   smp: ['smp/index.js', 'smp/vcpu-worker.js'],
+  compare: ['cli/compare.js', 'cli/crossover.js', 'compare/compare-worker.js'],
   conformance: ['cli/conformance.js'],
 };
 

@@ -21,13 +21,14 @@ import { audit } from './audit.ts';
 import { call, callNumber, type Serve } from './calls.ts';
 import { layAccounts, MODE_SWITCH, PAGE_FAULT, type CounterValues } from './counters.ts';
 import { Delivery } from './delivery.ts';
-import { NO_FRAME, type Domain, type GuestVcpu } from './domain.ts';
+import type { Domain, GuestVcpu } from './domain.ts';
 import type { DomainOptions } from './domain-options.ts';
 import { layDomain } from './domains.ts';
 import { makeDomain } from './make-domain.ts';
 import { deliverInterrupt, raiseVirq } from './event-bind.ts';
 import { destroyDomain } from './destroy.ts';
 import { FreeFrames, type FrameSource } from './frame-source.ts';
+import { iret, systemCall, trap } from './guest-mode.ts';
 import { Host } from './host.ts';
 import { checkHypervisorOptions, type HypervisorOptions } from './hypervisor-options.ts';
 import { M2p } from './m2p.ts';
@@ -38,9 +39,8 @@ import { OwnFrames } from './own-frames.ts';
 import { faultAddress, guestRead, guestWrite, pageFault } from './page-fault.ts';
 import { pageType } from './page-info.ts';
 import { holdForEoiMaps } from './physdev-op.ts';
-import { loadRoot, startRoot, switchRoot } from './root.ts';
+import { loadRoot, startRoot } from './root.ts';
 import { laySettings } from './settings.ts';
-import { COMPAT_TRAPS, TRAPS } from './work.ts';
 
 const IO_FRAMES = 0x100;
 
@@ -230,7 +230,7 @@ export class Hypervisor {
     host.preempted = false;
     if (!guest.kernelMode) return -XEN_EPERM;
     host.budget = host.wholeBudget;
-    host.counters.work.add(guest.domain.is32 ? COMPAT_TRAPS : TRAPS, 1);
+    trap(host, guest);
     const nr = callNumber(host.s.w, v, guest.domain.is32), rc = call(host, nr, v + (VCPU_CALL_ARGS >>> 2), this.serve);
     host.counters.count(nr, !host.preempted, host.s.w, v);
     host.budget = Infinity;
@@ -266,7 +266,7 @@ export class Hypervisor {
    *
    * @param fault - `vector << 16 | error code` as the processor has it, CR2 set @param va - address of the access
    * @param data - what it stores; undefined: it stores nothing
-   * @returns FAULT_NONE: the store was done in its stead, go on behind it; or the exception to inject
+   * @returns FAULT_NONE: the store was done in its stead, go on behind it; or the exception to inject, the guest being in its kernel then
    */
   pageFault(cpu: Vcpu, fault: number, va: bigint, data?: Uint8Array): number {
     this.begin(cpu);
@@ -278,9 +278,10 @@ export class Hypervisor {
   }
 
   /**
-   * The guest goes on in its kernel, or in its user mode: 64-bit guests have a root table for each.
+   * The guest goes on in its kernel, by a system call, or in its user mode, by the hypercall iret: 64-bit guests have a root table for each.
+   * An exception that the guest sees has brought it to its kernel already.
    *
-   * @returns false, with nothing changed, if there is no root table for user mode. Source: Xen 4.17, toggle_guest_mode() (xen/arch/x86/pv/domain.c)
+   * @returns false, with nothing changed, if there is no root table for user mode
    */
   setMode(cpu: Vcpu, mode: 'kernel' | 'user'): boolean {
     this.begin(cpu);
@@ -292,13 +293,11 @@ export class Hypervisor {
   }
 
   private enterMode(cpu: Vcpu, mode: 'kernel' | 'user'): boolean {
-    const guest = this.enter(cpu), kernel = mode === 'kernel';
+    const { host } = this, guest = this.enter(cpu), kernel = mode === 'kernel';
     if (guest.kernelMode === kernel) return true;
-    if (!kernel && !guest.domain.is32 && guest.userRoot === NO_FRAME) return false;
-    guest.kernelMode = kernel;
-    this.host.counters.work.add(guest.domain.is32 ? COMPAT_TRAPS : TRAPS, 1);
-    if (!guest.domain.is32) switchRoot(guest);
-    this.host.counters.charge(MODE_SWITCH, this.host.s.w, guest.v);
+    if (kernel) systemCall(host, guest);
+    else if (!iret(host, guest)) return false;
+    host.counters.charge(MODE_SWITCH, host.s.w, guest.v);
     return true;
   }
 

@@ -1,7 +1,7 @@
 /**
  * The hypervisor's own work, counted by kind and, in timed mode, priced by cause. Which kind belongs to which cause:
  *
- *   trap      world switches: hypercalls, page faults, exceptions handed on, calls of a multicall's list
+ *   trap      world switches: hypercalls, page faults, exceptions handed on, changes of the guest's mode, calls of a multicall's list
  *   validate  requests, entries looked at, stores emulated, pages cleared or copied
  *   flush     invalidations, here and on other processors
  *   copy      accesses to the guest's memory; these are among the vCPU's own cycles (TLB, walks, data) already
@@ -26,13 +26,14 @@ export const PAGES = 8;
 export const FLUSHES = 9;
 export const INVLPGS = 10;
 export const IPIS = 11;
+export const MODE_SWITCHES = 12;
 
 /** Kinds, in the order of their numbers: its price, and its cause. */
 const KINDS: readonly (readonly [price: keyof HypervisorCosts, cause: number])[] = [
   ['trap', 0], ['compatTrap', 0], ['fault', 0], ['bounce', 0], ['subcall', 0], ['request', 1], ['entry', 1], ['emulation', 1], ['page', 1], ['flush', 2],
-  ['invlpg', 2], ['ipi', 2],
+  ['invlpg', 2], ['ipi', 2], ['modeSwitch', 0],
 ];
-const NAMES = ['traps', 'compatTraps', 'faults', 'bounces', 'subcalls', 'requests', 'entries', 'emulations', 'pages', 'flushes', 'invlpgs', 'ipis'] as const;
+const NAMES = ['traps', 'compatTraps', 'faults', 'bounces', 'subcalls', 'requests', 'entries', 'emulations', 'pages', 'flushes', 'invlpgs', 'ipis', 'modeSwitches'] as const;
 export const CAUSES = ['trap', 'validate', 'flush', 'copy'] as const;
 const COPY = 3;
 
