@@ -18,6 +18,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   conformance: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine', 'xen'],
   trace: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine'],
   guest: ['layout', 'arch', 'memory', 'cost', 'virt', 'machine', 'xen', 'trace'],
+  smp: ['layout', 'memory', 'machine', 'xen'],
   compare: ['cost', 'machine', 'guest', 'trace'],
   report: ['trace', 'guest', 'compare'],
   sweep: ['cost', 'machine', 'trace'],

@@ -44,19 +44,28 @@ export type WorkCycles = Readonly<Record<(typeof CAUSES)[number], number>>;
 
 export class Work {
   private readonly s: Views;
-  private readonly counts: number; // indices of 64-bit words
-  private readonly prices: number;
-  private readonly open: number; //   cycles by cause that no call was charged with yet
+  private readonly prices: number; // indices of 64-bit words
+  private counts = 0;
+  private open = 0; //               cycles by cause that no call was charged with yet
   private readonly timed: boolean; // the machine is: else nothing has a price
   private readonly causes = Uint8Array.from(KINDS, ([, cause]) => cause);
 
   constructor({ s, block }: OwnFrames) {
-    const at = (offset: number): number => (block + (offset >>> 2)) >>> 1;
     this.s = s;
-    this.counts = at(HV_WORK);
-    this.prices = at(HV_PRICES);
-    this.open = at(HV_OPEN);
+    this.prices = (block + (HV_PRICES >>> 2)) >>> 1;
+    this.use(block);
     this.timed = s.w[(s.w[HDR_VCPU_BASE >>> 2] + VCPU_TIMED) >>> 2] !== 0;
+  }
+
+  /** From here on it is counted in another block. @param block - its word index */
+  use(block: number): void {
+    this.counts = (block + (HV_WORK >>> 2)) >>> 1;
+    this.open = (block + (HV_OPEN >>> 2)) >>> 1;
+  }
+
+  /** What work of a kind costs, 0 in functional mode. */
+  priceOf(kind: number): number {
+    return this.timed ? this.s.d[this.prices + kind] : 0;
   }
 
   /** From now on work has a price. */
@@ -86,8 +95,10 @@ export class Work {
     return due;
   }
 
-  read(): WorkCounts {
-    return Object.fromEntries(NAMES.map((name, k) => [name, this.s.d[this.counts + k]])) as Record<(typeof NAMES)[number], number>;
+  /** @param blocks - word indices of all that have counters */
+  read(blocks: readonly number[]): WorkCounts {
+    const sum = (k: number): number => blocks.reduce((all, block) => all + this.s.d[((block + (HV_WORK >>> 2)) >>> 1) + k], 0);
+    return Object.fromEntries(NAMES.map((name, k) => [name, sum(k)])) as Record<(typeof NAMES)[number], number>;
   }
 }
 

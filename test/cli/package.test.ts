@@ -21,7 +21,7 @@ it('every export of package.json is there, and no runtime dependency', () => {
 });
 
 describe('each way in', () => {
-  it.each(['index', 'trace/index', 'xen/index', 'models/index'])('%s has the names of its source', async entry => {
+  it.each(['index', 'trace/index', 'xen/index', 'models/index', 'smp/index'])('%s has the names of its source', async entry => {
     const [built, source] = await Promise.all([import(`${project}dist/${entry}.js`), import(`${project}src/${entry}.ts`)]) as Record<string, unknown>[];
     expect(Object.keys(built).sort()).toEqual(Object.keys(source).sort());
     const plain = (names: object) => Object.fromEntries(Object.entries(names).filter(([, value]) => typeof value !== 'function').map(([name, value]) => [name, typeof value === 'object' ? { ...value } : value]));
