@@ -2,7 +2,7 @@
 import { CR0_ET, CR0_NE, CR0_PE, CR0_PG, CR0_WP, CR4_LA57, CR4_PAE, CR4_PGE, CR4_PSE, EFER_LME, EFER_NXE } from '../arch/registers.ts';
 import { attach, type Accelerator } from '../accel/engine.ts';
 import { ConfigError } from '../errors.ts';
-import { HDR_BYTES_USED, HDR_FLUSH_CLOCK } from '../layout/header.ts';
+import { HDR_BYTES_USED } from '../layout/header.ts';
 import { EMBEDDER } from '../layout/lock.ts';
 import { FEAT_NX, FEAT_PGE, FEAT_PSE } from '../layout/vcpu.ts';
 import type { CpuModel } from '../cost/cpu-model.ts';
@@ -109,7 +109,6 @@ export class Machine {
     this.pages = new Pages(this.views, this.accelerator);
     this.shootdowns = new Shootdowns(this.views, this.accelerator);
     this.views.locks.be(EMBEDDER, -1);
-    if (memory === undefined && this.views.atomic) this.views.w[HDR_FLUSH_CLOCK >>> 2] = 1;
     if (memory === undefined) this.insertAll(layout.ramWords);
     else this.attachHandlers();
     const names = config.cpu.caches.levels.map(c => c.name);

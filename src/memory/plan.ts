@@ -12,7 +12,7 @@ import {
 import { EXT_MAX, EXT_STRIDE } from '../layout/extent.ts';
 import { FAST_BYTES, FAST_EMPTY, FAST_STRIDE } from '../layout/fast-table.ts';
 import {
-  HDR_BYTES, HDR_BYTES_USED, HDR_CACHE_CYCLES, HDR_DATA, HDR_DATA_CACHES, HDR_DISTANCE, HDR_EXTENT_BASE, HDR_HOST, HDR_HOST_CYCLES,
+  HDR_BYTES, HDR_BYTES_USED, HDR_CACHE_CYCLES, HDR_DATA, HDR_DATA_CACHES, HDR_DISTANCE, HDR_EXTENT_BASE, HDR_FLUSH_CLOCK, HDR_HOST, HDR_HOST_CYCLES,
   HDR_HOST_LEVEL, HDR_LINE_SHIFT,
   HDR_MAGIC, HDR_MEMORY_CYCLES, HDR_NODES, HDR_OPEN_BUS, HDR_REMOTE_CYCLES, HDR_VCPUS, HDR_VCPU_BASE, HDR_VERSION, HDR_WALK_CYCLES,
   HDR_ATOMIC, LAYOUT_VERSION, MAGIC_VALUE,
@@ -118,6 +118,7 @@ function writer(views: Views, r: Ruler): () => void {
   return () => {
     for (const write of r.writes) write(views.w);
     views.w[HDR_BYTES_USED >>> 2] = Math.ceil(r.at / WASM_PAGE_BYTES);
+    if (views.w[HDR_ATOMIC >>> 2]) views.w[HDR_FLUSH_CLOCK >>> 2] = 1;
     views.look();
   };
 }
