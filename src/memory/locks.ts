@@ -118,7 +118,9 @@ export class Locks {
 
   /** Before it is taken, so that none is ever held and not noted. */
   private note(at: number, rank: number): void {
-    const { w } = this.s, k = this.held++;
+    const { w } = this.s, k = this.held;
+    invariant(k < HELD_MOST, 'a thread holds so many locks at once');
+    this.held++;
     this.ranks[k] = rank;
     this.words[k] = at;
     if (this.v < 0) return;

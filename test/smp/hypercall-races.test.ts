@@ -32,20 +32,20 @@ async function race(world: World, each: readonly (readonly [number: number, name
 
 describe.each(ENGINES)('with the %s engine', engine => {
   it('pins meet updates of the table', async () => {
-    const [pins, updates] = await race(makeWorld({ domains: 1, vcpus: 2, engine }), [[0, 'pin', {}], [1, 'update', {}]], 1500);
+    const [pins, updates] = await race(makeWorld({ domains: 1, vcpus: 2, engine }), [[0, 'pin', {}], [1, 'update', {}]], 800);
     expect([pins![0]! > 100, pins![1], updates![0]! > 100]).toEqual([true, pins![0], true]);
   });
 
   it('unmapped pages, and frames that were given back, meet who uses them', async () => {
-    const [given, used] = await race(makeWorld({ domains: 2, vcpus: 2, engine }), [[0, 'remap', {}], [1, 'use', {}]], 1500);
+    const [given, used] = await race(makeWorld({ domains: 2, vcpus: 2, engine }), [[0, 'remap', {}], [1, 'use', {}]], 800);
     expect([given![0]! > 50, used![0]! > 20, used![1]! > 20]).toEqual([true, true, true]);
   });
 
   it('events that are sent meet a port that moves between vCPUs: none is lost', async () => {
     const world = makeWorld({ domains: 2, vcpus: 2, engine }), [sender, taker] = world.guests as [World['guests'][number], World['guests'][number]];
     const link = sender.links.find(({ to }) => to === taker.id)!;
-    const [sent, moved] = await race(world, [[sender.cpus[0]!, 'send', { port: link.local }], [taker.cpus[0]!, 'move', { port: link.peer }]], 3000);
-    expect([sent![0]! >= 3000, moved![0]! >= 3000, moved![1]! > 0]).toEqual([true, true, true]);
+    const [sent, moved] = await race(world, [[sender.cpus[0]!, 'send', { port: link.local }], [taker.cpus[0]!, 'move', { port: link.peer }]], 1500);
+    expect([sent![0]! >= 1500, moved![0]! >= 1500, moved![1]! > 0]).toEqual([true, true, true]);
     const { w } = world.machine.views, shared = wordOf(world.machine.views, 0, taker.sharedInfo << 12), bit = 1 << (link.peer & 31);
     const selected = taker.cpus.some((_, vcpu) => w[shared + vcpu * 16 + 2]! !== 0 && (w[shared + vcpu * 16]! & 0xff) !== 0);
     expect((w[shared + 0x200 + (link.peer >>> 5)]! & bit) === 0 || selected).toBe(true);
@@ -54,7 +54,7 @@ describe.each(ENGINES)('with the %s engine', engine => {
   it('links of FIFO queues meet who takes them apart', async () => {
     const world = makeWorld({ domains: 3, vcpus: 1, engine, fifo: true }), [taker, ...senders] = world.guests as [World['guests'][number], ...World['guests'][number][]];
     const each = senders.map(sender => [sender.cpus[0]!, 'sendMany', { ports: sender.links.filter(({ to }) => to === taker.id) }] as const);
-    const [taken, ...sent] = await race(world, [[taker.cpus[0]!, 'consume', { array: taker.first + OWNED - 2, controls: [taker.first + OWNED - 1] }], ...each], 3000);
+    const [taken, ...sent] = await race(world, [[taker.cpus[0]!, 'consume', { array: taker.first + OWNED - 2, controls: [taker.first + OWNED - 1] }], ...each], 1500);
     const ports = sent.flatMap(counts => Object.keys(counts));
     expect(ports).toHaveLength(6);
     for (const port of ports) expect(taken![port as unknown as number], `port ${port}`).toBeGreaterThan(5);
@@ -64,7 +64,7 @@ describe.each(ENGINES)('with the %s engine', engine => {
 
   it('mappings and copies meet the end of their grant', async () => {
     const world = makeWorld({ domains: 2, vcpus: 1, engine }), [granter, user] = world.guests as [World['guests'][number], World['guests'][number]], ref = 9;
-    const [ended, used] = await race(world, [[granter.cpus[0]!, 'endGrant', { user: user.id, ref }], [user.cpus[0]!, 'useGrant', { from: granter.id, ref }]], 1500);
+    const [ended, used] = await race(world, [[granter.cpus[0]!, 'endGrant', { user: user.id, ref }], [user.cpus[0]!, 'useGrant', { from: granter.id, ref }]], 800);
     expect([ended![0]! > 50, used![0]! > 10, used![1]! > 10]).toEqual([true, true, true]);
   });
 

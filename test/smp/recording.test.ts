@@ -13,11 +13,11 @@ async function on<T>(world: World, what: (cluster: Cluster) => Promise<T>): Prom
   }
 }
 
-describe.each([[1, 2, 'wasm'], [1, 3, 'ts'], [2, 2, 'ts'], [2, 1, 'wasm']] as const)('%i domains of %i vCPUs (%s)', (domains, vcpus, engine) => {
+describe.each([[1, 3, 'ts'], [2, 2, 'wasm']] as const)('%i domains of %i vCPUs (%s)', (domains, vcpus, engine) => {
   it('come to the same bytes when a recording of them is replayed', async () => {
-    const make = () => makeWorld({ domains, vcpus, engine }), work = { seed: 3, steps: 400, own: true };
+    const make = () => makeWorld({ domains, vcpus, engine }), work = { seed: 3, steps: 300, own: true };
     const first = make(), { outcomes, recording } = await on(first, cluster => cluster.record(programs(first, work)));
-    expect(outcomes.map(done).every(calls => calls > 150)).toBe(true);
+    expect(outcomes.map(done).every(calls => calls > 100)).toBe(true);
     const entries = Array.from({ length: recording.length }, (_, k) => recording.entry(k));
     expect(entries.filter(({ vcpu }, k) => k > 0 && vcpu !== entries[k - 1]!.vcpu).length).toBeGreaterThan(domains * vcpus); // they ran beside each other
     if (vcpus > 1) expect(entries.some(({ place }) => place !== 0)).toBe(true); // and read letters
