@@ -33,12 +33,13 @@ async function race(world: World, each: readonly (readonly [number: number, name
 describe.each(ENGINES)('with the %s engine', engine => {
   it('pins meet updates of the table', async () => {
     const [pins, updates] = await race(makeWorld({ domains: 1, vcpus: 2, engine }), [[0, 'pin', {}], [1, 'update', {}]], 800);
-    expect([pins![0]! > 100, pins![1], updates![0]! > 100]).toEqual([true, pins![0], true]);
+    expect(pins![1]).toBe(pins![0]);
+    expect(updates![0]).toBeGreaterThan(10);
   });
 
   it('unmapped pages, and frames that were given back, meet who uses them', async () => {
     const [given, used] = await race(makeWorld({ domains: 2, vcpus: 2, engine }), [[0, 'remap', {}], [1, 'use', {}]], 800);
-    expect([given![0]! > 50, used![0]! > 20, used![1]! > 20]).toEqual([true, true, true]);
+    expect([given![0]! > 10, used![0]! > 10, used![1]! > 10]).toEqual([true, true, true]);
   });
 
   it('events that are sent meet a port that moves between vCPUs: none is lost', async () => {
@@ -54,10 +55,10 @@ describe.each(ENGINES)('with the %s engine', engine => {
   it('links of FIFO queues meet who takes them apart', async () => {
     const world = makeWorld({ domains: 3, vcpus: 1, engine, fifo: true }), [taker, ...senders] = world.guests as [World['guests'][number], ...World['guests'][number][]];
     const each = senders.map(sender => [sender.cpus[0]!, 'sendMany', { ports: sender.links.filter(({ to }) => to === taker.id) }] as const);
-    const [taken, ...sent] = await race(world, [[taker.cpus[0]!, 'consume', { array: taker.first + OWNED - 2, controls: [taker.first + OWNED - 1] }], ...each], 1500);
+    const [taken, ...sent] = await race(world, [[taker.cpus[0]!, 'consume', { array: taker.first + OWNED - 2, controls: [taker.first + OWNED - 1], taken: senders.flatMap(sender => sender.links.filter(({ to }) => to === taker.id).map(({ peer }) => peer)) }], ...each], 1500);
     const ports = sent.flatMap(counts => Object.keys(counts));
     expect(ports).toHaveLength(6);
-    for (const port of ports) expect(taken![port as unknown as number], `port ${port}`).toBeGreaterThan(5);
+    for (const port of ports) expect(taken![port as unknown as number], `port ${port}`).toBeGreaterThan(10);
     const at = wordOf(world.machine.views, 0, (taker.first + OWNED - 2) << 12);
     expect(ports.map(port => world.machine.views.w[at + Number(port)]! & ((1 << 31) | (1 << 29)))).toEqual(ports.map(() => 0));
   });
@@ -65,7 +66,7 @@ describe.each(ENGINES)('with the %s engine', engine => {
   it('mappings and copies meet the end of their grant', async () => {
     const world = makeWorld({ domains: 2, vcpus: 1, engine }), [granter, user] = world.guests as [World['guests'][number], World['guests'][number]], ref = 9;
     const [ended, used] = await race(world, [[granter.cpus[0]!, 'endGrant', { user: user.id, ref }], [user.cpus[0]!, 'useGrant', { from: granter.id, ref }]], 800);
-    expect([ended![0]! > 50, used![0]! > 10, used![1]! > 10]).toEqual([true, true, true]);
+    expect([ended![0]! > 10, used![0]! > 10, used![1]! > 10]).toEqual([true, true, true]);
   });
 
   it.each([[1, 3, false], [2, 2, true], [engine === 'wasm' ? 4 : 2, 2, false]] as const)('%i domains of %i vCPUs do all of it at once (FIFO: %s)', async (domains, vcpus, fifo) => {

@@ -7,11 +7,18 @@ import { DATA, DATA_FRAME, entryOf, READ, SPARE_PAGE, SPARE_TABLE } from './worl
 
 const FLUSH_ALL = 6n; // UVMF_INVLPG | UVMF_ALL
 
-/** Until all have done their steps: `meeting` counts those who have. */
-function* together({ data: { meeting, steps, parties = 2 } }, step) {
-  for (let k = 0; k < steps || Atomics.load(meeting, 0) < parties; k++) {
+/**
+ * Until all have done their steps, and seen enough: `meeting` counts those who have. However seldom a thread runs, it meets the others.
+ *
+ * @param seen - counts that have to be more than `data.enough`
+ */
+function* together({ data: { meeting, steps, enough = 10, parties = 2 } }, step, seen = () => []) {
+  for (let k = 0, done = false; !done || Atomics.load(meeting, 0) < parties; k++) {
     step(k);
-    if (k === steps - 1) Atomics.add(meeting, 0, 1);
+    if (!done && k >= steps && seen().every(count => count > enough)) {
+      done = true;
+      Atomics.add(meeting, 0, 1);
+    }
     yield;
   }
 }
@@ -22,7 +29,7 @@ export function* pin(context) {
   yield* together(context, () => {
     if (g.ext(0, table) === 0) counts[0]++;
     if (g.ext(4, table) === 0) counts[1]++;
-  });
+  }, () => counts);
   return { wrong: g.wrong, counts };
 }
 
@@ -31,7 +38,7 @@ export function* update(context) {
   yield* together(context, () => {
     const rc = g.update([g.frame(SPARE_TABLE), r(64), r(3) ? entryOf(g.frame(DATA_FRAME + r(8)), r(2) ? DATA : READ) : 0n]);
     counts[rc === 0 ? 0 : 1]++;
-  });
+  }, () => [counts[0]]);
   return { wrong: g.wrong, counts };
 }
 
@@ -44,13 +51,13 @@ export function* remap(context) {
     if (g.map(page, entryOf(mfn, DATA), FLUSH_ALL) !== 0) return;
     g.call(HYPERVISOR_update_va_mapping, g.va(page), 0n, FLUSH_ALL);
     if (k % 8 === 7 && g.churn(page + 1)) given++;
-  });
+  }, () => [given]);
   return { wrong: g.wrong, counts: [given] };
 }
 
 export function* use(context) {
   const g = new Guest(context), counts = [0, 0];
-  yield* together(context, k => { counts[g.use(SPARE_PAGE + (k >>> 1) % 2, k % 2 ? 4 : 6) === 0 ? 0 : 1]++; });
+  yield* together(context, k => { counts[g.use(SPARE_PAGE + (k >>> 1) % 2, k % 2 ? 4 : 6) === 0 ? 0 : 1]++; }, () => counts);
   return { wrong: g.wrong, counts };
 }
 
@@ -68,7 +75,7 @@ export function* move(context) {
   yield* together(context, k => {
     if (g.event(8, port, k % g.guest.cpus.length) === 0) moved++;
     if (k % 8 === 0) taken += takeAll(g);
-  });
+  }, () => [moved, taken]);
   return { wrong: g.wrong, counts: [moved, taken] };
 }
 
@@ -97,7 +104,7 @@ const PENDING = 1 << 31, LINKED = 1 << 29, LINK = 0x1ffff, HEADS = 2, READY = 0;
 
 /** FIFO event channels: one takes events off the queues, by the public protocol, while others put them there. */
 export function* consume(context) {
-  const g = new Guest(context), { w } = g.s, { array, controls } = context.data, at = wordOf(g.s, 0, array << 12), heads = new Int32Array(16);
+  const g = new Guest(context), { w } = g.s, { array, controls, taken } = context.data, at = wordOf(g.s, 0, array << 12), heads = new Int32Array(16);
   const counts = {};
   const take = () => {
     for (const frame of controls) {
@@ -116,7 +123,7 @@ export function* consume(context) {
       }
     }
   };
-  yield* together(context, k => { take(); if (k % 16 === 0) yieldTime(); });
+  yield* together(context, k => { take(); if (k % 16 === 0) yieldTime(); }, () => taken.map(port => counts[port] ?? 0));
   for (; Atomics.load(context.data.meeting, 1) < context.data.parties - 1; yield) take();
   take();
   return { wrong: g.wrong, counts };
@@ -146,7 +153,7 @@ export function* useGrant(context) {
       if (status !== 0) g.wrong.push(`unmap: ${status}`);
     }
     if (g.copy(k % 2 === 0, from, ref, DATA_FRAME, 64) === 0) copied++;
-  });
+  }, () => [mapped, copied]);
   return { wrong: g.wrong, counts: [mapped, copied] };
 }
 
@@ -168,6 +175,6 @@ export function* endGrant(context) {
     ended++;
     for (let look = 0; look < 20; look++) if (Atomics.load(w, at) !== 0) g.wrong.push('the entry of a grant that was taken back has flags');
     if (active.pin(ref) !== 0) g.wrong.push(`a grant that was taken back is in use: ${active.pin(ref).toString(16)}`);
-  });
+  }, () => [ended]);
   return { wrong: g.wrong, counts: [ended, busy] };
 }
