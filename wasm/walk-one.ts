@@ -6,19 +6,19 @@ import { ARR_CLOCK } from "../src/layout/array";
 import { CNT_DEPTH, CNT_LOAD_CYCLES, CNT_MISS_SIZE, CNT_REF_HITS, CNT_SLOW, CNT_WALK_CYCLES } from "../src/layout/counter";
 import { HDR_LOW_BYTES, HDR_LOW_FRAMES, HDR_MEMORY_CYCLES, HDR_WALK_CYCLES } from "../src/layout/header";
 import {
-  CTL_PGE, MODE_4LEVEL, PLAIN_A, PLAIN_BYTES, PLAIN_MASK, PLAIN_NEXT, PLAIN_TAGS, PLAIN_WAYS, PSC_A, PSC_BYTES, PSC_DATA, PSC_MASK, PSC_STAMPS, PSC_TAGS, VCPU_COUNTERS, VCPU_CTL, VCPU_MODE,
-  VCPU_OUT_REFS, VCPU_PLAIN, VCPU_PLAIN_PSC, VCPU_RSVD_HI, VCPU_TIMED, VCPU_UNPLAIN,
+  CTL_PGE, PLAIN_A, PLAIN_BYTES, PLAIN_MASK, PLAIN_NEXT, PLAIN_TAGS, PLAIN_WAYS, PSC_A, PSC_BYTES, PSC_DATA, PSC_MASK, PSC_STAMPS, PSC_TAGS, VCPU_COUNTERS,
+  VCPU_CTL, VCPU_OUT_REFS, VCPU_PLAIN, VCPU_PLAIN_PSC, VCPU_RSVD_HI, VCPU_UNPLAIN,
 } from "../src/layout/vcpu";
 import { Ahead, GROUP } from "./ahead";
-import { anyCandidate, candidates4 } from "./array";
+import { anyCandidate, find } from "./array";
 import { flat, IN_MEMORY } from "./charge";
 import { count } from "./counters";
 import { memoClear, memoSlot } from "./memo";
-import { fillFirst, fillSecondSoon, GLOBAL_PAGE, isCanonical, leave, ownOf } from "./plain";
-import { below, cachePde, firstOf, GLOBAL_TO_CTL, leafRights, PLAIN_LEVEL } from "./plain-walk";
+import { fillFirst, fillSecondSoon, GLOBAL_PAGE, leave, ownOf } from "./plain";
+import { below, cachePde, GLOBAL_TO_CTL, leafRights, PLAIN_LEVEL } from "./plain-walk";
 import { permits, rightsRow } from "./rights";
 import { NUMBER, serviceOf } from "./tlb";
-import { accessAnew, accessSearched, missedPlain } from "./translate";
+import { accessAnew, accessSearched } from "./translate";
 import { ENTRY_ADDRESS } from "./walk";
 
 /** What the last access tells of the next one; it is checked. */
@@ -89,24 +89,15 @@ const COUNTED_LOAD_CYCLES = VCPU_COUNTERS + CNT_LOAD_CYCLES * 8, COUNTED_WALK_CY
   return FAULT_NONE;
 }
 
-/** An access that is not walked as most are. */
+/** An access that is not walked as most are: the way of all others finds out what it is. */
 function aside(v: i32, va: u64, access: i32): i32 {
-  if (v != Last.vcpu) {
-    if (suits(v)) Last.vcpu = v;
-    else Ahead.walks = 0;
-  } else if (load<i32>(v, VCPU_UNPLAIN) == 0) {
-    const tag3 = (va >> 30) | ownOf(v, 0), d = v + VCPU_PLAIN + serviceOf(access) * PLAIN_BYTES;
-    const known = load<u64>(load<i32>(v, PDPTE + PSC_TAGS) + (Last.entry << 3)) == tag3;
-    if (!known && search(v, tag3)) return accessAnew(v, <i32>(va >> 32), <i32>va, access);
-    if (mayHold(d, ownOf(v, (va >> 12) & NUMBER))) Ahead.walks >>= 1;
-    else if (known || isLong(v, va)) return missedPlain(v, d, va, access);
-  }
+  if (v == Last.vcpu) {
+    const tag3 = (va >> 30) | ownOf(v, 0);
+    if (load<u64>(load<i32>(v, PDPTE + PSC_TAGS) + (Last.entry << 3)) != tag3 && search(v, tag3)) return accessAnew(v, <i32>(va >> 32), <i32>va, access);
+    Ahead.walks >>= 1;
+  } else if (suits(v)) Last.vcpu = v;
+  else Ahead.walks = 0;
   return accessSearched(v, va, access);
-}
-
-/** Is an address canonical, and 64-bit paging and timed mode on? */
-@inline function isLong(v: i32, va: u64): bool {
-  return (load<i32>(v, VCPU_TIMED) & i32(load<i32>(v, VCPU_MODE) >= MODE_4LEVEL) & isCanonical(v, va)) != 0;
 }
 
 /** Is every service plain, and does every entry cost the same? That never changes. */
@@ -118,13 +109,9 @@ function suits(v: i32): bool {
 
 /** Find the cached entry of level 3 with a tag. @returns is there one? */
 function search(v: i32, tag: u64): bool {
-  const pdpte = v + PDPTE, first = firstOf(pdpte, tag), tags = load<i32>(pdpte, PSC_TAGS) + (first << 3);
-  for (let bits = candidates4(tags, tag); bits != 0; bits &= bits - 1) {
-    if (load<u64>(tags + (ctz(bits) << 3)) != tag) continue; // that of another PCID
-    Last.entry = first + ctz(bits);
-    return true;
-  }
-  return false;
+  const i = find(load<i32>(v, PDPTE + PSC_A), <i32>tag & load<i32>(v, PDPTE + PSC_MASK), tag, tag);
+  if (i >= 0) Last.entry = i;
+  return i >= 0;
 }
 
 /**

@@ -7,10 +7,10 @@ import { CNT_DEPTH, CNT_FAULTS, CNT_MISS_SIZE, CNT_SLOW } from "../src/layout/co
 import { HDR_LOW_BYTES, HDR_LOW_FRAMES } from "../src/layout/header";
 import { TLBD_D } from "../src/layout/tlb";
 import {
-  CTL_PGE, PSC_A, PSC_BYTES, PSC_DATA, PSC_TAGS, VCPU_CR2_LO, VCPU_CTL, VCPU_MODE, VCPU_OUT_HIT, VCPU_OUT_LO, VCPU_OUT_REFS, VCPU_OUT_SIZE,
+  CTL_PGE, PSC_A, PSC_BYTES, PSC_DATA, PSC_MASK, VCPU_CR2_LO, VCPU_CTL, VCPU_MODE, VCPU_OUT_HIT, VCPU_OUT_LO, VCPU_OUT_REFS, VCPU_OUT_SIZE,
   VCPU_OUT_START, VCPU_PLAIN_PSC, VCPU_PSC, VCPU_ROOT_LO, VCPU_RSVD_HI, VCPU_RSVD_LO, VCPU_TRAIL_HI, VCPU_TRAIL_LO,
 } from "../src/layout/vcpu";
-import { candidates4, LRU_CLOCK_LIMIT } from "./array";
+import { find, LRU_CLOCK_LIMIT } from "./array";
 import { charge } from "./charge";
 import { count } from "./counters";
 import { dropFaulting } from "./invalidate";
@@ -90,10 +90,8 @@ export function wholeWalk(v: i32, d: i32, va: u64, access: i32): i32 {
 }
 
 /** Entry of a paging-structure cache with a tag, -1 if none. */
-function entryOf(c: i32, tag: u64): i32 {
-  const first = firstOf(c, tag), tags = load<i32>(c, PSC_TAGS) + (first << 3);
-  for (let bits = candidates4(tags, tag); bits != 0; bits &= bits - 1) if (load<u64>(tags + (ctz(bits) << 3)) == tag) return first + ctz(bits);
-  return -1;
+@inline function entryOf(c: i32, tag: u64): i32 {
+  return find(load<i32>(c, PSC_A), <i32>tag & load<i32>(c, PSC_MASK), tag, tag);
 }
 
 @inline function dataOf(c: i32, i: i32): u64 {
