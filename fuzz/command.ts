@@ -1,0 +1,63 @@
+/** What the command is asked to do, checked. */
+import { parseArgs } from 'node:util';
+import { ConfigError } from '../src/errors.ts';
+import { TARGETS } from './targets/all.ts';
+import type { Target } from './target.ts';
+
+export const HELP = `npm run fuzz -- TARGET SECONDS [options]   fuzz one target, several with commas, or all of them in turn
+npm run fuzz -- replay FILE...             make the operations of inputs in files, checked after each
+npm run fuzz -- list                       the targets there are
+
+  --seed N       where chance begins; default: by the clock
+  --jobs N       threads; default 1
+  --corpus DIR   inputs to begin with, besides those of fuzz/corpus and fuzz/regressions; what is found of use is written there
+  --crashes DIR  where findings are written; default build/crashes
+  --no-coverage  go by what targets note alone, not by blocks of code
+
+Exit status: 0 nothing was found, 1 something was, 2 bad options or files.`;
+
+export interface FuzzCommand {
+  readonly targets: readonly Target[];
+  /** For all targets together. */
+  readonly seconds: number;
+  readonly seed: number;
+  readonly jobs: number;
+  readonly corpus: string | undefined;
+  readonly crashes: string;
+  readonly coverage: boolean;
+}
+
+const MOST_JOBS = 256, MOST_SECONDS = 10_000_000;
+
+/** @throws ConfigError - an option */
+export function readCommand(argv: readonly string[], now: number): FuzzCommand {
+  const { values, positionals } = parseArgs({
+    args: [...argv], allowPositionals: true, options: {
+      seed: { type: 'string' }, jobs: { type: 'string', default: '1' }, corpus: { type: 'string' }, crashes: { type: 'string', default: 'build/crashes' },
+      'no-coverage': { type: 'boolean', default: false },
+    },
+  });
+  const [name, seconds, ...rest] = positionals;
+  if (name === undefined || seconds === undefined || rest.length > 0) throw new ConfigError('arguments', 'TARGET SECONDS', positionals.join(' ') || undefined);
+  return {
+    targets: chosen(name), seconds: number('SECONDS', seconds, 0, MOST_SECONDS, false), jobs: number('--jobs', values.jobs, 1, MOST_JOBS),
+    seed: values.seed === undefined ? now >>> 0 : number('--seed', values.seed, 0, 2 ** 32 - 1), corpus: values.corpus, crashes: values.crashes, coverage: !values['no-coverage'],
+  };
+}
+
+function chosen(names: string): readonly Target[] {
+  if (names === 'all') return TARGETS;
+  return names.split(',').map(name => {
+    const target = TARGETS.find(one => one.name === name);
+    if (!target) throw new ConfigError('TARGET', `all, or of ${TARGETS.map(one => one.name).join(', ')}`, name);
+    return target;
+  });
+}
+
+function number(field: string, text: string, least: number, most: number, whole = true): number {
+  const value = Number(text);
+  if (!/^\d+(\.\d+)?$/.test(text) || (whole && !Number.isInteger(value)) || value < least || value > most) {
+    throw new ConfigError(field, `a${whole ? ' whole' : ''} number from ${least} to ${most}`, text);
+  }
+  return value;
+}
