@@ -17,7 +17,7 @@ export class Mutator {
 
   /** An input of nothing but chance. */
   fresh(): Input {
-    const { headBytes, most } = this.target, long = this.r.chance(30) ? most : 1 + this.r.below(Math.min(most, 64));
+    const { headBytes, most } = this.target, long = this.r.chance(50) ? most : 1 + this.r.below(most);
     return { head: this.bytes(headBytes), records: Array.from({ length: long }, () => this.record()) };
   }
 
