@@ -12,6 +12,7 @@ npm run fuzz -- list                       the targets there are
   --jobs N       threads; default 1
   --corpus DIR   inputs to begin with, besides those of fuzz/corpus and fuzz/regressions; what is found of use is written there
   --crashes DIR  where findings are written; default build/crashes
+  --first        end a target at its first finding, which is left as it is
   --no-coverage  go by what targets note alone, not by blocks of code
 
 Exit status: 0 nothing was found, 1 something was, 2 bad options or files.`;
@@ -25,6 +26,8 @@ export interface FuzzCommand {
   readonly corpus: string | undefined;
   readonly crashes: string;
   readonly coverage: boolean;
+  /** End at the first finding. */
+  readonly first: boolean;
 }
 
 const MOST_JOBS = 256, MOST_SECONDS = 10_000_000;
@@ -34,14 +37,14 @@ export function readCommand(argv: readonly string[], now: number): FuzzCommand {
   const { values, positionals } = parseArgs({
     args: [...argv], allowPositionals: true, options: {
       seed: { type: 'string' }, jobs: { type: 'string', default: '1' }, corpus: { type: 'string' }, crashes: { type: 'string', default: 'build/crashes' },
-      'no-coverage': { type: 'boolean', default: false },
+      first: { type: 'boolean', default: false }, 'no-coverage': { type: 'boolean', default: false },
     },
   });
   const [name, seconds, ...rest] = positionals;
   if (name === undefined || seconds === undefined || rest.length > 0) throw new ConfigError('arguments', 'TARGET SECONDS', positionals.join(' ') || undefined);
   return {
     targets: chosen(name), seconds: number('SECONDS', seconds, 0, MOST_SECONDS, false), jobs: number('--jobs', values.jobs, 1, MOST_JOBS),
-    seed: values.seed === undefined ? now >>> 0 : number('--seed', values.seed, 0, 2 ** 32 - 1), corpus: values.corpus, crashes: values.crashes, coverage: !values['no-coverage'],
+    seed: values.seed === undefined ? now >>> 0 : number('--seed', values.seed, 0, 2 ** 32 - 1), corpus: values.corpus, crashes: values.crashes, coverage: !values['no-coverage'], first: values.first,
   };
 }
 

@@ -43,9 +43,9 @@ class Findings {
 }
 
 async function fuzzTarget(target: Target, command: FuzzCommand, seconds: number): Promise<Row> {
-  const findings = new Findings(target, command.crashes), { corpus, jobs, seed, coverage } = command;
+  const findings = new Findings(target, command.crashes), { corpus, jobs, seed, coverage, first } = command;
   const pool = new Pool(target, {
-    seed, jobs, coverage, ms: seconds * 1000, corpus: readCorpus(target, corpus === undefined ? HERE : [...HERE, join(corpus, target.name)]),
+    seed, jobs, coverage, first, ms: seconds * 1000, corpus: readCorpus(target, corpus === undefined ? HERE : [...HERE, join(corpus, target.name)]),
     onKept: input => { if (corpus !== undefined) writeInput(join(corpus, target.name), target, '', input); }, onFound: found => findings.add(found),
   });
   const progress = await pool.run();

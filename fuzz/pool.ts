@@ -15,6 +15,8 @@ export interface PoolOptions {
   readonly jobs: number;
   readonly corpus: readonly Input[];
   readonly coverage: boolean;
+  /** End at the first finding. */
+  readonly first: boolean;
   readonly onKept: (input: Input) => void;
   readonly onFound: (found: Found) => void;
 }
@@ -69,11 +71,16 @@ export class Pool {
     if ('kept' in news) {
       this.options.onKept(news.kept);
       for (const other of this.threads) if (other !== thread) other.worker.postMessage(news.kept);
-    } else if ('found' in news) this.options.onFound(news.found);
+    } else if ('found' in news) this.find(news.found);
     else {
       thread.progress = news.progress;
       if (news.done) this.finish(thread);
     }
+  }
+
+  private find(found: Found): void {
+    this.options.onFound(found);
+    if (this.options.first) for (const thread of [...this.threads]) this.finish(thread);
   }
 
   private watch(): void {
@@ -88,8 +95,8 @@ export class Pool {
   /** A thread is lost with the input that it was at. */
   private lose(thread: Thread, message: string, stack: string): void {
     if (!this.threads.has(thread)) return;
-    this.options.onFound({ key: message.split('\n')[0]!, message, stack, input: thread.heart.input });
-    if (thread.heart.beats > 0 && performance.now() < this.end) this.start();
+    this.find({ key: message.split('\n')[0]!, message, stack, input: thread.heart.input });
+    if (thread.heart.beats > 0 && performance.now() < this.end && !this.options.first) this.start();
     this.finish(thread);
   }
 
