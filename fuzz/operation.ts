@@ -38,6 +38,10 @@ export class OperationTable<World> {
     return [operation, values];
   }
 
+  nameOf(operation: number): string {
+    return this.list[operation]!.name;
+  }
+
   /** Do what a record says. @returns the operation's number and what it answered */
   run(world: World, record: Uint8Array): readonly [operation: number, answer: number] {
     const [operation, values] = this.decode(record);

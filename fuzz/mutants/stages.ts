@@ -3,7 +3,7 @@ import { ConfigError } from '../../src/errors.ts';
 import type { Mutant } from './mutant.ts';
 import type { Ended, Tree } from './tree.ts';
 
-export const STAGES = ['near', 'fuzz', 'folder', 'conformance', 'rest'] as const;
+export const STAGES = ['glance', 'near', 'fuzz', 'folder', 'conformance', 'rest'] as const;
 export type Stage = (typeof STAGES)[number];
 
 export interface StageOptions {
@@ -12,7 +12,7 @@ export interface StageOptions {
   readonly recordings: string | undefined;
 }
 
-const TEST_SECONDS = 900, BUILD_SECONDS = 300;
+const TEST_SECONDS = 900, BUILD_SECONDS = 300, GLANCE_SECONDS = 10;
 
 /** Tests of a folder of sources. */
 const FOLDERS: Readonly<Record<string, readonly string[]>> = {
@@ -43,20 +43,24 @@ export async function tryStage(tree: Tree, mutant: Mutant, stage: Stage, options
   switch (stage) {
     case 'near': return testsNotice(tree, NEAR.find(([start]) => mutant.file.startsWith(start))?.[1] ?? []);
     case 'folder': return testsNotice(tree, FOLDERS[mutant.file.split('/').slice(0, mutant.file.startsWith('wasm') ? 1 : 2).join('/')] ?? []);
-    case 'fuzz': {
-      for (const target of mutant.targets) {
-        const { status, code, output } = await tree.run('npm', ['run', '--silent', 'fuzz', '--', target, String(options.fuzzSeconds), '--first', '--seed', '1'], options.fuzzSeconds + BUILD_SECONDS);
-        if (status === 'failed' && code !== 1) throw new ConfigError('target', 'one that can be fuzzed', `${target}: ${output.slice(0, 300)}`);
-        if (status !== 'passed') return `${target}: ${/^found .*$/m.exec(output)?.[0] ?? status}`;
-      }
-      return undefined;
-    }
+    case 'glance': return fuzzingNotices(tree, mutant.targets.slice(0, 1), Math.min(GLANCE_SECONDS, options.fuzzSeconds));
+    case 'fuzz': return fuzzingNotices(tree, mutant.targets, options.fuzzSeconds);
     case 'conformance': return conformanceNotices(tree, mutant, options.recordings);
     case 'rest': {
       await tree.run('npm', ['run', '--silent', 'build'], BUILD_SECONDS);
       return testsNotice(tree, ['test/']);
     }
   }
+}
+
+/** @throws ConfigError - a target cannot be fuzzed */
+async function fuzzingNotices(tree: Tree, targets: readonly string[], seconds: number): Promise<string | undefined> {
+  for (const target of targets) {
+    const { status, code, output } = await tree.run('npm', ['run', '--silent', 'fuzz', '--', target, String(seconds), '--first', '--seed', '1'], seconds + BUILD_SECONDS);
+    if (status === 'failed' && code !== 1) throw new ConfigError('target', 'one that can be fuzzed', `${target}: ${output.slice(0, 300)}`);
+    if (status !== 'passed') return `${target}: ${/^found .*$/m.exec(output)?.[0] ?? status}`;
+  }
+  return undefined;
 }
 
 async function testsNotice(tree: Tree, tests: readonly string[]): Promise<string | undefined> {

@@ -1,10 +1,18 @@
 /** Every target, by name. */
 import { ConfigError } from '../../src/errors.ts';
 import type { Target } from '../target.ts';
+import { stale, tlb } from './cached.ts';
+import { cli } from './cli.ts';
 import { engines } from './engines.ts';
+import { frames } from './frames.ts';
 import { HYPERCALLS } from './hypercalls/target.ts';
+import { vcpus } from './hypercalls/vcpus.ts';
+import { guests } from './guests.ts';
+import { snapshots } from './snapshots.ts';
+import { traces } from './traces.ts';
+import { walk } from './walk.ts';
 
-export const TARGETS: readonly Target[] = [engines, ...HYPERCALLS];
+export const TARGETS: readonly Target[] = [engines, frames, walk, tlb, stale, guests, ...HYPERCALLS, vcpus, snapshots, traces, cli];
 
 /** @param field - what an error calls it @throws ConfigError - there is no such target */
 export function targetOf(name: string, field = 'TARGET'): Target {

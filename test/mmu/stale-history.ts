@@ -46,9 +46,9 @@ export class History {
   private readonly kinds: readonly number[];
   private smap = false;
 
-  constructor(plan: Plan) {
+  constructor(plan: Plan, random = new Random(plan.seed)) {
     this.plan = plan;
-    this.random = new Random(plan.seed);
+    this.random = random;
     this.kinds = plan.calm ? KINDS.slice(3) : KINDS;
     const paging = plan.levels === 5 ? '5-level' : '4-level';
     this.machine = Machine.create({ memory: '1M', cpu: plan.model, hostPage: plan.hostPage, mode: plan.mode, paging });
@@ -69,10 +69,12 @@ export class History {
   }
 
   run(operations: number): void {
-    for (let n = 0; n < operations; n++) {
-      if (this.random.chance(78)) this.access();
-      else this.change();
-    }
+    for (let n = 0; n < operations; n++) this.step();
+  }
+
+  step(): void {
+    if (this.random.chance(78)) this.access();
+    else this.change();
   }
 
   private get cpu() {

@@ -53,9 +53,9 @@ export class Duel {
   private readonly out: { readonly hit: number; readonly refs: number; readonly start: number };
   private last = 'start';
 
-  constructor(setting: Setting) {
+  constructor(setting: Setting, random = new Random(setting.seed)) {
     this.setting = setting;
-    this.random = new Random(setting.seed);
+    this.random = random;
     this.addresses = new WorkingSet(this.random, setting.levels, setting.addresses);
     this.machine = Machine.create({
       memory: '1M', cpu: setting.model, hostPage: setting.hostPage, paging: setting.levels === 5 ? '5-level' : '4-level',
@@ -81,7 +81,7 @@ export class Duel {
     this.compareAll();
   }
 
-  private step(): void {
+  step(): void {
     if (!this.random.chance(100 * this.setting.unrest * SHARES / 1000)) {
       this.access(this.addresses.next(), this.random.pick(KINDS));
       return;

@@ -32,6 +32,11 @@ export class Engine {
     this.first = wordOf(this.machine.views, 0, 0);
   }
 
+  /** Does it run guests under their second stage? Else the guest has the processor to itself. */
+  protected get stageful(): boolean {
+    return true;
+  }
+
   private get cpu() {
     return this.machine.vcpus[0]!;
   }
@@ -52,9 +57,9 @@ export class Engine {
   /** Begin to run a guest. @returns undefined, or why MOV to CR3 was refused */
   enter(guest: Guest, stage: Stage): string | undefined {
     const { cpu } = this, { mode } = guest, long = mode === '4-level' || mode === '5-level', on = (yes: boolean, bits: number) => (yes ? bits : 0);
-    cpu.guest.leave();
+    if (this.stageful) cpu.guest.leave();
     cpu.reset();
-    cpu.guest.enter(this.stageOf(stage, 3));
+    if (this.stageful) cpu.guest.enter(this.stageOf(stage, 3));
     cpu.setAc(guest.ac);
     this.must(cpu.writeEfer(BigInt(on(long, EFER_LME) | on(guest.nxe, EFER_NXE))));
     this.must(cpu.writeCr4(BigInt(on(guest.smep, CR4_SMEP) | on(guest.smap, CR4_SMAP) | on(mode === '5-level', CR4_LA57)

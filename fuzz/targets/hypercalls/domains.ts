@@ -7,7 +7,7 @@ const DOM = 3, MOST_IDS = 200;
 export const DOMAIN_OPERATIONS: readonly Operation<World>[] = [
   { name: 'die', share: 1, fields: { domain: DOM, reuse: [0, 1] }, run(w, [d, reuse]) {
     const { tenants } = w, id = tenants.list[d!]!.id;
-    if (w.nextId > MOST_IDS || (w.turn > 0 && d === 0)) return -1;
+    if (w.nextId > MOST_IDS || (w.shared && d === 0)) return -1;
     try {
       tenants.replace(d!, w.nextId++, reuse === 1);
     } catch (error) {
@@ -16,14 +16,6 @@ export const DOMAIN_OPERATIONS: readonly Operation<World>[] = [
       return -2;
     }
     w.mapped = w.mapped.filter(({ by }) => by !== id);
-    return 0;
-  } },
-];
-
-/** Of two vCPUs that one domain runs, which makes its next calls. */
-export const TURN_OPERATIONS: readonly Operation<World>[] = [
-  { name: 'turn', share: 6, fields: { vcpu: [0, 1] }, run(w, [vcpu]) {
-    w.turn = vcpu!;
     return 0;
   } },
 ];

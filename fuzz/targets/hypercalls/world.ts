@@ -1,4 +1,6 @@
 /** Domains that make hypercalls, with small pools of pages, frames and numbers, so that operations meet. Back to the start by a copy of memory. */
+import { FAST_EMPTY, FAST_PA, FAST_STRIDE, FAST_TABLE_BYTES, FAST_USER, FAST_WRITE } from '../../../src/layout/fast-table.ts';
+import { PGT_TYPE_MASK, PGT_WRITABLE } from '../../../src/layout/frame.ts';
 import type { Vcpu } from '../../../src/machine/vcpu.ts';
 import { DOMID_SELF } from '../../../src/xen/numbers.ts';
 import { DATA, P, READ, RW, US } from '../../../test/xen/guest.ts';
@@ -58,6 +60,11 @@ export class World {
     this.over = false;
   }
 
+  /** Do several vCPUs run the first domain? */
+  get shared(): boolean {
+    return this.cpus.length > 1;
+  }
+
   get wide(): boolean {
     return this.tenants.wide;
   }
@@ -107,6 +114,23 @@ export class World {
   audit(): void {
     const complaints = this.tenants.xen.audit();
     if (complaints.length > 0) throw new Finding(complaints.join('; '));
+    for (const cpu of this.tenants.machine.vcpus) this.auditCached(cpu);
+  }
+
+  /** What a processor may still write by what it has cached is a writable page, or one that no one has got since all were flushed. */
+  private auditCached(cpu: Vcpu): void {
+    const { host } = this.tenants.xen, { w } = this.tenants.machine.views;
+    if (host.freed) return;
+    for (const kind of [FAST_WRITE, FAST_USER + FAST_WRITE]) {
+      const first = (cpu.fastTable + kind * FAST_TABLE_BYTES) >>> 2;
+      for (let row = first; row < first + (FAST_TABLE_BYTES >>> 2); row += FAST_STRIDE >>> 2) {
+        if (w[row] === FAST_EMPTY) continue;
+        const mfn = (w[row + (FAST_PA >>> 2)]! >>> 12) + (w[row + (FAST_PA >>> 2) + 1]! >>> 0) * 0x100000;
+        if (host.frames.valid(mfn) && (host.frames.type(mfn) & PGT_TYPE_MASK) !== PGT_WRITABLE) {
+          throw new Finding(`a processor can write frame 0x${mfn.toString(16)} by what it has cached, whose type word is 0x${(host.frames.type(mfn) >>> 0).toString(16)}`);
+        }
+      }
+    }
   }
 
   /** When all have died, nothing of them is left, but for what the real Xen loses, too. */
