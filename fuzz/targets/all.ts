@@ -8,11 +8,12 @@ import { frames } from './frames.ts';
 import { HYPERCALLS } from './hypercalls/target.ts';
 import { vcpus } from './hypercalls/vcpus.ts';
 import { guests } from './guests.ts';
+import { nested, shadow } from './kernels.ts';
 import { snapshots } from './snapshots.ts';
 import { traces } from './traces.ts';
 import { walk } from './walk.ts';
 
-export const TARGETS: readonly Target[] = [engines, frames, walk, tlb, stale, guests, ...HYPERCALLS, vcpus, snapshots, traces, cli];
+export const TARGETS: readonly Target[] = [engines, frames, walk, tlb, stale, guests, nested, shadow, ...HYPERCALLS, vcpus, snapshots, traces, cli];
 
 /** @param field - what an error calls it @throws ConfigError - there is no such target */
 export function targetOf(name: string, field = 'TARGET'): Target {

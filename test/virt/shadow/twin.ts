@@ -1,7 +1,8 @@
 /**
- * The same kernel twice: on a machine of its own, and as a shadowed guest. Whatever one is told to do the other is, and what they see is compared.
+ * The same kernel twice: on a machine of its own, and as a guest, shadowed or under a second stage. Whatever one is told to do the other is, and what
+ * they see is compared. The first may be a guest under a second stage, too.
  *
- * The native machine forgets every translation before each access, so that it always goes by its tables; the guest may lag behind its own as far as a TLB
+ * The first forgets every translation before each access, so that it always goes by its tables; the second may lag behind its own as far as a TLB
  * may, and whoever drives both flushes where a kernel must.
  */
 import { ACCESS_FETCH, ACCESS_IMPLICIT, ACCESS_READ, ACCESS_USER, ACCESS_WRITE } from '../../../src/arch/fault.ts';
@@ -13,6 +14,7 @@ import type { ShadowPolicy } from '../../../src/virt/shadow/policy.ts';
 import type { ShadowVcpu } from '../../../src/virt/shadow/shadow-vcpu.ts';
 import { ShadowedGuest } from '../../../src/virt/shadow/shadowed-guest.ts';
 import { Random } from '../../wasm/engine-duel.ts';
+import { NESTED_ADDRESS_BITS, NestedSide, NestedVcpu } from '../nested-side.ts';
 
 export type Mode = 'legacy' | 'pae' | '4-level';
 export const MODES: readonly Mode[] = ['legacy', 'pae', '4-level'];
@@ -22,7 +24,7 @@ export const KINDS = [
 
 /** Frames of guest-physical memory: 16 MiB. */
 export const FRAMES = 4096;
-const MACHINE_FRAMES = 8192, POOL_FIRST = 1, P2M_FIRST = 512, BLOCK = 512;
+const MACHINE_FRAMES = 8192, POOL_FIRST = 1, P2M_FIRST = 512, NESTED_FIRST = 4096, BLOCK = 512;
 
 export interface TwinOptions {
   readonly mode: Mode;
@@ -31,11 +33,18 @@ export interface TwinOptions {
   readonly pool?: number;
   readonly vcpus?: number;
   readonly machine?: MachineOptions;
+  /** What the first is a guest under; default: it has a machine of its own. */
+  readonly first?: 'ept' | 'npt';
+  /** What the second is a guest under; default: it is shadowed. */
+  readonly second?: 'ept' | 'npt';
 }
 
+/** What runs the second. */
+type Guest = Pick<ShadowedGuest, 'beforeRemap' | 'written' | 'audit'> & { readonly vcpus: readonly (ShadowVcpu | NestedVcpu)[] };
+
 /** Where guest frames are: in order, or anywhere, but for the last two runs of 512, which only change places. */
-export function makeP2m(scrambled: boolean, random: Random): Int32Array {
-  const p2m = Int32Array.from({ length: FRAMES }, (_, gfn) => P2M_FIRST + gfn);
+export function makeP2m(scrambled: boolean, random: Random, first = P2M_FIRST): Int32Array {
+  const p2m = Int32Array.from({ length: FRAMES }, (_, gfn) => first + gfn);
   if (!scrambled) return p2m;
   const mixed = FRAMES - 2 * BLOCK;
   for (let gfn = mixed - 1; gfn > 0; gfn--) {
@@ -47,28 +56,33 @@ export function makeP2m(scrambled: boolean, random: Random): Int32Array {
 }
 
 export class Twin {
-  readonly native: Machine;
+  readonly native: Machine | NestedSide;
   readonly machine: Machine;
-  readonly guest: ShadowedGuest;
+  readonly guest: Guest;
   readonly p2m: Int32Array;
   readonly gfnOf = new Map<number, number>();
   /** The pair that acts. */
-  cpu: Vcpu;
-  virtual: ShadowVcpu;
+  cpu: Vcpu | NestedVcpu;
+  virtual: ShadowVcpu | NestedVcpu;
   /** What differed, and after which operation. */
   readonly differences: string[] = [];
   operations = 0;
   /** Frames that the native machine has ever read an entry from: whatever writes to them may change what is cached. */
   readonly tables = new Set<number>();
+  private readonly side: NestedSide | undefined;
 
   constructor(options: TwinOptions, random: Random) {
     const vcpus = options.vcpus ?? 1, common: MachineOptions = { cpu: presets.skylake, mode: 'timed', engine: 'auto', paging: 'none', vcpus, features: { pku: false, pks: false, cet: false, la57: false, pages1g: true }, ...options.machine };
-    this.native = Machine.create({ ...common, memory: '16M' });
-    this.machine = Machine.create({ ...common, memory: '32M' });
-    this.p2m = makeP2m(options.scrambled, random);
+    const { first, second } = options, nested = first !== undefined || second !== undefined, alike = nested ? { ...common, physicalAddressBits: NESTED_ADDRESS_BITS } : common;
+    this.p2m = makeP2m(options.scrambled, random, second === undefined ? P2M_FIRST : NESTED_FIRST);
+    this.native = first === undefined ? Machine.create({ ...alike, memory: '16M' }) : new NestedSide(first, makeP2m(true, random, NESTED_FIRST), alike);
+    const side = second === undefined ? undefined : new NestedSide(second, this.p2m, alike);
+    this.machine = side?.machine ?? Machine.create({ ...alike, memory: '32M' });
     this.p2m.forEach((mfn, gfn) => this.gfnOf.set(mfn, gfn));
     if (P2M_FIRST + FRAMES > MACHINE_FRAMES) throw new Error('the machine is too small');
-    this.guest = ShadowedGuest.create({ machine: this.machine, vcpus: this.machine.vcpus, p2m: this.p2m, pool: { first: POOL_FIRST, frames: options.pool ?? 200 }, policy: options.policy ?? {} });
+    this.guest = side ? { vcpus: side.vcpus, audit: () => [], written: () => {}, beforeRemap: () => {} }
+      : ShadowedGuest.create({ machine: this.machine, vcpus: this.machine.vcpus, p2m: this.p2m, pool: { first: POOL_FIRST, frames: options.pool ?? 200 }, policy: options.policy ?? {} });
+    this.side = side;
     this.cpu = this.native.vcpus[0]!;
     this.virtual = this.guest.vcpus[0]!;
   }
@@ -79,7 +93,7 @@ export class Twin {
   }
 
   /** A register write or its like on both. */
-  both(what: string, act: (cpu: Vcpu | ShadowVcpu) => number | void): number {
+  both(what: string, act: (cpu: Vcpu | ShadowVcpu | NestedVcpu) => number | void): number {
     const expected = act(this.cpu), got = act(this.virtual);
     this.operations++;
     if (expected !== got) this.differences.push(`${this.operations} ${what}: native ${expected}, shadow ${got}`);
@@ -125,6 +139,7 @@ export class Twin {
     this.machine.write(BigInt(second * 4096), pages[0]);
     [this.p2m[a], this.p2m[b]] = [second, first];
     this.gfnOf.set(second, a).set(first, b);
+    this.side?.moved(a, b);
   }
 
   /** An entry as the native machine has it. */
@@ -154,7 +169,11 @@ export class Twin {
   }
 
   private noteTables(): void {
-    const { w } = this.native.views, first = (this.cpu.block + VCPU_TRAIL_LO) >>> 2;
+    if (this.cpu instanceof NestedVcpu) {
+      for (const gfn of this.cpu.trail()) this.tables.add(gfn);
+      return;
+    }
+    const { w } = (this.native as Machine).views, first = (this.cpu.block + VCPU_TRAIL_LO) >>> 2;
     for (let k = 0; k < 5; k++) this.tables.add(w[first + k]! >>> 12);
   }
 
@@ -162,8 +181,9 @@ export class Twin {
     this.cpu.flush();
   }
 
+  /** @param by - who made the access; `guest`: the address is one already */
   private physical(paddr: bigint, by: string): bigint {
-    if (by === 'mmio') return paddr;
+    if (by === 'mmio' || by === 'guest') return paddr;
     const gfn = this.gfnOf.get(Number(paddr >> 12n));
     return gfn === undefined ? -1n : BigInt(gfn) << 12n | paddr & 0xfffn;
   }
