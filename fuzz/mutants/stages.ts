@@ -12,7 +12,7 @@ export interface StageOptions {
   readonly recordings: string | undefined;
 }
 
-const TEST_SECONDS = 900, BUILD_SECONDS = 300, GLANCE_SECONDS = 10;
+const TEST_SECONDS = 900, BUILD_SECONDS = 300, GLANCE_SECONDS = 20;
 
 /** Tests of a folder of sources. */
 const FOLDERS: Readonly<Record<string, readonly string[]>> = {
@@ -23,7 +23,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
 const NEAR: readonly (readonly [start: string, tests: readonly string[]])[] = [
   ['src/xen/grant', ['test/xen/grants', 'test/xen/tenants-history', 'test/xen/grant-audit']], ['src/xen/event', ['test/xen/events', 'test/xen/tenants-history']],
   ['src/xen/', ['test/xen/history', 'test/xen/tenants-history']], ['src/frames/', ['test/frames/rules', 'test/frames/update', 'test/frames/duel']],
-  ['src/mmu/', ['test/mmu/walk', 'test/mmu/rights', 'test/mmu/stale']], ['src/cache/', ['test/cache/']], ['wasm/', ['test/wasm/engine']],
+  ['src/mmu/walk', ['test/mmu/walk', 'test/mmu/rights-walk']], ['src/mmu/rights', ['test/mmu/rights']], ['src/mmu/control', ['test/mmu/control']], ['src/mmu/', ['test/mmu/stale.test', 'test/mmu/tlb-oracle']], ['src/cache/', ['test/cache/']], ['wasm/', ['test/wasm/engine']],
 ];
 
 const vitest = (tree: Tree, tests: readonly string[]): Promise<Ended> => tree.run('npx', ['vitest', 'run', '--bail', '1', '--reporter', 'dot', ...tests], TEST_SECONDS);
@@ -65,8 +65,9 @@ async function fuzzingNotices(tree: Tree, targets: readonly string[], seconds: n
 
 async function testsNotice(tree: Tree, tests: readonly string[]): Promise<string | undefined> {
   if (tests.length === 0) return undefined;
-  const { status, output } = await vitest(tree, tests);
-  return status === 'passed' ? undefined : /(?:FAIL|❯)\s+.*?(test\/[^\n]*)/.exec(output.replaceAll(/\x1b\[[\d;]*m/g, ''))?.[1] ?? status;
+  const { status, output } = await vitest(tree, tests), plain = output.replaceAll(/\x1b\[[\d;]*m/g, '');
+  if (status === 'passed') return undefined;
+  return `${/(?:FAIL|❯)\s+.*?(test\/[^\n]*)/.exec(plain)?.[1] ?? status}: ${/^\s*((?:\w*Error|Finding):? .*)$/m.exec(plain)?.[1] ?? ''}`;
 }
 
 async function conformanceNotices(tree: Tree, { file }: Mutant, recordings: string | undefined): Promise<string | undefined> {
