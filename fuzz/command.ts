@@ -2,9 +2,9 @@
 import { parseArgs } from 'node:util';
 import { ConfigError } from '../src/errors.ts';
 import { TARGETS } from './targets/all.ts';
-import type { Target } from './target.ts';
 
-export const HELP = `npm run fuzz -- TARGET SECONDS [options]   fuzz one target, several with commas, or all of them in turn
+export const HELP = `npm run fuzz -- TARGET SECONDS [options]   fuzz one target, several with commas, or all of them in turn;
+                                           a path ending in .js is that of a module that exports a target
 npm run fuzz -- replay FILE...             make the operations of inputs in files, checked after each
 npm run fuzz -- list                       the targets there are
 
@@ -18,7 +18,8 @@ npm run fuzz -- list                       the targets there are
 Exit status: 0 nothing was found, 1 something was, 2 bad options or files.`;
 
 export interface FuzzCommand {
-  readonly targets: readonly Target[];
+  /** Names, or paths of modules. */
+  readonly targets: readonly string[];
   /** For all targets together. */
   readonly seconds: number;
   readonly seed: number;
@@ -48,13 +49,10 @@ export function readCommand(argv: readonly string[], now: number): FuzzCommand {
   };
 }
 
-function chosen(names: string): readonly Target[] {
-  if (names === 'all') return TARGETS;
-  return names.split(',').map(name => {
-    const target = TARGETS.find(one => one.name === name);
-    if (!target) throw new ConfigError('TARGET', `all, or of ${TARGETS.map(one => one.name).join(', ')}`, name);
-    return target;
-  });
+function chosen(text: string): readonly string[] {
+  const known = TARGETS.map(({ name }) => name), names = text === 'all' ? known : text.split(',');
+  for (const name of names) if (!known.includes(name) && !/\.m?js$/.test(name)) throw new ConfigError('TARGET', `all, or of ${known.join(', ')}`, name);
+  return names;
 }
 
 function number(field: string, text: string, least: number, most: number, whole = true): number {

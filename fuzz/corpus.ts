@@ -1,9 +1,10 @@
 /** Inputs in files: a folder for each target. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { InputError } from '../src/errors.ts';
+import { ConfigError, InputError } from '../src/errors.ts';
 import { fitted, hashOf, parseInput, printInput, type Input, type Recorded } from './input.ts';
 import type { Target } from './target.ts';
+import { targetOf } from './targets/all.ts';
 
 const EXTENSION = '.fuzz';
 
@@ -15,7 +16,11 @@ export function readRecorded(file: string): Recorded {
   } catch (error) {
     throw new InputError(file, 'the file', 'one that can be read', (error as NodeJS.ErrnoException).code ?? '');
   }
-  return parseInput(text, file);
+  return parseInput(text, file, (name, words) => {
+    const target = targetOf(name);
+    if (!target.parse) throw new ConfigError('do', `op and bytes, as operations of ${name} have no names`, words);
+    return target.parse(words);
+  });
 }
 
 /** Files of inputs below a folder, in order; none where there is no folder. */

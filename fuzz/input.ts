@@ -2,9 +2,10 @@
  * An input of a target: a head, which says in what world it happens, and records, each of which is one operation. Their widths are the target's,
  * so that any operation can be cut out, moved or copied and what is left is an input still.
  *
- * As text, an input is a file that replays: its target, what was found, the head, an operation a line, in hexadecimal.
+ * As text, an input is a file that replays: its target, what was found, the head in hexadecimal, and an operation a line, `do` and its name and
+ * fields where the target knows them by names, else `op` and its bytes.
  */
-import { InputError } from '../src/errors.ts';
+import { ConfigError, InputError } from '../src/errors.ts';
 
 export interface Input {
   readonly head: Uint8Array;
@@ -23,29 +24,42 @@ const FIRST_LINE = 'pagewalk fuzz 1';
 
 const hexOf = (data: Uint8Array): string => Buffer.from(data).toString('hex');
 
-/** @param explain - what a record is, behind it */
+/** @param explain - an operation in words */
 export function printInput({ target, about, input }: Recorded, explain?: (record: Uint8Array) => string): string {
   const lines = [FIRST_LINE, `target ${target}`, ...about.split('\n').map(line => `# ${line}`.trimEnd()), `head ${hexOf(input.head)}`];
-  for (const record of input.records) lines.push(`op ${hexOf(record)}${explain ? `  # ${explain(record)}` : ''}`);
+  for (const record of input.records) lines.push(explain ? `do ${explain(record)}` : `op ${hexOf(record)}`);
   return `${lines.join('\n')}\n`;
 }
 
-/** @param file - what errors call it @throws InputError - the text is no input */
-export function parseInput(text: string, file: string): Recorded {
+/**
+ * @param file - what errors call it @param recordOf - the record of an operation in words, for a target; it throws what is wrong with them
+ * @throws InputError - the text is no input
+ */
+export function parseInput(text: string, file: string, recordOf: (target: string, words: string) => Uint8Array): Recorded {
   const lines = text.split(/\r?\n/), about: string[] = [], records: Uint8Array[] = [];
   let target: string | undefined, head: Uint8Array | undefined;
   if (lines[0] !== FIRST_LINE) throw new InputError(file, 'line 1', `"${FIRST_LINE}"`, JSON.stringify(lines[0]!.slice(0, 40)));
   lines.forEach((line, k) => {
-    const where = `line ${k + 1}`, [word, value = ''] = line.replace(/\s*#.*/, '').split(' ');
+    const where = `line ${k + 1}`, said = line.replace(/\s*#.*/, ''), [word, value = ''] = said.split(' ');
     if (k === 0 || line === '') return;
     if (line.startsWith('#')) about.push(line.slice(1).trim());
     else if (word === 'target') target = value;
     else if (word === 'head') head = bytesOf(value, file, where);
     else if (word === 'op') records.push(bytesOf(value, file, where));
-    else throw new InputError(file, where, 'target, head, op or a comment', JSON.stringify(line.slice(0, 40)));
+    else if (word === 'do') records.push(named(() => recordOf(target ?? '', said.slice(3)), file, where, said));
+    else throw new InputError(file, where, 'target, head, op, do or a comment', JSON.stringify(line.slice(0, 40)));
   });
   if (target === undefined) throw new InputError(file, 'line 2', 'target and its name');
   return { target, about: about.join('\n'), input: { head: head ?? new Uint8Array(), records } };
+}
+
+function named(make: () => Uint8Array, file: string, where: string, said: string): Uint8Array {
+  try {
+    return make();
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    throw new InputError(file, where, `an operation of the target (${error.message})`, JSON.stringify(said.slice(0, 80)));
+  }
 }
 
 function bytesOf(hex: string, file: string, where: string): Uint8Array {

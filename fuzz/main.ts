@@ -10,13 +10,15 @@ import type { Progress } from './fuzzer.ts';
 import { fitted } from './input.ts';
 import { Pool } from './pool.ts';
 import { Notes, type Target } from './target.ts';
-import { TARGETS, targetOf } from './targets/all.ts';
+import { findTarget, TARGETS, targetOf } from './targets/all.ts';
 
 const HERE = ['fuzz/corpus', 'fuzz/regressions'];
 
 interface Row extends Progress {
   readonly target: string;
   readonly findings: number;
+  /** CPU seconds of the process, all its threads together. */
+  readonly cpu: number;
 }
 
 /** Findings of a target, each in a file, which is replaced when it gets smaller. */
@@ -42,22 +44,22 @@ class Findings {
   }
 }
 
-async function fuzzTarget(target: Target, command: FuzzCommand, seconds: number): Promise<Row> {
-  const findings = new Findings(target, command.crashes), { corpus, jobs, seed, coverage, first } = command;
+async function fuzzTarget(from: string, command: FuzzCommand, seconds: number): Promise<Row> {
+  const target = await findTarget(from), findings = new Findings(target, command.crashes), { corpus, jobs, seed, coverage, first } = command;
   const pool = new Pool(target, {
-    seed, jobs, coverage, first, ms: seconds * 1000, corpus: readCorpus(target, corpus === undefined ? HERE : [...HERE, join(corpus, target.name)]),
+    from, seed, jobs, coverage, first, ms: seconds * 1000, corpus: readCorpus(target, corpus === undefined ? HERE : [...HERE, join(corpus, target.name)]),
     onKept: input => { if (corpus !== undefined) writeInput(join(corpus, target.name), target, '', input); }, onFound: found => findings.add(found),
   });
-  const progress = await pool.run();
-  return { target: target.name, ...progress, findings: findings.size };
+  const before = process.cpuUsage(), progress = await pool.run(), { user, system } = process.cpuUsage(before);
+  return { target: target.name, ...progress, findings: findings.size, cpu: (user + system) / 1e6 };
 }
 
 async function fuzz(argv: readonly string[]): Promise<number> {
   const command = readCommand(argv, Date.now()), rows: Row[] = [];
   console.log(`seed ${command.seed}`);
   for (const target of command.targets) rows.push(await fuzzTarget(target, command, command.seconds / command.targets.length));
-  console.log(table(['target', 'seconds', 'inputs', 'operations', 'operations/s', 'new coverage', 'findings'], rows.map(row => [
-    row.target, (row.ms / 1000).toFixed(1), String(row.inputs), String(row.operations), String(Math.round((row.operations * 1000) / Math.max(1, row.ms))), String(row.fresh), String(row.findings),
+  console.log(table(['target', 'seconds', 'inputs', 'operations', 'operations/s', '... of CPU time', 'new coverage', 'findings'], rows.map(row => [
+    row.target, (row.ms / 1000).toFixed(1), String(row.inputs), String(row.operations), String(Math.round((row.operations * 1000) / Math.max(1, row.ms))), String(Math.round(row.operations / row.cpu)), String(row.fresh), String(row.findings),
   ])));
   return rows.some(({ findings }) => findings > 0) ? 1 : 0;
 }

@@ -64,6 +64,17 @@ export class OperationTable<World> {
     return record;
   }
 
+  /** The record of an operation in words, as `explain()` has them. @throws ConfigError */
+  parse(words: string): Uint8Array {
+    const [name = '', ...fields] = words.trim().split(/\s+/), values: Record<string, number> = {};
+    for (const field of fields) {
+      const [key = '', text = ''] = field.split('='), value = Number(text);
+      if (text === '' || !Number.isInteger(value)) throw new ConfigError(`${name}.${key}`, 'a whole number', field);
+      values[key] = value;
+    }
+    return this.encode(name, values);
+  }
+
   /** A record in words. */
   explain(record: Uint8Array): string {
     const [operation, values] = this.decode(record), { name, fields } = this.list[operation]!;

@@ -10,6 +10,8 @@ import type { News, Task } from './worker.ts';
 const HANG_MS = 20_000, WATCH_MS = 250, SEED_STEP = 7919;
 
 export interface PoolOptions {
+  /** How threads find the target: by its name, or the path of its module. */
+  readonly from: string;
   readonly seed: number;
   readonly ms: number;
   readonly jobs: number;
@@ -56,9 +58,9 @@ export class Pool {
   }
 
   private start(): void {
-    const { target, options } = this, heart = new Heart();
+    const { options } = this, heart = new Heart();
     const workerData: Task = {
-      target: target.name, seed: options.seed + SEED_STEP * this.started++, ms: this.end - performance.now(), corpus: options.corpus, coverage: options.coverage, heart: heart.buffer,
+      target: options.from, seed: options.seed + SEED_STEP * this.started++, ms: this.end - performance.now(), corpus: options.corpus, coverage: options.coverage, heart: heart.buffer,
     };
     const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData });
     const thread: Thread = { worker, heart, progress: { operations: 0, inputs: 0, fresh: 0, ms: 0 }, beats: 0, since: performance.now() };

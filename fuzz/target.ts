@@ -13,8 +13,9 @@ export interface Target {
   readonly hangMs?: number;
   /** Inputs to begin with, besides those in files. */
   seeds?(): readonly Input[];
-  /** A record in words. */
+  /** A record in words, and back, where operations have names. @throws ConfigError - they are none */
   explain?(record: Uint8Array): string;
+  parse?(words: string): Uint8Array;
   /**
    * Make the operations of an input: the same, with the same end, each time.
    *

@@ -4,10 +4,11 @@ import type { Found } from './finding.ts';
 import { Fuzzer, type Progress } from './fuzzer.ts';
 import { Heart } from './heart.ts';
 import type { Input } from './input.ts';
-import { targetOf } from './targets/all.ts';
+import { findTarget } from './targets/all.ts';
 
 /** What a thread is told. */
 export interface Task {
+  /** Its name, or the path of its module. */
   readonly target: string;
   readonly seed: number;
   readonly ms: number;
@@ -23,7 +24,7 @@ const TELL_MS = 500;
 
 const task = workerData as Task, port = parentPort!, heart = new Heart(task.heart), end = performance.now() + task.ms;
 const tell = (news: News): void => port.postMessage(news);
-const fuzzer = new Fuzzer(targetOf(task.target), {
+const fuzzer = new Fuzzer(await findTarget(task.target), {
   seed: task.seed, corpus: task.corpus, coverage: task.coverage, onInput: input => heart.beat(input), onKept: kept => tell({ kept }), onFound: found => tell({ found }),
 });
 

@@ -1,4 +1,6 @@
 /** Every target, by name. */
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { ConfigError } from '../../src/errors.ts';
 import type { Target } from '../target.ts';
 import { stale, tlb } from './cached.ts';
@@ -14,6 +16,14 @@ import { traces } from './traces.ts';
 import { walk } from './walk.ts';
 
 export const TARGETS: readonly Target[] = [engines, frames, walk, tlb, stale, guests, nested, shadow, ...HYPERCALLS, vcpus, snapshots, traces, cli];
+
+/** A target by its name, or the one that a module exports as `target`, by its path. @throws ConfigError - there is no such target */
+export async function findTarget(name: string): Promise<Target> {
+  if (!/\.m?js$/.test(name)) return targetOf(name);
+  const { target } = await import(pathToFileURL(resolve(name)).href) as { target?: Target };
+  if (target === undefined) throw new ConfigError('TARGET', 'a module that exports `target`', name);
+  return target;
+}
 
 /** @param field - what an error calls it @throws ConfigError - there is no such target */
 export function targetOf(name: string, field = 'TARGET'): Target {

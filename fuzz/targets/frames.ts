@@ -24,6 +24,7 @@ export const frames: Target = {
   run({ head, records }, notes, careful) {
     const duel = duelOf(head[0]! % 12);
     duel.done.clear();
+    duel.owed = 0;
     const same = (): void => {
       if (duel.differences().length > 0) throw new Finding(`the engines leave different bytes, from ${duel.differences()[0]} on`);
     };

@@ -103,7 +103,7 @@ const table = new OperationTable(OPERATIONS);
 
 export const snapshots: Target = {
   name: 'snapshots', about: 'snapshots bring a machine back byte for byte; damaged ones are refused with nothing changed', headBytes: 1, recordBytes: table.recordBytes, most: 48,
-  explain: record => table.explain(record),
+  explain: record => table.explain(record), parse: words => table.parse(words),
   run({ head, records }, notes) {
     const world = new World(OPTIONS[head[0]! % OPTIONS.length]!);
     for (const record of records) {

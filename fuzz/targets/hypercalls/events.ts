@@ -1,4 +1,5 @@
 /** Operations on events: event_channel_op, and what guests write into the pages that they share. */
+import { PGT_TYPE_MASK, PGT_WRITABLE } from '../../../src/layout/frame.ts';
 import { ECS_UNBOUND, type Port } from '../../../src/xen/event-port.ts';
 import { HYPERVISOR_physdev_op, HYPERVISOR_sched_op, HYPERVISOR_set_trap_table, HYPERVISOR_vcpu_op, DOMID_SELF } from '../../../src/xen/numbers.ts';
 import { struct } from '../../../test/xen/grant-struct.ts';
@@ -48,7 +49,7 @@ export const EVENT_OPERATIONS: readonly Operation<World>[] = [
   } },
   { name: 'scribble', share: 4, fields: { domain: DOM, frame: [20, 0, 1, 2, 3, 4, 5], offset: 512, value: [0, 0xff, 1, 0x80, 0xffffffff, 0x20000000, 0x40000000, 0x80000001], width: [4, 8] }, run(w, [d, frame, offset, value, width]) {
     const t = w.domain(d!), mfn = w.frame(t, frame!); // as a guest may, if it has the frame writable
-    if ((w.tenants.xen.host.frames.type(mfn) & 0x70000000) !== 0x70000000 || w.tenants.xen.host.frames.owner(mfn) !== t.id) return -1;
+    if (!w.tenants.xen.host.frames.valid(mfn) || (w.tenants.xen.host.frames.type(mfn) & PGT_TYPE_MASK) !== PGT_WRITABLE || w.tenants.xen.host.frames.owner(mfn) !== t.id) return -1;
     w.tenants.machine.write(BigInt(mfn * 4096 + offset! * 8), struct([[width!, value!]]));
     return 0;
   } },

@@ -46,7 +46,7 @@ function same(a: Outcome, b: Outcome): void {
 function hypercalls(name: string, about: string, operations: readonly Operation<World>[]): Target {
   const table = new OperationTable(operations);
   return {
-    name, about, headBytes: 2, recordBytes: table.recordBytes, most: MOST, explain: record => table.explain(record),
+    name, about, headBytes: 2, recordBytes: table.recordBytes, most: MOST, explain: record => table.explain(record), parse: words => table.parse(words),
     run(input, notes, careful) {
       const choice = input.head[1]! & 3, every = careful ? 1 : AUDIT_EVERY;
       if (!careful && choice < 3) return play(table, input, choice === 0 ? 'wasm' : 'ts', notes, every, false).answers.length;

@@ -61,7 +61,7 @@ function finishAll(world: World): void {
 
 export const vcpus: Target = {
   name: 'vcpus', about: 'calls of several vCPUs, part by part in the order that the input says, audited between the parts', headBytes: 2, recordBytes: table.recordBytes, most: MOST,
-  explain: record => table.explain(record),
+  explain: record => table.explain(record), parse: words => table.parse(words),
   run({ head, records }, notes, careful) {
     underWay.clear();
     const world = worldOf(head, head[1]! & 1 ? 'wasm' : 'ts', RUNNING), every = careful ? 1 : AUDIT_EVERY;
