@@ -23,7 +23,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
 const NEAR: readonly (readonly [start: string, tests: readonly string[]])[] = [
   ['src/xen/grant', ['test/xen/grants', 'test/xen/tenants-history', 'test/xen/grant-audit']], ['src/xen/event', ['test/xen/events', 'test/xen/tenants-history']],
   ['src/xen/', ['test/xen/history', 'test/xen/tenants-history']], ['src/frames/', ['test/frames/rules', 'test/frames/update', 'test/frames/duel']],
-  ['src/mmu/walk', ['test/mmu/walk', 'test/mmu/rights-walk']], ['src/mmu/rights', ['test/mmu/rights']], ['src/mmu/control', ['test/mmu/control']], ['src/mmu/', ['test/mmu/stale.test', 'test/mmu/tlb-oracle']], ['src/cache/', ['test/cache/']], ['wasm/', ['test/wasm/engine']],
+  ['src/mmu/walk', ['test/mmu/walk', 'test/mmu/rights-walk']], ['src/mmu/rights', ['test/mmu/rights']], ['src/mmu/control', ['test/mmu/control']], ['src/mmu/', ['test/mmu/stale.test']], ['src/cache/', ['test/cache/']], ['wasm/', ['test/wasm/engine']],
 ];
 
 const vitest = (tree: Tree, tests: readonly string[]): Promise<Ended> => tree.run('npx', ['vitest', 'run', '--bail', '1', '--reporter', 'dot', ...tests], TEST_SECONDS);

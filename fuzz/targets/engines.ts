@@ -3,12 +3,13 @@
  */
 import { Duel } from '../../test/wasm/engine-duel.ts';
 import { SCENES } from '../../test/wasm/scenes.ts';
+import { Pristine } from '../pristine.ts';
 import { Finding, type Target } from '../target.ts';
 import { Tape, TapeChoices } from '../tape.ts';
 
 interface Scene {
   readonly duel: Duel;
-  readonly bytes: readonly [Uint8Array, Uint8Array];
+  readonly pristine: readonly [Pristine, Pristine];
 }
 
 const PARTS = 4, BATCHES = 0.05, STREAMS = 0.3;
@@ -20,7 +21,7 @@ function sceneOf(name: string): Scene {
   if (known) return known;
   const duel = new Duel({ ...SCENES[name]!, batches: BATCHES, streams: STREAMS }, name.length);
   duel.random = choices;
-  const scene: Scene = { duel, bytes: [duel.ts.machine.views.u8.slice(), duel.wasm.machine.views.u8.slice()] };
+  const scene: Scene = { duel, pristine: [new Pristine(duel.ts.machine.views.u8), new Pristine(duel.wasm.machine.views.u8)] };
   scenes.set(name, scene);
   return scene;
 }
@@ -35,8 +36,9 @@ function same(duel: Duel): void {
 export const engines: Target = {
   name: 'engines', about: 'the TypeScript engine against the wasm engine, on all state bytes', headBytes: 1, recordBytes: 16, most: 512,
   run({ head, records }, notes, careful) {
-    const k = head[0]! % names.length, { duel, bytes } = sceneOf(names[k]!);
-    duel.rewind(bytes);
+    const k = head[0]! % names.length, { duel, pristine } = sceneOf(names[k]!);
+    [duel.ts, duel.wasm].forEach(({ machine }, side) => pristine[side]!.restore(machine.views.u8));
+    duel.rewound();
     duel.outcomes.clear();
     let operations = 0;
     records.forEach((record, n) => {

@@ -1,22 +1,23 @@
 /** Runs over the frame table, entry updates and whole pages: the TypeScript engine against the wasm engine. */
 import { FrameDuel } from '../../test/frames/duel.ts';
+import { Pristine } from '../pristine.ts';
 import { Finding, type Target } from '../target.ts';
 import { Tape, TapeChoices } from '../tape.ts';
 
 const ODD = [0.0005, 0.03, 0.15];
-const tape = new Tape(), choices = new TapeChoices(tape), known = new Map<number, { readonly duel: FrameDuel; readonly bytes: Uint8Array }>();
+const tape = new Tape(), choices = new TapeChoices(tape), known = new Map<number, { readonly duel: FrameDuel; readonly pristine: Pristine }>();
 
 function duelOf(choice: number): FrameDuel {
-  const kept = known.get(choice) ?? start(choice), { duel, bytes } = kept;
+  const kept = known.get(choice) ?? start(choice), { duel, pristine } = kept;
   known.set(choice, kept);
-  for (const { s } of [duel.ts, duel.wasm]) s.u8.set(bytes);
+  for (const { s } of [duel.ts, duel.wasm]) pristine.restore(s.u8);
   return duel;
 }
 
-function start(choice: number): { readonly duel: FrameDuel; readonly bytes: Uint8Array } {
+function start(choice: number): { readonly duel: FrameDuel; readonly pristine: Pristine } {
   const duel = new FrameDuel({ vcpus: 1 + (choice & 1), high: (choice & 2) !== 0, odd: ODD[choice >> 2]! }, choice + 1);
   duel.random = choices;
-  return { duel, bytes: duel.ts.s.u8.slice() };
+  return { duel, pristine: new Pristine(duel.ts.s.u8) };
 }
 
 export const frames: Target = {

@@ -70,6 +70,7 @@ class Walks {
   private readonly engines: readonly Native[];
   private readonly stage: Stage;
   private readonly mode: Mode;
+  private readonly keys: boolean;
   private guest: Guest;
 
   constructor(head: Uint8Array) {
@@ -79,7 +80,8 @@ class Walks {
     this.stage = {
       format: 'ept', levels: 5, root: TOP, paBits, pages1g: true, accessedDirty: false, executeOnly: false, modeBasedExecute: false, pagingWrite: false, advancedExitInfo: false, nxe: true, amd: false,
     };
-    this.world = new World(words, numbers, this.stage, this.mode, [0.05, 0.5, 3][head[2]! % 3]!);
+    this.world = new World(words, numbers, this.stage, this.mode, [0.05, 0.5, 3][head[2]! % 3]!, (head[3]! & 1) === 0);
+    this.keys = (head[3]! & 1) === 0;
     for (const e of this.engines) for (const at of this.world.watched) e.copy(words, at);
     this.guest = this.enter();
   }
@@ -87,7 +89,8 @@ class Walks {
   /** New registers, until some can be loaded. */
   private enter(): Guest {
     for (;;) {
-      const guest = randomGuest(numbers, this.mode, this.world.guestRoot()), pdptes = this.mode === 'pae' ? loadPdptes(memory, this.stage, guest.root) : [];
+      const keys = this.keys ? { keys: { pke: numbers.chance(70), pks: numbers.chance(50), pkru: numbers.below(2 ** 32), pkrs: numbers.below(2 ** 32) } } : {};
+      const guest = { ...randomGuest(numbers, this.mode, this.world.guestRoot()), ...keys }, pdptes = this.mode === 'pae' ? loadPdptes(memory, this.stage, guest.root) : [];
       const expected = pdptes === undefined ? 'fault d0000' : undefined;
       for (const e of this.engines) {
         const got = e.enter(guest, this.stage);

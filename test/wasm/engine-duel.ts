@@ -367,13 +367,12 @@ export class Duel {
     return 1;
   }
 
-  /** Both machines become what they were. @param bytes - machine memory of each then */
-  rewind(bytes: readonly [ts: Uint8Array, wasm: Uint8Array]): void {
-    [this.ts, this.wasm].forEach(({ machine: { views }, heard }, k) => {
-      views.u8.set(bytes[k]!);
+  /** The memory of both machines was made what it was: so is all else. */
+  rewound(): void {
+    for (const { machine: { views }, heard } of [this.ts, this.wasm]) {
       views.look();
       heard.length = 0;
-    });
+    }
     this.good.clear();
   }
 

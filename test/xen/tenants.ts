@@ -66,11 +66,9 @@ export class Tenants {
     return Number(this.xen.hypercall(cpu, nr, ...args));
   }
 
-  /** Be as it was. @param bytes - machine memory then @param list - its domains then */
-  rewind(bytes: Uint8Array, list: readonly Tenant[]): void {
-    const { views } = this.machine;
-    views.u8.set(bytes);
-    views.look();
+  /** Machine memory was made what it was: so is all else. @param list - the domains of then */
+  rewound(list: readonly Tenant[]): void {
+    this.machine.views.look();
     this.xen = Hypervisor.attach(this.machine);
     this.list.splice(0, Infinity, ...list.map(t => t.on(t.cpu)));
   }

@@ -5,6 +5,7 @@ import type { Vcpu } from '../../../src/machine/vcpu.ts';
 import { DOMID_SELF } from '../../../src/xen/numbers.ts';
 import { DATA, P, READ, RW, US } from '../../../test/xen/guest.ts';
 import { DATA_FRAME, SPARE, Tenants, type Tenant, type TenantsOptions } from '../../../test/xen/tenants.ts';
+import { Pristine } from '../../pristine.ts';
 import { Finding } from '../../target.ts';
 
 const DOMAINS = 3, FREE_FRAME = 0x9f0, IO_FRAME = 0x50, NO_FRAME = 0x7fffffff;
@@ -37,7 +38,7 @@ export class World {
   nextId = 10;
   /** Nothing can be done any more. */
   over = false;
-  private readonly bytes: Uint8Array;
+  private readonly pristine: Pristine;
   private readonly start: readonly Tenant[];
   private readonly cpus: readonly Vcpu[];
 
@@ -45,13 +46,14 @@ export class World {
     const { running = 1 } = options;
     this.tenants = new Tenants({ domains: DOMAINS, maxVcpus: 2, privileged: [0], grants: { maxFrames: 4, maxMaptrackFrames: 1 }, ...options });
     this.tenants.audited = false;
-    this.bytes = this.tenants.machine.views.u8.slice();
+    this.pristine = new Pristine(this.tenants.machine.views.u8);
     this.start = [...this.tenants.list];
     this.cpus = [this.start[0]!.cpu, ...this.tenants.machine.vcpus.slice(DOMAINS, DOMAINS + running - 1)];
   }
 
   rewind(): void {
-    this.tenants.rewind(this.bytes, this.start);
+    this.pristine.restore(this.tenants.machine.views.u8);
+    this.tenants.rewound(this.start);
     this.mapped = [];
     this.lastFrame = NO_FRAME;
     this.lastPort = 1;
@@ -152,7 +154,7 @@ const worlds = new Map<string, World>();
 
 /** The world that a head chooses: the width, the budget, what it does where the real Xen loses references. */
 export function worldOf(head: Uint8Array, engine: 'ts' | 'wasm', running = 1): World {
-  const choice = head[0]!, budget = running > 1 ? [1, 2, 7, 3][choice >> 1 & 3] : BUDGETS[choice >> 1 & 3], name = `${choice & 15} ${engine} ${running}`;
+  const choice = head[0]!, budget = running > 1 ? [1, 2, 7, 3][choice >> 1 & 3] : BUDGETS[choice >> 1 & 3], name = `${choice & 9} ${budget} ${engine} ${running}`;
   let world = worlds.get(name);
   if (!world) {
     const leaks = (choice & 8) === 0 ? {} : { leakPartialTables: false, leakPreemptedTables: false };
