@@ -7,7 +7,7 @@ import type { Input } from './input.ts';
 import type { Target } from './target.ts';
 import type { News, Task } from './worker.ts';
 
-const HANG_MS = 20_000, WATCH_MS = 250, SEED_STEP = 7919;
+const HANG_MS = 60_000, WATCH_MS = 250, SEED_STEP = 7919;
 
 export interface PoolOptions {
   /** How threads find the target: by its name, or the path of its module. */

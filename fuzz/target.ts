@@ -9,7 +9,7 @@ export interface Target {
   readonly recordBytes: number;
   /** Records of an input, at most. */
   readonly most: number;
-  /** Milliseconds after which an input counts as one that hangs. Default 20,000. */
+  /** Milliseconds after which an input counts as one that hangs. Default 60,000. */
   readonly hangMs?: number;
   /** Inputs to begin with, besides those in files. */
   seeds?(): readonly Input[];

@@ -4,8 +4,8 @@
  *   npm run mutants -- [--only WORD] [--jobs N] [--fuzz SECONDS] [--stages A,B] [--out FILE] [--recordings FOLDER] [--check]
  *
  * A mutant is tried with a glance of fuzzing, the tests next to its file, fuzzing, those of its folder, recordings, all tests, until something
- * notices it. Each has a line of JSON in FILE (default build/mutants.jsonl); run again, those that have one are left out. `--check` only
- * compiles them.
+ * notices it. Each has a line of JSON in FILE (default build/mutants.jsonl); run again, those that were
+ * noticed are left out, and survivors tried again. `--check` only compiles them.
  * Exit status: 0 at least 95 of 100 were noticed, 1 fewer were, 2 bad options.
  */
 import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
@@ -58,6 +58,8 @@ function readVerdicts(file: string): Verdict[] {
   });
 }
 
+const isOf = (verdict: Verdict, { file, rule }: Mutant): boolean => verdict.file === file && verdict.rule === rule;
+
 function report(verdicts: readonly Verdict[]): number {
   const valid = verdicts.filter(({ noticed }) => noticed !== 'invalid'), survivors = valid.filter(({ noticed }) => noticed === 'survived');
   console.log(table(['noticed by', 'mutants'], [...STAGES, 'survived', 'invalid'].map(name => [name, String(verdicts.filter(({ noticed }) => noticed === name).length)])));
@@ -78,7 +80,7 @@ async function main(): Promise<number> {
   if (!(fuzzSeconds >= 0)) throw new ConfigError('--fuzz', 'seconds', values.fuzz);
   for (const stage of stages) if (!STAGES.includes(stage)) throw new ConfigError('--stages', `of ${STAGES.join(', ')}`, stage);
   const done = values.check ? [] : readVerdicts(values.out), chosen = MUTANTS.filter(({ file, rule }) => `${file} ${rule}`.includes(values.only));
-  const left = chosen.filter(({ file, rule }) => !done.some(one => one.file === file && one.rule === rule)), verdicts = [...done];
+  const verdicts = done.filter(({ noticed }) => noticed !== 'survived'), left = chosen.filter(mutant => !verdicts.some(one => isOf(one, mutant)));
   if (chosen.length === 0) throw new ConfigError('--only', 'a word of a file or rule', values.only);
   const options = { fuzzSeconds, recordings: existsSync(values.recordings) ? values.recordings : undefined };
   await Promise.all(Array.from({ length: jobs }, async () => {

@@ -13,7 +13,7 @@ function kernels(name: string, about: string, options: (head: Uint8Array) => Par
   return {
     name, about, headBytes: 8, recordBytes: 16, most: 400,
     run({ head, records }, notes, careful) {
-      const mode = MODES[head[0]! % MODES.length]!, kernel = new Kernel({ mode, scrambled: (head[1]! & 1) !== 0, pcid: (head[1]! & 2) !== 0, ...options(head) }, 1 + head[4]!);
+      const mode = MODES[head[0]! % MODES.length]!, kernel = new Kernel({ mode, scrambled: (head[1]! & 1) !== 0, pcid: (head[1]! & 2) !== 0, machine: { engine: head[5]! & 1 ? 'ts' : 'wasm', mode: head[5]! & 2 ? 'functional' : 'timed' }, ...options(head) }, 1 + head[4]!);
       kernel.random = choices;
       const { twin } = kernel, check = (): void => {
         if (twin.differences.length > 0) throw new Finding(twin.differences.slice(0, 3).join('; '));
