@@ -34,7 +34,8 @@ export async function build(tree: Tree, { file }: Mutant): Promise<string | unde
     const { status, output } = await tree.run('npm', ['run', '--silent', 'wasm'], BUILD_SECONDS);
     if (status !== 'passed') return output;
   }
-  const { status, output } = await tree.run('npm', ['run', '--silent', 'prefuzz'], BUILD_SECONDS);
+  const { status, output } = await tree.run('node_modules/.bin/tsc', ['-p', 'fuzz/tsconfig.json'], BUILD_SECONDS); // without npm, which takes as long as all of it
+  tree.finishBuild();
   return status === 'passed' ? undefined : output;
 }
 
@@ -56,7 +57,7 @@ export async function tryStage(tree: Tree, mutant: Mutant, stage: Stage, options
 /** @throws ConfigError - a target cannot be fuzzed */
 async function fuzzingNotices(tree: Tree, targets: readonly string[], seconds: number): Promise<string | undefined> {
   for (const target of targets) {
-    const { status, code, output } = await tree.run('npm', ['run', '--silent', 'fuzz', '--', target, String(seconds), '--first', '--seed', '1'], seconds + BUILD_SECONDS);
+    const { status, code, output } = await tree.run('node', ['build/fuzz/fuzz/main.js', target, String(seconds), '--first', '--seed', '1'], seconds + BUILD_SECONDS);
     if (status === 'failed' && code !== 1) throw new ConfigError('target', 'one that can be fuzzed', `${target}: ${output.slice(0, 300)}`);
     if (status !== 'passed') return `${target}: ${/^found .*$/m.exec(output)?.[0] ?? status}`;
   }

@@ -47,6 +47,11 @@ export class Tree {
     cpSync('wasm/pagewalk.wasm', join(this.path, 'wasm/pagewalk.wasm'));
   }
 
+  /** What compiled fuzzing needs besides its modules. */
+  finishBuild(): void {
+    for (const file of ['wasm/pagewalk.wasm', 'package.json']) cpSync(join(this.path, file), join(this.path, 'build/fuzz', file));
+  }
+
   /** Run a command in the copy. */
   run(command: string, args: readonly string[], seconds: number): Promise<Ended> {
     return new Promise(done => {
