@@ -70,6 +70,7 @@ async function replay(files: readonly string[]): Promise<number> {
   for (const file of files) {
     const recorded = readRecorded(file), target = targetOf(recorded.target, file);
     const found = await tryInput(target, fitted(recorded.input, target.headBytes, target.recordBytes), new Notes(), true);
+    target.end?.();
     if (found) bad++;
     console.log(found ? `${file}: ${found.message}\n${found.stack}` : `${file}: holds`);
   }

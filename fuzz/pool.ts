@@ -66,6 +66,7 @@ export class Pool {
     const thread: Thread = { worker, heart, progress: { operations: 0, inputs: 0, fresh: 0, ms: 0 }, beats: 0, since: performance.now() };
     this.threads.add(thread);
     worker.on('message', (news: News) => this.hear(thread, news));
+    worker.on('exit', status => this.lose(thread, `the thread ended with status ${status}`, ''));
     worker.on('error', error => this.lose(thread, `the thread died: ${error.message}`, error.stack ?? ''));
   }
 

@@ -24,6 +24,8 @@ export interface Target {
    * @returns how many operations were made @throws what was found
    */
   run(input: Input, notes: Notes, careful: boolean): number | Promise<number>;
+  /** No more inputs will come: what is left outside of memory goes. */
+  end?(): void;
 }
 
 /** What does not hold. */

@@ -24,7 +24,7 @@ const TELL_MS = 500;
 
 const task = workerData as Task, port = parentPort!, heart = new Heart(task.heart), end = performance.now() + task.ms;
 const tell = (news: News): void => port.postMessage(news);
-const fuzzer = new Fuzzer(await findTarget(task.target), {
+const target = await findTarget(task.target), fuzzer = new Fuzzer(target, {
   seed: task.seed, corpus: task.corpus, coverage: task.coverage, onInput: input => heart.beat(input), onKept: kept => tell({ kept }), onFound: found => tell({ found }),
 });
 
@@ -38,4 +38,5 @@ await fuzzer.run(progress => {
   }
   return now > end;
 });
+target.end?.();
 tell({ progress: fuzzer.progress, done: true });

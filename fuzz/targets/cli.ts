@@ -41,10 +41,7 @@ let folder: string | undefined;
 
 /** The files as they were, in a folder of this thread. */
 function prepared(): string {
-  if (folder === undefined) {
-    const made = folder = mkdtempSync(join(tmpdir(), 'pagewalk-fuzz-'));
-    process.on('exit', () => rmSync(made, { recursive: true, force: true }));
-  }
+  folder ??= mkdtempSync(join(tmpdir(), 'pagewalk-fuzz-'));
   for (const name of readdirSync(folder)) rmSync(join(folder, name), { recursive: true, force: true });
   for (const [name, text] of Object.entries(FILES)) writeFileSync(join(folder, name), text);
   return folder;
@@ -78,6 +75,10 @@ async function run(command: (typeof COMMANDS)[number], argv: readonly string[], 
 
 export const cli: Target = {
   name: 'cli', about: 'options of the command: done, or refused in a line that names what is wrong; what was there stays whole', headBytes: 1, recordBytes: WORD, most: 10,
+  end() {
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+    folder = undefined;
+  },
   async run({ head, records }, notes) {
     const at = prepared(), command = COMMANDS[head[0]! % COMMANDS.length]!, argv = tamed(command, records.map(record => wordOf(record, at))), said: string[] = [];
     if (argv.includes('-') && (command === 'convert' || command === 'merge')) return 0; // standard output is the driver's

@@ -27,4 +27,5 @@ it.each(TARGETS.map(target => [target.name, target] as const))('%s comes to the 
     return [await target.run(input, notes, false), [...notes.take()]];
   };
   expect(await made()).toEqual(await made());
+  target.end?.();
 });
