@@ -37,7 +37,8 @@ export const GRANT_OPERATIONS: readonly Operation<World>[] = [
     const t = w.domain(d!), k = w.page(page!), at = entry! !== 0 ? t.entryAddress(k & 511) : t.va(k), id = w.id(from!);
     const { rc, out: [view] } = t.grantOp(GNTTABOP_map_grant_ref, mapOp(at, flags! | entry!, ref!, id)), answer = status(rc, view!.getInt16(MAP_STATUS, true)), handle = view!.getUint32(20, true);
     const owner = w.tenants.xen.host.domain(id === DOMID_SELF ? t.id : id);
-    if (answer === 0 && owner) w.mapped = [...w.mapped.slice(1 - MOST_MAPPED), { by: t.id, at, bus: owner.grants.active.mfn(ref!) * 4096, handle }];
+    // A call that is under way has answered nothing yet.
+    if (answer === 0 && owner && ref! < owner.grants.entries) w.mapped = [...w.mapped.slice(1 - MOST_MAPPED), { by: t.id, at, bus: owner.grants.active.mfn(ref!) * 4096, handle }];
     return answer;
   } },
   { name: 'unmapGrant', share: 5, fields: { domain: DOM, which: 8, page: PAGES, as: [0, 0, 0, 1, 2, 3], device: [1, 1, 0], replace: [0, 0, 0, 1, 2] }, run(w, [d, which, page, as, device, replace]) {
