@@ -12,7 +12,7 @@ interface Scene {
   readonly pristine: readonly [Pristine, Pristine];
 }
 
-const PARTS = 4, BATCHES = 0.05, STREAMS = 0.3;
+const PARTS = 2, BATCHES = 0.05, STREAMS = 0.5;
 const names = Object.keys(SCENES), scenes = new Map<string, Scene>();
 const tape = new Tape(), choices = new TapeChoices(tape);
 
