@@ -77,6 +77,10 @@ export const TABLE_OPERATIONS: readonly Operation<World>[] = [
     const t = w.domain(d!), mfn = w.frame(t, frame!), page = mfn >= t.first && mfn < t.first + 64 ? mfn - t.first : w.page(frame! % PAGES);
     return fault(w.tenants.xen.write(t.cpu, t.va(page) + BigInt((slot! * 8 + at!) & 0xff8) + BigInt(at!), struct([[8, w.value(t, target!, flags!)]])));
   } },
+  { name: 'touch', share: 2, fields: { domain: DOM, page: PAGES, slot: SLOTS }, run(w, [d, page, slot]) { // what is cached for it then can write
+    const t = w.domain(d!);
+    return fault(w.tenants.xen.write(t.cpu, t.va(w.page(page!)) + BigInt(slot! * 8), new Uint8Array(8)));
+  } },
   { name: 'load', fields: { domain: DOM, page: PAGES }, run: (w, [d, page]) => {
     const t = w.domain(d!);
     return fault(w.tenants.xen.read(t.cpu, t.va(w.page(page!)), new Uint8Array(8)));

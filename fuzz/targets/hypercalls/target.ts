@@ -61,12 +61,12 @@ function hypercalls(name: string, about: string, operations: readonly Operation<
 const some = (operations: readonly Operation<World>[], ...names: string[]): Operation<World>[] => operations.filter(({ name }) => names.includes(name)).map(one => ({ ...one, share: 1 }));
 
 const GRANTED = some(GRANT_OPERATIONS, 'entry', 'mapGrant', 'unmapGrant');
-const MAPPED = some(TABLE_OPERATIONS, 'map', 'seal', 'update', 'pin', 'unpin');
+const MAPPED = some(TABLE_OPERATIONS, 'map', 'seal', 'update', 'pin', 'unpin', 'touch');
 const EXTENDED = TABLE_OPERATIONS.filter(({ name }) => ['pin', 'unpin', 'root', 'ext'].includes(name)).map(one => ({ ...one, share: 5 }));
 
 export const HYPERCALLS: readonly Target[] = [
   hypercalls('mmu-update', 'mmu_update, update_va_mapping and stores to page tables, audited', [...TABLE_OPERATIONS, ...PROCESSOR_OPERATIONS, ...GRANTED]),
-  hypercalls('mmuext', 'mmuext_op, descriptors and modes, audited', [...EXTENDED, ...some(TABLE_OPERATIONS, 'map', 'seal', 'update', 'store', 'load'), ...PROCESSOR_OPERATIONS]),
+  hypercalls('mmuext', 'mmuext_op, descriptors and modes, audited', [...EXTENDED, ...some(TABLE_OPERATIONS, 'map', 'seal', 'update', 'store', 'touch', 'load'), ...PROCESSOR_OPERATIONS]),
   hypercalls('memory-op', 'memory_op, audited', [...MEMORY_OPERATIONS, ...MAPPED, ...GRANTED]),
   hypercalls('grants', 'grant_table_op and the entries of grants, audited', [...GRANT_OPERATIONS, ...MAPPED, ...some(MEMORY_OPERATIONS, 'hide', 'decrease')]),
   hypercalls('events', 'event_channel_op, and what guests write into event pages, audited', [...EVENT_OPERATIONS, ...some(TABLE_OPERATIONS, 'map')]),
