@@ -116,6 +116,7 @@ export class World {
   audit(): void {
     const complaints = this.tenants.xen.audit();
     if (complaints.length > 0) throw new Finding(complaints.join('; '));
+    for (const { id, totalPages, maxPages } of this.tenants.xen.host.domains.values()) if (totalPages > maxPages) throw new Finding(`domain ${id} has ${totalPages} pages, and may have ${maxPages}`);
     for (const cpu of this.tenants.machine.vcpus) this.auditCached(cpu);
   }
 
