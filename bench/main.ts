@@ -109,7 +109,7 @@ const MEASURE: Record<(typeof SECTIONS)[number], (plan: Plan) => unknown> = {
   },
   workers(plan) {
     const { one, two } = printed<Scaling>('workers-child', String(plan.runs));
-    heading('Replays of two traces (each the bundled one, 24 times in a row), wall time');
+    heading('Replays of two traces (each the bundled one, 48 times in a row), wall time');
     console.log(table(['one worker s', 'two workers s', 'times as fast'], [[one, two, one / two].map(ns)]));
     return { one, two };
   },

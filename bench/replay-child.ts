@@ -4,7 +4,6 @@ import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import { ACCESS_USER, presets } from '../dist/index.js';
 import { AccessBatch, LackeyWriter, openTrace, PwtWriter, replay, type TraceReader } from '../dist/trace/index.js';
-import { Census } from '../dist/trace/census.js';
 import { Run } from '../dist/trace/replay-run.js';
 import { median } from './median.ts';
 import type { Engine } from './rig.ts';
@@ -22,6 +21,7 @@ export interface ReplayCost {
 }
 
 const CPU = presets.zen3, PIECE = 65536;
+const WARM = 10_000_000; // accesses at least, before anything is measured
 
 /** As a file is read. */
 const opened = (bytes: Uint8Array): Promise<TraceReader> => {
@@ -29,15 +29,18 @@ const opened = (bytes: Uint8Array): Promise<TraceReader> => {
   return openTrace(Readable.from(pieces), { engine });
 };
 
-async function cost(runs: number, accesses: number, work: () => unknown): Promise<number> {
-  const times: number[] = [];
-  for (let run = -2; run < runs; run++) { // the first two warm up
-    const before = process.cpuUsage();
-    await work();
-    const { user, system } = process.cpuUsage(before);
-    if (run >= 0) times.push(((user + system) * 1000) / accesses);
+/** Medians of works that are done in turn. */
+async function costs<K extends string>(runs: number, accesses: number, works: Record<K, () => unknown>): Promise<Record<K, number>> {
+  const names = Object.keys(works) as K[], times = Object.fromEntries(names.map(name => [name, []])) as unknown as Record<K, number[]>;
+  for (let run = -Math.ceil(WARM / accesses); run < runs; run++) {
+    for (const name of names) {
+      const before = process.cpuUsage();
+      await works[name]();
+      const { user, system } = process.cpuUsage(before);
+      if (run >= 0) times[name].push(((user + system) * 1000) / accesses);
+    }
   }
-  return median(times);
+  return Object.fromEntries(names.map(name => [name, median(times[name])])) as Record<K, number>;
 }
 
 async function read(bytes: Uint8Array): Promise<number> {
@@ -62,9 +65,9 @@ async function batches(pwt: Uint8Array): Promise<AccessBatch[]> {
 }
 
 /** The engine alone: the whole trace in columns, every page mapped. */
-async function batchCost(engine: Engine, pwt: Uint8Array, accesses: number, runs: number): Promise<number> {
+async function batchAlone(engine: Engine, pwt: Uint8Array, accesses: number): Promise<() => void> {
   const run = new Run({ cpu: CPU, pages: '4k', data: false, nodes: 1, numa: 'first-touch', engine }), all = await batches(pwt);
-  const { machine } = run, census = new Census(machine), cpu = machine.vcpus[0]!, columns = machine.columns(accesses);
+  const { machine, census } = run, cpu = machine.vcpus[0]!, columns = machine.columns(accesses);
   for (const batch of all) {
     run.take(batch);
     run.feed(batch.count, census.add(run.columns, batch.count));
@@ -77,10 +80,10 @@ async function batchCost(engine: Engine, pwt: Uint8Array, accesses: number, runs
     at += batch.count;
   }
   const asked = { ...columns, pa: undefined, offsets: columns.offsets && { ...columns.offsets, pa: 0 } }; // as a replay: no physical addresses
-  return cost(runs, accesses, () => {
+  return () => {
     cpu.flush();
     if (cpu.runBatch(asked, 0, accesses, ACCESS_USER) !== accesses) throw new Error('an access of the trace faulted');
-  });
+  };
 }
 
 const engine = process.argv[2] as Engine, runs = Number(process.argv[3]), file = process.argv[4]!, times = Number(process.argv[5]);
@@ -88,11 +91,13 @@ const pwt = await written(() => openTrace(file), PwtWriter, times), gz = gzipSyn
 const replayed = async (bytes: Uint8Array) => replay(await opened(bytes), { name: 'trace', cpus: [CPU], pages: ['4k'], engine });
 const result: ReplayCost = {
   accesses,
-  batch: await batchCost(engine, pwt, accesses, runs),
-  replayGz: await cost(runs, accesses, () => replayed(gz)),
-  replayPwt: await cost(runs, accesses, () => replayed(pwt)),
-  replayLackey: await cost(runs, accesses, () => replayed(text)),
-  readPwt: await cost(runs, accesses, () => read(pwt)),
-  readLackey: await cost(runs, accesses, () => read(text)),
+  ...await costs(runs, accesses, {
+    batch: await batchAlone(engine, pwt, accesses),
+    replayGz: () => replayed(gz),
+    replayPwt: () => replayed(pwt),
+    replayLackey: () => replayed(text),
+    readPwt: () => read(pwt),
+    readLackey: () => read(text),
+  }),
 };
 console.log(JSON.stringify(result));

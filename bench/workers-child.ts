@@ -14,7 +14,7 @@ export interface Scaling {
   readonly two: number;
 }
 
-const TIMES = 24; // in a row make the trace, so that a replay lasts
+const TIMES = 48; // in a row make the trace, so that a replay lasts
 
 /** A worker: does a job for every message. */
 async function serve(): Promise<void> {

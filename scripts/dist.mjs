@@ -19,6 +19,8 @@ const CHUNKS = {
   xen: ['xen/index.js'],
   models: ['models/index.js'],
   guest: ['guest/index.js'],
+  smp: ['smp/index.js', 'smp/vcpu-worker.js'],
+  compare: ['cli/compare.js', 'cli/crossover.js', 'compare/compare-worker.js'],
   conformance: ['cli/conformance.js'],
 };
 

@@ -38,6 +38,11 @@ export class InputError extends Error {
   }
 }
 
+/** A machine of several threads can go on no more: one of them ended in the middle of a change. The message says which, and of what. */
+export class BrokenError extends Error {
+  override readonly name = 'BrokenError';
+}
+
 /** A promise of this library that did not hold: a bug here. */
 export class InvariantError extends Error {
   override readonly name = 'InvariantError';

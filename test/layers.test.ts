@@ -17,10 +17,12 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   models: ['layout', 'arch', 'memory', 'mmu', 'machine', 'virt', 'xen'],
   conformance: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine', 'xen'],
   trace: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine'],
-  guest: ['layout', 'arch', 'memory', 'cost', 'machine', 'xen', 'trace'],
-  report: ['trace'],
+  guest: ['layout', 'arch', 'memory', 'cost', 'virt', 'machine', 'xen', 'trace'],
+  smp: ['layout', 'memory', 'machine', 'xen'],
+  compare: ['cost', 'machine', 'guest', 'trace'],
+  report: ['trace', 'guest', 'compare'],
   sweep: ['cost', 'machine', 'trace'],
-  cli: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine', 'xen', 'conformance', 'guest', 'trace', 'report', 'sweep'],
+  cli: ['layout', 'arch', 'memory', 'cache', 'mmu', 'cost', 'accel', 'machine', 'xen', 'conformance', 'guest', 'trace', 'compare', 'report', 'sweep'],
 };
 /** Folders that must run in browsers. */
 const NO_NODE = ['layout', 'arch', 'memory', 'cache', 'frames', 'mmu', 'cost', 'machine', 'accel', 'virt', 'xen', 'models'];

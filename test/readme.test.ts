@@ -1,6 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import * as pagewalk from '../src/index.ts';
+import * as built from '../dist/index.js';
+import { Cluster } from '../dist/smp/index.js';
 import * as models from '../src/models/index.ts';
 import { runTree } from '../src/guest/index.ts';
 import { BackRing, FrontRing, Hypervisor } from '../src/xen/index.ts';
@@ -66,7 +68,7 @@ describe('the other examples run', () => {
     return { ...pagewalk, machine, cpu, va, vaHi: 0x7f00, vaLo: 0x123, kind: pagewalk.ACCESS_USER };
   };
 
-  it('are nine, with one of guests and one of rings', () => expect(blocks).toHaveLength(9));
+  it('are ten, with one of guests and one of rings', () => expect(blocks).toHaveLength(10));
 
   it('memory models: what it says of each', () => {
     const told: unknown[] = [], code = example('DmaDoor').replace(/^((?:door|safe|log)\.(?:write|clean)\(.*?\)); .*$/gm, 'told.push($1);');
@@ -122,6 +124,13 @@ describe('the other examples run', () => {
     const seen = new Uint8Array(1);
     machine.read(0x9000n, seen);
     expect([guest.audit(), seen[0]]).toEqual([[], 7]);
+  });
+
+  it('many processors', async () => {
+    const options = { memory: '1M', vcpus: 2, mode: 'functional' } as const, machine = built.Machine.create(options), guest = new URL('./smp/small-programs.mjs', import.meta.url);
+    const [outcome, cluster] = await (run(`return (async () => {${example('cluster.start')}\nreturn [await run, cluster]; })();`, { Cluster, machine, options, guest }) as Promise<[unknown, Cluster]>);
+    await cluster.close();
+    expect(outcome).toEqual({ how: 'stopped' });
   });
 
   it('the guest kernel', async () => {

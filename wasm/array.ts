@@ -22,9 +22,14 @@ const NUMBER_BITS: u64 = 0x1fff_ffff_ffff; // of a tag: the number that chooses 
   return <i32>((tag & NUMBER_BITS) % <u64>load<u32>(a, ARR_SETS));
 }
 
-/** Bit k set: the low word of tag k of the four at `t` is that of `key`, in all lanes. */
+/** Lane k set: the low word of tag k of the four at `t` is that of `key`, in all lanes. */
+@inline function same4(t: i32, key: v128): v128 {
+  return i32x4.eq(v128.shuffle<i32>(v128.load(t), v128.load(t, 16), 0, 2, 4, 6), key);
+}
+
+/** The same with bit k set. */
 @inline function match4(t: i32, key: v128): i32 {
-  return i32x4.bitmask(i32x4.eq(v128.shuffle<i32>(v128.load(t), v128.load(t, 16), 0, 2, 4, 6), key));
+  return i32x4.bitmask(same4(t, key));
 }
 
 /**
@@ -37,6 +42,14 @@ const NUMBER_BITS: u64 = 0x1fff_ffff_ffff; // of a tag: the number that chooses 
   if (ways >= 8) bits |= match4(row + 32, low) << 4;
   if (ways >= 12) bits |= match4(row + 64, low) << 8;
   return bits;
+}
+
+/** Any bit set: so is one of `candidates()`. */
+@inline export function anyCandidate(row: i32, ways: i32, low: v128): v128 {
+  let any = same4(row, low);
+  if (ways >= 8) any = v128.or(any, same4(row + 32, low));
+  if (ways >= 12) any = v128.or(any, same4(row + 64, low));
+  return any;
 }
 
 /** Bit k set: way k, of 4, 8 or 12, is empty. */

@@ -1,94 +1,100 @@
 // Counts what a trace touches: see src/trace/page-counts.ts. `base` is the byte offset of what src/layout/census.ts describes.
 import {
-  CENSUS_DONE, CENSUS_FILTER, CENSUS_FILTER_ROWS, CENSUS_KINDS, CENSUS_MARKS, CENSUS_NEXT, CENSUS_UNMARKED, CENSUS_WINDOWS, CENSUS_WINDOW_PAGES, CENSUS_WINDOW_SHIFT,
-  CENSUS_WINDOW_STEP, FILTER_PAGE, FILTER_TAG, PAGE_STAMPS, PAGE_TOUCHES, TOUCH_AT, TOUCH_COUNT_SHIFT,
-  TOUCH_LENGTH_MOST,
+  CENSUS_DONE, CENSUS_FILTER, CENSUS_FILTER_ROWS, CENSUS_KINDS, CENSUS_MARKS, CENSUS_UNMARKED, CENSUS_WINDOWS, CENSUS_WINDOW_PAGES, CENSUS_WINDOW_SHIFT,
+  CENSUS_WINDOW_STEP, FILTER_PAGE, FILTER_TAG, PAGE_STAMPS, PAGE_TOUCHES, TOUCH_AT, TOUCH_BYTES, TOUCH_COUNT_SHIFT, TOUCH_KIND, TOUCH_SIZE, TOUCH_WORD,
 } from "../src/layout/census";
-import { FETCH, MODIFY } from "./batch";
 
 const WINDOW = 1 << CENSUS_WINDOW_SHIFT;
 const OFFSET: u64 = 0xfff;
+
+/** Accesses of a window by kind, 16 bits each. */
+let kinds: u64 = 0;
 
 /**
  * Count accesses `from` up to but not including `to` of columns.
  *
  * @param va, kind, size - byte offsets of the columns: 8, 1 and 2 bytes an access
- * @param touches - byte offset of the words that tell what to count, 0: there are none; remembered between calls that go on with a block
  * @returns `to`, or the index of the first access with a page that the filter does not have
  */
-export function countTouches(base: i32, va: i32, kind: i32, size: i32, from: i32, to: i32, touches: i32): i32 {
-  let done = load<u64>(base, CENSUS_DONE), i = from, next = from == 0 ? touches : load<i32>(base, CENSUS_NEXT);
+export function countColumns(base: i32, va: i32, kind: i32, size: i32, from: i32, to: i32): i32 {
+  let done = load<u64>(base, CENSUS_DONE), i = from;
   while (i < to) {
-    const past = <i32>done & (WINDOW - 1), start = i, end = min(to, i + WINDOW - past), mark = (done >> CENSUS_WINDOW_SHIFT) % CENSUS_MARKS;
-    if (i32(mark == 0) & i32(past == 0)) unmark(base);
-    if (next != 0) {
-      const first = min(end, at(next));
-      i = each(base, va, kind, size, i, first, mark, done);
-      if (i == first && i < end) {
-        next = words(base, va, kind, size, next, end, mark, done);
-        i = at(next);
-        if (over(next, end)) {
-          while (at(next) < end || load<i32>(next) >= 0) next += 4; // the window cuts a segment, or may: one by one
-          i = each(base, va, kind, size, i, end, mark, done);
-        }
-      }
-    } else i = each(base, va, kind, size, i, end, mark, done);
+    const start = i, end = windowEnd(base, i, to, done), mark = markOf(done);
+    i = plainColumns(base, va, kind, size, i, end, mark);
+    while (i < end && touched(base, load<u64>(va + (i << 3)), load<u16>(size + (i << 1)), load<u8>(kind + i), 1, mark, done)) i = plainColumns(base, va, kind, size, i + 1, end, mark);
     done += <u64>(i - start);
+    countKinds(base);
     if (i < end) break;
   }
   store<u64>(base, done, CENSUS_DONE);
-  store<i32>(base, next, CENSUS_NEXT);
-  countKinds(base, kind, from, i);
   return i;
 }
 
-/** Access of a word. */
-@inline function at(word: i32): i32 {
-  return load<i32>(word) & TOUCH_AT;
+/** Where the window that access `i` is in ends, or `to`. All marks are taken away where they begin anew. @param done - accesses before it */
+function windowEnd(base: i32, i: i32, to: i32, done: u64): i32 {
+  const past = <i32>done & (WINDOW - 1);
+  if (i32(past == 0) & i32(markOf(done) == 0)) unmark(base);
+  return min(to, i + WINDOW - past);
 }
 
-/** Accesses of a word. */
-@inline function countIn(word: i32): u64 {
-  return (load<i32>(word) >>> TOUCH_COUNT_SHIFT) & 63;
+@inline function markOf(done: u64): u64 {
+  return (done >> CENSUS_WINDOW_SHIFT) % CENSUS_MARKS;
 }
 
-/** Does a word begin a segment that may not end before `end`? */
-@inline function over(word: i32, end: i32): bool {
-  return (load<i32>(word) & (end - TOUCH_LENGTH_MOST - at(word))) < 0; // both signs: TOUCH_START, and too late
-}
-
-/** Count what words tell. @returns the first that is not counted: it may be of the next window, or the filter has not its pages */
-function words(base: i32, va: i32, kind: i32, size: i32, next: i32, end: i32, mark: u64, done: u64): i32 {
-  next = plainWords(base, va, kind, size, next, end, mark);
-  while (!over(next, end) && touched(base, va, kind, size, at(next), countIn(next), mark, done)) next = plainWords(base, va, kind, size, next + 4, end, mark);
-  return next;
-}
-
-/** words() while they are plain(). It calls nothing, so that nothing is spilled for a call. */
-function plainWords(base: i32, va: i32, kind: i32, size: i32, next: i32, end: i32, mark: u64): i32 {
-  for (; !over(next, end); next += 4) {
-    const i = at(next), x = load<u64>(va + (i << 3)), row = filterRow(base, x);
-    if (!plain(row, x, load<u16>(size + (i << 1)), mark)) break;
-    add(load<i32>(row, FILTER_PAGE) + (<i32>load<u8>(kind + i) << 3) + PAGE_TOUCHES, countIn(next));
-  }
-  return next;
-}
-
-/** Count accesses one by one. @returns the first that is not counted */
-function each(base: i32, va: i32, kind: i32, size: i32, i: i32, end: i32, mark: u64, done: u64): i32 {
-  i = plainEach(base, va, kind, size, i, end, mark);
-  while (i < end && touched(base, va, kind, size, i, 1, mark, done)) i = plainEach(base, va, kind, size, i + 1, end, mark);
-  return i;
-}
-
-/** each() while they are plain(). */
-function plainEach(base: i32, va: i32, kind: i32, size: i32, i: i32, end: i32, mark: u64): i32 {
+/** Count accesses that are plain(). It calls nothing, so that nothing is spilled for a call. @returns the first that is not */
+function plainColumns(base: i32, va: i32, kind: i32, size: i32, i: i32, end: i32, mark: u64): i32 {
+  let sum = kinds;
   for (; i < end; i++) {
-    const x = load<u64>(va + (i << 3)), row = filterRow(base, x);
+    const x = load<u64>(va + (i << 3)), row = filterRow(base, x), k = <i32>load<u8>(kind + i);
     if (!plain(row, x, load<u16>(size + (i << 1)), mark)) break;
-    add(load<i32>(row, FILTER_PAGE) + (<i32>load<u8>(kind + i) << 3) + PAGE_TOUCHES, 1);
+    add(load<i32>(row, FILTER_PAGE) + (k << 3) + PAGE_TOUCHES, 1);
+    sum += <u64>1 << <u64>(k << 4);
   }
+  kinds = sum;
   return i;
+}
+
+/**
+ * Count what a block touches, up to access `to`, its last one.
+ *
+ * @param next - byte offset of the row to begin with @returns ... of the first with a page that the filter does not have, or of that behind the block
+ */
+export function countTouches(base: i32, next: i32, to: i32): i32 {
+  const before = load<u64>(base, CENSUS_DONE);
+  while (at(next) < to) {
+    const done = before + <u64>at(next), end = windowEnd(base, at(next), to, done), mark = markOf(done);
+    next = plainTouches(base, next, end, mark);
+    while (at(next) < end && touched(base, load<u64>(next), load<u16>(next, TOUCH_SIZE), load<u8>(next, TOUCH_KIND), countIn(next), mark, done)) {
+      next = plainTouches(base, next + TOUCH_BYTES, end, mark);
+    }
+    countKinds(base);
+    if (at(next) < end) return next;
+  }
+  store<u64>(base, before + <u64>to, CENSUS_DONE);
+  return next;
+}
+
+/** plainColumns() of rows. */
+function plainTouches(base: i32, next: i32, end: i32, mark: u64): i32 {
+  let sum = kinds;
+  for (; at(next) < end; next += TOUCH_BYTES) {
+    const x = load<u64>(next), row = filterRow(base, x), n = countIn(next), kind = <i32>load<u8>(next, TOUCH_KIND);
+    if (!plain(row, x, load<u16>(next, TOUCH_SIZE), mark)) break;
+    add(load<i32>(row, FILTER_PAGE) + (kind << 3) + PAGE_TOUCHES, n);
+    sum += n << <u64>(kind << 4);
+  }
+  kinds = sum;
+  return next;
+}
+
+/** Access of a row. */
+@inline export function at(row: i32): i32 {
+  return load<i32>(row, TOUCH_WORD) & TOUCH_AT;
+}
+
+/** Accesses of a row. */
+@inline export function countIn(row: i32): u64 {
+  return load<u32>(row, TOUCH_WORD) >>> TOUCH_COUNT_SHIFT;
 }
 
 /** Is an access all in one page, which was seen in this window? */
@@ -110,18 +116,19 @@ function unmark(base: i32): void {
   }
 }
 
-/** Count an access, or `n` in the page of one. @param done - accesses before the window, or some of it @returns false: the filter has not its pages */
-function touched(base: i32, va: i32, kind: i32, size: i32, i: i32, n: u64, mark: u64, done: u64): bool {
-  const first = load<u64>(va + (i << 3)), bytes = (<i32>first & 0xfff) + <i32>load<u16>(size + (i << 1)), service = <i32>load<u8>(kind + i) << 3;
-  let x = first;
+/** Count `n` accesses like this one. @param done - accesses before it in the same window, or some of them @returns false: the filter has not its pages */
+function touched(base: i32, va: u64, size: i32, kind: i32, n: u64, mark: u64, done: u64): bool {
+  const bytes = (<i32>va & 0xfff) + size;
+  let x = va;
   for (let left = bytes; left > 0; left -= 4096, x += 4096) {
     const row = filterRow(base, x);
     if (load<i32>(row, FILTER_PAGE) == 0 || load<u64>(row, FILTER_TAG) >> 12 != x >> 12) return false;
   }
-  x = first;
+  kinds += n << <u64>(kind << 4);
+  x = va;
   for (let left = bytes; left > 0; left -= 4096, x += 4096) {
     const row = filterRow(base, x), page = load<i32>(row, FILTER_PAGE);
-    add(page + service + PAGE_TOUCHES, n);
+    add(page + (kind << 3) + PAGE_TOUCHES, n);
     stamp(base, page, done);
     store<u64>(row, (x & ~OFFSET) | mark, FILTER_TAG);
   }
@@ -138,23 +145,7 @@ function stamp(base: i32, page: i32, done: u64): void {
   }
 }
 
-/** Accesses by kind, 16 at a time. */
-function countKinds(base: i32, kind: i32, from: i32, to: i32): void {
-  let i = from, sums: u64 = 0, odd: u64 = 0;
-  for (; i + 16 <= to; i += 16) {
-    const v = v128.load(kind + i);
-    sums += <u64>popcnt(i8x16.bitmask(i8x16.eq(v, i8x16.splat(<i8>FETCH)))) << 32 | <u64>popcnt(i8x16.bitmask(i8x16.eq(v, i8x16.splat(0))));
-    odd += popcnt(i8x16.bitmask(i8x16.eq(v, i8x16.splat(<i8>MODIFY))));
-  }
-  const loads = sums & 0xffffffff, fetches = sums >> 32, stores = <u64>(i - from) - loads - fetches - odd;
-  count(base, 0, loads);
-  count(base, 1, stores);
-  count(base, FETCH, fetches);
-  count(base, MODIFY, odd);
-  for (; i < to; i++) count(base, <i32>load<u8>(kind + i), 1);
-}
-
-@inline function count(base: i32, kind: i32, n: u64): void {
-  const at = base + (kind << 3);
-  store<u64>(at, load<u64>(at, CENSUS_KINDS) + n, CENSUS_KINDS);
+/** Add the accesses of a window by kind. */
+function countKinds(base: i32): void {
+  for (let at = base; kinds != 0; at += 8, kinds >>= 16) add(at + CENSUS_KINDS, kinds & 0xffff);
 }

@@ -16,7 +16,7 @@ import { NUMBER } from "./tlb";
 import { ENTRY_ADDRESS } from "./walk";
 
 /** Hits of a memo, counted in one number: this many bits for each service. */
-const COUNT_BITS = 21;
+export const COUNT_BITS = 21;
 const COUNT_MOST = (1 << COUNT_BITS) - 1;
 
 /** runSwift() as long as accesses are such hits, COUNT_MOST at most. Hits of the second level are tallied. @returns the index of the first that is not made */
@@ -69,7 +69,8 @@ export function hitBatch(v: i32, va: i32, kind: i32, size: i32, pa: i32, i: i32,
   return i;
 }
 
-function countRepeats(v: i32, repeats: u64): void {
+/** @param repeats - by service */
+export function countRepeats(v: i32, repeats: u64): void {
   for (let k = 0; k < 3; k++, repeats >>= COUNT_BITS) count(v, CNT_HITS + k, <i32>repeats & COUNT_MOST);
 }
 

@@ -4,11 +4,12 @@ import { LAYOUT_VERSION } from "../src/layout/header";
 import { drop, find, joined, locate, place, setOf, touch, victim } from "./array";
 
 export { kindBits, runBatch } from "./batch";
-export { countTouches } from "./census";
+export { countColumns, countTouches } from "./census";
 export { dropEntries, validateEntries, validateTable } from "./frames";
 export { dropEverything, dropNonGlobal, dropPcid, dropPcidAndGlobal, invlpg, invpcid } from "./invalidate";
 export { backedPages, clearPages, comparePages, copyPages, hashPages } from "./pages";
 export { readPwtBlock } from "./pwt";
+export { runTouches } from "./touch-batch";
 export { access, accessAnew, translate } from "./translate";
 export { updateEntries, updateEntry } from "./update";
 

@@ -58,7 +58,7 @@ export function plainWalk(v: i32, d: i32, va: u64, access: i32, own: u64): u64 {
     const pa1 = (above & ENTRY_ADDRESS) + ((va >> 9) & 0xff8);
     if (pa1 >> 12 >= frames) break;
     const e = load<u64>(low + <i32>pa1), rights = leafRights(e, <i32>above), want = PTE_P | PTE_A | ((access & ACCESS_WRITE) << 5);
-    if (((<i32>e & want) ^ want) | (<i32>(e >> 32) & reserved) | i32(!permits(rightsRow(v, access), rights | TLBD_D))) break;
+    if (((<i32>e & want) ^ want) | (<i32>(e >> 32) & reserved) | i32(!permits(rightsRow(v, access), rights))) break; // D is needed by writes alone
     if (pa2 == 0) use(pde, i);
     else {
       use(pde + PSC_BYTES, i);
@@ -76,10 +76,10 @@ export function plainWalk(v: i32, d: i32, va: u64, access: i32, own: u64): u64 {
   return general(v, d, va, access);
 }
 
-/** TLBD_* bits of the low word for a leaf. @param above - rights down to it */
+/** TLBD_* bits of the low word for a leaf that is present. @param above - rights down to it */
 @inline export function leafRights(e: u64, above: i32): i32 {
   const lo = <i32>e, shadow = i32((lo & (PTE_RW | PTE_D)) == PTE_D) & (above >>> 1);
-  return below(above, e) | (lo & TLBD_D) | ((<i32>(e >> 59) & 15) << TLBD_PKEY_SHIFT) | (shadow * TLBD_SSTK);
+  return (lo & ((above & (RIGHTS_AND | PTE_P)) | TLBD_D)) | <i32>(e >> 63) | (<i32>(e >> (59 - TLBD_PKEY_SHIFT)) & (15 << TLBD_PKEY_SHIFT)) | (shadow * TLBD_SSTK);
 }
 
 export function general(v: i32, d: i32, va: u64, access: i32): u64 {
@@ -101,9 +101,9 @@ export function general(v: i32, d: i32, va: u64, access: i32): u64 {
   store<i32>(at, now + 1);
 }
 
-/** Rights accumulated down to an entry. */
+/** Rights accumulated down to an entry that is present: its P is where TLBD_XD is. */
 @inline export function below(acc: i32, e: u64): i32 {
-  return (acc & <i32>e & RIGHTS_AND) | ((acc | <i32>(e >> 63)) & 1);
+  return (acc & <i32>e & (RIGHTS_AND | PTE_P)) | <i32>(e >> 63);
 }
 
 /** Cache an entry of level 2. @param first - first way of its set */

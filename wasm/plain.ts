@@ -118,7 +118,8 @@ export function anewAddress(v: i32, va: u64, access: i32): u64 {
 /** Put a 4K translation into the first level, which has none for the page of any PCID. */
 @inline export function fillFirst(d: i32, tag: u64, data: u64): void {
   const a = load<i32>(d, PLAIN_A), ways = load<i32>(d, PLAIN_WAYS), set = <i32>tag & load<i32>(d, PLAIN_MASK);
-  let k = treeVictimOfFew(load<i32>(load<i32>(d, PLAIN_REPL) + (set << 2)), ways);
+  const bits = load<i32>(d, PLAIN_REPL) + (set << 2), tree = load<i32>(bits);
+  let k = treeVictimOfFew(tree, ways);
   const first = set * ways, tags = load<i32>(d, PLAIN_TAGS) + (first << 3), live = load<i32>(a, ARR_LIVE);
   if (live != load<i32>(a, ARR_CAPACITY)) {
     const empty = emptyWays(tags, ways);
@@ -129,24 +130,25 @@ export function anewAddress(v: i32, va: u64, access: i32): u64 {
   }
   store<u64>(tags + (k << 3), tag);
   store<u64>(load<i32>(d, PLAIN_DATA) + ((first + k) << 3), data);
-  touchTreeOf(d, set, k);
+  touched(d, bits, tree, k);
 }
 
 /** ... into the second level. @param n - its part of what the service needs */
 @inline export function fillSecond(n: i32, tag: u64, data: u64): void {
-  stamp(load<i32>(n, PLAIN_A), load<i32>(n, PLAIN_REPL) + (placeSecond(n, tag, data) << 2));
+  const a = load<i32>(n, PLAIN_A), stamps = load<i32>(n, PLAIN_REPL);
+  stamp(a, stamps + (placeSecond(n, a, stamps, tag, data) << 2));
 }
 
 /** The same where the clock is known not to be at its end: without a call. */
 @inline export function fillSecondSoon(n: i32, tag: u64, data: u64): void {
-  const stamp = load<i32>(n, PLAIN_REPL) + (placeSecond(n, tag, data) << 2), a = load<i32>(n, PLAIN_A), now = load<i32>(a, ARR_CLOCK) + 1;
+  const a = load<i32>(n, PLAIN_A), stamps = load<i32>(n, PLAIN_REPL), i = placeSecond(n, a, stamps, tag, data), now = load<i32>(a, ARR_CLOCK) + 1;
   store<i32>(a, now, ARR_CLOCK);
-  store<i32>(stamp, now);
+  store<i32>(stamps + (i << 2), now);
 }
 
-@inline function placeSecond(n: i32, tag: u64, data: u64): i32 {
+@inline function placeSecond(n: i32, a: i32, stamps: i32, tag: u64, data: u64): i32 {
   const ways = load<i32>(n, PLAIN_WAYS), first = (<i32>tag & load<i32>(n, PLAIN_MASK)) * ways;
-  const i = first + oldestOfFew(load<i32>(n, PLAIN_REPL) + (first << 2), ways), t = load<i32>(n, PLAIN_TAGS) + (i << 3), a = load<i32>(n, PLAIN_A);
+  const i = first + oldestOfFew(stamps + (first << 2), ways), t = load<i32>(n, PLAIN_TAGS) + (i << 3);
   if (load<u64>(t) == 0) store<i32>(a, load<i32>(a, ARR_LIVE) + 1, ARR_LIVE);
   store<u64>(t, tag);
   store<u64>(load<i32>(n, PLAIN_DATA) + (i << 3), data);
@@ -166,6 +168,12 @@ export function fillBoth(d: i32, tag: u64, data: u64): void {
 }
 
 @inline export function touchTreeOf(d: i32, set: i32, k: i32): void {
-  const bits = load<i32>(d, PLAIN_REPL) + (set << 2), masks = load<i32>(d, PLAIN_TOUCH) + (k << 3);
-  store<i32>(bits, (load<i32>(bits) & load<i32>(masks)) | load<i32>(masks, 4));
+  const bits = load<i32>(d, PLAIN_REPL) + (set << 2);
+  touched(d, bits, load<i32>(bits), k);
+}
+
+/** @param bits - where the tree is */
+@inline function touched(d: i32, bits: i32, tree: i32, k: i32): void {
+  const masks = load<i32>(d, PLAIN_TOUCH) + (k << 3);
+  store<i32>(bits, (tree & load<i32>(masks)) | load<i32>(masks, 4));
 }

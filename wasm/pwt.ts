@@ -5,15 +5,20 @@ import {
   PWT_FOLLOWER_BITS, PWT_GOLDEN, PWT_HERE, PWT_HISTORY, PWT_HISTORY_SEGMENTS, PWT_KNOWN_KIND, PWT_KNOWN_MOST, PWT_KNOWN_SIZE, PWT_KNOWN_VA, PWT_LAST,
   PWT_LENGTH_MOST, PWT_MATCH, PWT_PATH, PWT_REGIONS, PWT_REGION_BITS, PWT_REGION_SHIFT, PWT_SECTIONS, PWT_SEGMENTS, PWT_SEGMENT_MOST, PWT_SEGMENT_ROWS,
   PWT_SEGMENT_SHIFT, PWT_SLOTS, PWT_SLOT_MOST, PWT_SLOT_ROWS, PWT_SLOT_SHIFT, PWT_USED, SEG_AT, SEG_END, SEG_LENGTH, SEG_RECENT, SEG_SLOT, SEG_SLOTS, SEG_TOGETHER,
-  SHAPE_DATA, SHAPE_DATA_SIZES, SHAPE_OTHER, SLOT_AT, SLOT_DISTANCE, SLOT_FROM, SLOT_LAST, SLOT_REGION,
+  SHAPE_DATA, SHAPE_DATA_SIZES, SHAPE_OTHER, SLOT_AT, SLOT_DISTANCE, SLOT_FROM, SLOT_LAST, SLOT_REGION, SLOT_SHAPE,
 } from "../src/layout/pwt";
-import { TOUCH_COUNT_SHIFT, TOUCH_START } from "../src/layout/census";
+import { CENSUS_WINDOW_SHIFT, TOUCH_AT, TOUCH_BYTES, TOUCH_COUNT_SHIFT, TOUCH_SIZE, TOUCH_VA, TOUCH_WORD } from "../src/layout/census";
 import { FETCH, MODIFY } from "./batch";
 
 const SLOT_BYTES = 1 << PWT_SLOT_SHIFT;
+const WINDOW = 1 << CENSUS_WINDOW_SHIFT;
+/** Shape of fetches in one page, of which only the page counts. */
+const TOGETHER = 1 | (FETCH << 16);
 
 /** Byte offset of the model. */
 let base: i32 = 0;
+/** Are columns wanted, or what is touched? */
+let columns: bool = false;
 
 /** Sections being read: byte offsets of what comes next and of the ends. */
 namespace At {
@@ -36,11 +41,15 @@ namespace Miss {
 /** Something did not fit; looked at after every segment. */
 let failed: bool = false;
 
-/** @param model - byte offset of what src/layout/pwt.ts describes @param count - accesses in the block @param paths, misses, shapes, addresses - bytes of its sections @returns 1, or 0: they are of no block */
-export function readPwtBlock(model: i32, count: i32, paths: i32, misses: i32, shapes: i32, addresses: i32): i32 {
+/**
+ * @param model - byte offset of what src/layout/pwt.ts describes @param count - accesses in the block @param paths, misses, shapes, addresses - bytes of its sections
+ * @param before - accesses before the block, for what it touches; -1: columns @returns 1, or 0: they are of no block
+ */
+export function readPwtBlock(model: i32, count: i32, paths: i32, misses: i32, shapes: i32, addresses: i32, before: i32): i32 {
   base = model;
+  columns = before < 0;
   open(paths, misses, shapes, addresses);
-  let run = takePath(), touch = model + PWT_BLOCK_TOUCHES + 4;
+  let run = takePath(), touch = model + PWT_BLOCK_TOUCHES + TOUCH_BYTES, edge = WINDOW - (before & (WINDOW - 1));
   takeMiss();
   for (let done = 0; done < count && !failed;) {
     const followed = run > 0;
@@ -60,9 +69,12 @@ export function readPwtBlock(model: i32, count: i32, paths: i32, misses: i32, sh
     }
     const row = model + PWT_SEGMENT_ROWS + (id << PWT_SEGMENT_SHIFT), length = load<i32>(row, SEG_LENGTH), slot = load<i32>(row, SEG_SLOT), slots = load<i32>(row, SEG_SLOTS);
     if (done + length > count) return 0;
-    const data = enter(model, id, row, slots, followed);
-    copy(model, load<i32>(row, SEG_AT), done, length);
-    store<i32>(touch, TOUCH_START | (load<i32>(row, SEG_TOGETHER) << TOUCH_COUNT_SHIFT) | done);
+    const data = enter(model, id, row, slots, followed), at = load<i32>(row, SEG_AT), together = load<i32>(row, SEG_TOGETHER), first = touch;
+    if (columns) copy(model, at, done, length);
+    else if (together != 0) {
+      put(touch, load<u64>(model + (at << 3), PWT_KNOWN_VA), (together << TOUCH_COUNT_SHIFT) | done, TOGETHER);
+      touch += TOUCH_BYTES;
+    }
     if (slots != 0) {
       const first = model + PWT_SLOT_ROWS + (slot << PWT_SLOT_SHIFT), path = load<i32>(model, PWT_PATH);
       if (!known) given(first, slots, done, data, touch);
@@ -71,19 +83,48 @@ export function readPwtBlock(model: i32, count: i32, paths: i32, misses: i32, sh
         foreseen(model, first, slots, done, path, data, touch);
       } else mixed(first, slots, done, path, data, touch);
     }
-    touch = load<i32>(row, SEG_TOGETHER) != 0 ? touch + 4 + (slots << 2) : touchEach(touch, done, length);
+    if (!columns) {
+      touch += slots * TOUCH_BYTES;
+      if (together == 0) touch = spread(first, at, done, length, slots);
+      else if (done + length > edge) touch = split(first, touch, done, edge);
+    }
     done += length;
+    if (done >= edge) edge += WINDOW;
   }
-  store<i32>(touch, TOUCH_START | count);
-  store<i32>(model, (touch - model - PWT_BLOCK_TOUCHES) >>> 2, PWT_BLOCK_TOUCHES);
+  store<i32>(touch, count, TOUCH_WORD);
+  store<i32>(model, (touch - model - PWT_BLOCK_TOUCHES) / TOUCH_BYTES, PWT_BLOCK_TOUCHES);
   const whole = i32(At.paths == At.pathsEnd) & i32(At.misses == At.missesEnd) & i32(At.shapes == At.shapesEnd) & i32(At.addresses == At.addressesEnd);
   return whole & i32(!failed) & i32(run == 0) & i32(Miss.run == 0) & i32(Miss.code == MISS_NONE);
 }
 
-/** Words of a segment whose fetches are not all in one page. @returns byte offset of the next word */
-function touchEach(touch: i32, done: i32, length: i32): i32 {
-  for (let k = 0; k < length; k++, touch += 4) store<i32>(touch, (k == 0 ? TOUCH_START : 0) | (1 << TOUCH_COUNT_SHIFT) | (done + k));
-  return touch;
+@inline function put(touch: i32, va: u64, word: i32, shape: i32): void {
+  store<u64>(touch, va, TOUCH_VA);
+  store<i32>(touch, word, TOUCH_WORD);
+  store<i32>(touch, shape, TOUCH_SIZE); // and TOUCH_KIND
+}
+
+/** A segment whose fetches are not all in one page: a row for each access, among those of its data. @returns byte offset of the next row */
+function spread(first: i32, at: i32, done: i32, length: i32, slots: i32): i32 {
+  const end = first + length * TOUCH_BYTES;
+  for (let k = length - 1, from = first + slots * TOUCH_BYTES, to = end; k >= 0; k--) {
+    to -= TOUCH_BYTES;
+    const kind = <i32>load<u8>(base + at + k, PWT_KNOWN_KIND);
+    if (kind == FETCH) put(to, load<u64>(base + ((at + k) << 3), PWT_KNOWN_VA), (1 << TOUCH_COUNT_SHIFT) | (done + k), <i32>load<u16>(base + ((at + k) << 1), PWT_KNOWN_SIZE) | (FETCH << 16));
+    else v128.store(to, v128.load(from -= TOUCH_BYTES));
+  }
+  return end;
+}
+
+/** Fetches that are one row, and reach over the edge of a window: two. @returns byte offset of the next row */
+function split(first: i32, end: i32, done: i32, edge: i32): i32 {
+  let second = first + TOUCH_BYTES;
+  while (second < end && (load<i32>(second, TOUCH_WORD) & TOUCH_AT) < edge) second += TOUCH_BYTES;
+  const all = load<i32>(first, TOUCH_WORD) >>> TOUCH_COUNT_SHIFT, before = edge - done - (second - first) / TOUCH_BYTES + 1;
+  if (before == all) return end;
+  memory.copy(second + TOUCH_BYTES, second, end - second);
+  put(second, load<u64>(first, TOUCH_VA), ((all - before) << TOUCH_COUNT_SHIFT) | edge, TOGETHER);
+  store<i32>(first, (before << TOUCH_COUNT_SHIFT) | done, TOUCH_WORD);
+  return end + TOUCH_BYTES;
 }
 
 function open(paths: i32, misses: i32, shapes: i32, addresses: i32): void {
@@ -139,12 +180,13 @@ function open(paths: i32, misses: i32, shapes: i32, addresses: i32): void {
   }
 }
 
-/** Slots whose addresses come as foreseen. @param path - byte offset of the addresses where the path is followed @param data - ... here @param touch - word before theirs */
+/** Slots whose addresses come as foreseen. @param path - byte offset of the addresses where the path is followed @param data - ... here @param touch - byte offset of their rows, if no columns are wanted */
 @inline function foreseen(model: i32, slot: i32, slots: i32, done: i32, path: i32, data: i32, touch: i32): void {
   for (const end = slot + (slots << PWT_SLOT_SHIFT); slot < end; slot += SLOT_BYTES) {
-    commit(model, slot, done, data, touch += 4, next(slot, path));
+    commit(model, slot, done, data, touch, next(slot, path));
     path += 8;
     data += 8;
+    touch += TOUCH_BYTES;
   }
 }
 
@@ -160,8 +202,8 @@ function open(paths: i32, misses: i32, shapes: i32, addresses: i32): void {
   store<u64>(load<i32>(slot, SLOT_REGION), va);
   store<u64>(model, va, PWT_LAST);
   store<u64>(data, va);
-  store<u64>(model + (at << 3), va, PWT_BLOCK_VA);
-  store<i32>(touch, (1 << TOUCH_COUNT_SHIFT) | at);
+  if (columns) store<u64>(model + (at << 3), va, PWT_BLOCK_VA);
+  else put(touch, va, (1 << TOUCH_COUNT_SHIFT) | at, load<i32>(slot, SLOT_SHAPE));
 }
 
 /** Slots of which some are missed. */
@@ -169,17 +211,18 @@ function mixed(slot: i32, slots: i32, done: i32, path: i32, data: i32, touch: i3
   for (const end = slot + (slots << PWT_SLOT_SHIFT); slot < end; slot += SLOT_BYTES) {
     if (Miss.run > 0) {
       Miss.run--;
-      commit(base, slot, done, data, touch += 4, next(slot, path));
+      commit(base, slot, done, data, touch, next(slot, path));
     } else {
       const code = Miss.code;
       if (code == MISS_PATH) learn(slot, MODE_PATH, load<u64>(path), path);
       else if (code >= MISS_GIVEN) learn(slot, code - MISS_GIVEN, load<u64>(slot, SLOT_LAST) + takeAddress(), path);
       else failed = true;
-      commit(base, slot, done, data, touch += 4, load<u64>(slot, SLOT_LAST));
+      commit(base, slot, done, data, touch, load<u64>(slot, SLOT_LAST));
       takeMiss();
     }
     path += 8;
     data += 8;
+    touch += TOUCH_BYTES;
   }
 }
 
@@ -187,8 +230,9 @@ function mixed(slot: i32, slots: i32, done: i32, path: i32, data: i32, touch: i3
 function given(slot: i32, slots: i32, done: i32, data: i32, touch: i32): void {
   for (const end = slot + (slots << PWT_SLOT_SHIFT); slot < end; slot += SLOT_BYTES) {
     learn(slot, MODE_REGION, load<u64>(base, PWT_LAST) + takeAddress(), 0);
-    commit(base, slot, done, data, touch += 4, load<u64>(slot, SLOT_LAST));
+    commit(base, slot, done, data, touch, load<u64>(slot, SLOT_LAST));
     data += 8;
+    touch += TOUCH_BYTES;
   }
 }
 
@@ -221,7 +265,11 @@ function create(): i32 {
       }
       va = end;
       end += <u64>size;
-    } else store<i32>(base + PWT_SLOT_ROWS + ((slot + slots++) << PWT_SLOT_SHIFT), k, SLOT_AT);
+    } else {
+      const row = base + PWT_SLOT_ROWS + ((slot + slots++) << PWT_SLOT_SHIFT);
+      store<i32>(row, k, SLOT_AT);
+      store<i32>(row, size | (kind << 16), SLOT_SHAPE);
+    }
     store<u64>(base + ((at + k) << 3), va, PWT_KNOWN_VA);
     store<u16>(base + ((at + k) << 1), <u16>size, PWT_KNOWN_SIZE);
     store<u8>(base + at + k, <u8>kind, PWT_KNOWN_KIND);

@@ -1,9 +1,9 @@
 // References that a level-1 entry holds on the frame it maps. See src/frames/references.ts.
 import { PTE_RW } from "../src/arch/pte";
 import {
-  FRAME_OWNER, FRAME_REFS, FRAME_REFS_MOST, FRAME_TYPE, PGT_COUNT_MOST, PGT_TYPE_MASK, PGT_VALIDATED, PGT_WRITABLE,
+  FRAME_OWNER, FRAME_REFS, FRAME_REFS_MOST, FRAME_STAMP, FRAME_TYPE, PGT_COUNT, PGT_COUNT_MOST, PGT_TYPE_MASK, PGT_VALIDATED, PGT_WRITABLE,
 } from "../src/layout/frame";
-import { HDR_ATOMIC } from "../src/layout/header";
+import { HDR_ATOMIC, HDR_FLUSH_CLOCK } from "../src/layout/header";
 import { VCPU_OWED } from "../src/layout/vcpu";
 
 export const STOPPED = 0; // not the common case: nothing was changed
@@ -81,6 +81,7 @@ function putShared(v: i32, e: u64, row: i32): i32 {
 function putWritable(row: i32): bool {
   let type = atomic.load<i32>(row, FRAME_TYPE);
   while (inUse(type)) {
+    if ((type & PGT_COUNT) == 1) store<i32>(row, load<i32>(0, HDR_FLUSH_CLOCK), FRAME_STAMP);
     const now = atomic.cmpxchg<i32>(row, type, type - 1, FRAME_TYPE);
     if (now == type) return true;
     type = now;

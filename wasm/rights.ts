@@ -7,7 +7,7 @@ export const REFUSED = 1 << 16;
 
 /** Byte offset of the row of the rights table for an access. */
 @inline export function rightsRow(v: i32, access: i32): i32 {
-  return v + VCPU_RIGHTS + ((access & ACCESS_RIGHTS) >>> 1) * RIGHTS_STRIDE;
+  return v + VCPU_RIGHTS + (access & ACCESS_RIGHTS) * (RIGHTS_STRIDE / 2);
 }
 
 /** May an access use a translation, protection keys aside? */

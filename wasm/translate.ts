@@ -18,8 +18,9 @@ import { memoAddress, memoClear, memoEntry, memoMatches, memoPut, memoSize, memo
 import { FAULTED, fillBoth, ownOf, searchAnew, SINGLE } from "./plain";
 import { permits, rightsRow } from "./rights";
 import { addressOf, behindOther, DATA_BITS, fillLevel, fragmentLo, globalIn, look, NO_ENTRY, NUMBER, probeList, REFUSED_ENTRY, serviceOf, sizeIn } from "./tlb";
-import { OTHER_WALK, WALKED, walkOne } from "./walk-one";
+import { walkOne } from "./walk-one";
 import { findLeafLong } from "./walk-long";
+import { ANOTHER, wholeWalk } from "./whole-walk";
 import { checkLeaf, findLeaf, markEntries, pageFault, walkRoot } from "./walk";
 
 /** Two-dimensional walks are TypeScript's: see src/virt/nested-walk.ts. */
@@ -39,17 +40,17 @@ export function access(v: i32, vaHi: i32, vaLo: i32, kind: i32): i32 {
 
 /** access() without a look at the memo, which is not likely to help. */
 export function accessAnew(v: i32, vaHi: i32, vaLo: i32, kind: i32): i32 {
+  const va = joined(vaHi, vaLo);
+  return Ahead.walks >= GROUP ? walkOne(v, va, kind) : accessSearched(v, va, kind);
+}
+
+/** accessAnew() where accesses that walk are few. */
+@inline export function accessSearched(v: i32, va: u64, kind: i32): i32 {
   if (load<i32>(v, VCPU_TIMED) && load<i32>(v, VCPU_MODE) >= MODE_4LEVEL) {
-    const va = joined(vaHi, vaLo);
-    if (Ahead.walks >= GROUP) {
-      const what = walkOne(v, va, kind);
-      if (what == WALKED) return FAULT_NONE;
-      if (what == OTHER_WALK) return missedPlain(v, v + VCPU_PLAIN + serviceOf(kind) * PLAIN_BYTES, va, kind);
-    }
     const got = searchAnew(v, va, kind | SINGLE);
     return got < FAULTED ? FAULT_NONE : <i32>got;
   }
-  const fault = translate(v, vaHi, vaLo, kind);
+  const fault = translate(v, <i32>(va >> 32), <i32>va, kind);
   if (load<i32>(v, VCPU_TIMED)) charge(v, fault != FAULT_NONE);
   return fault;
 }
@@ -95,6 +96,8 @@ function searched(v: i32, service: i32, va: u64, access: i32, row: i32): i32 {
 
 /** The walk of an access through a plain TLB (plain.ts) that has no entry for the page, with its price. */
 export function missedPlain(v: i32, d: i32, va: u64, access: i32): i32 {
+  const whole = wholeWalk(v, d, va, access);
+  if (whole != ANOTHER) return whole;
   const service = serviceOf(access);
   memoClear(v, memoSlot(v, service));
   count(v, CNT_SLOW + service, 1);

@@ -5,7 +5,6 @@ import { ACCESS_WRITE, FAULT_NONE } from "./fault";
 import { PTE_A, PTE_P, PTE_PS } from "../src/arch/pte";
 import { ARR_CLOCK } from "../src/layout/array";
 import { HDR_LOW_BYTES, HDR_LOW_FRAMES } from "../src/layout/header";
-import { TLBD_D } from "../src/layout/tlb";
 import {
   CTL_PGE, MODE_5LEVEL, PLAIN_A, PLAIN_BYTES, PLAIN_NEXT, PSC_A, PSC_BYTES, PSC_DATA, PSC_TAGS, TALLY_LONG, TALLY_SHORT,
   VCPU_CTL, VCPU_MODE, VCPU_PLAIN, VCPU_PLAIN_PSC, VCPU_RSVD_HI, VCPU_UNPLAIN,
@@ -58,7 +57,7 @@ export function walkBatch(v: i32, va: i32, kind: i32, size: i32, pa: i32, from: 
       const pa1 = (above & ENTRY_ADDRESS) + ((x >> 9) & 0xff8);
       if (pa1 >> 12 >= frames) return ~i;
       const e = load<u64>(low + <i32>pa1), data = leafRights(e, <i32>above), want = PTE_P | PTE_A | ((what & ACCESS_WRITE) << 5);
-      if (((<i32>e & want) ^ want) | (<i32>(e >> 32) & reserved) | i32(!permits(rights + (what << 3), data | TLBD_D))) return ~i;
+      if (((<i32>e & want) ^ want) | (<i32>(e >> 32) & reserved) | i32(!permits(rights + (what << 3), data))) return ~i;
       if (bits == 0) {
         cachePde(pde, tag, first, above);
         tally(d, TALLY_LONG);

@@ -5,12 +5,12 @@ const TABLES = ['mmu-update', 'mmuext', 'domains'], GRANTS = ['grants', 'domains
 
 const PAGE_TYPES: readonly Mutant[] = [
   ...mutantsOf('src/xen/page-type.ts', TABLES, [
-    ['a frame in use as one type is not given another', "} else if ((old & (PGT_TYPE_MASK | PGT_PAE_XEN_L2)) !== type) {\n    return -XEN_EINVAL;\n  } else", '} else'],
+    ['a frame in use as one type is not given another', "} else if ((old & (PGT_TYPE_MASK | PGT_PAE_XEN_L2)) !== type) {\n      return -XEN_EINVAL;\n    } else", '} else'],
     ['a type count does not overflow', 'if ((now & PGT_COUNT) === 0) return -XEN_EINVAL;', ''],
-    ['a change of type flushes', "(old & PGT_TYPE_MASK) !== 0 && (old & PGT_TYPE_MASK) !== type) h.flushAll(frames.owner(mfn));", "(old & PGT_TYPE_MASK) !== 0 && (old & PGT_TYPE_MASK) !== type) {}"],
+    ['a change of type flushes', 'if (changed) h.flushStale(frames.owner(mfn), frames.stampOf(mfn), RETYPED);', 'if (changed) {}'],
     ['PGT_PARTIAL holds a reference', 'frames.getAgain(mfn);\n    frames.setType(mfn, frames.type(mfn) | PGT_PARTIAL);\n  } else {\n    frames.setType(mfn, 0);', 'frames.setType(mfn, frames.type(mfn) | PGT_PARTIAL);\n  } else {\n    frames.setType(mfn, 0);'],
     ['who finishes a partial table puts its reference', 'if ((old & PGT_PARTIAL) !== 0) frames.putPage(mfn);\n  return rc;\n}\n\nfunction validate', 'return rc;\n}\n\nfunction validate'],
-    ['the linear count goes with a linear entry', 'frames.setType(mfn, old - 1);\n  if (isLinear(h, old, parent)) putLinear(h, mfn, parent);', 'frames.setType(mfn, old - 1);'],
+    ['the linear count goes with a linear entry', 'if (isLinear(h, old, parent)) putLinear(h, mfn, parent);', ''],
     ['the last type reference undoes the validation', "if ((old & PGT_COUNT) === 1 && levelOf(old) <= HIGHEST_TABLE", 'if ((old & PGT_COUNT) === 0 && levelOf(old) <= HIGHEST_TABLE'],
     ['a deferred reference is put with its general one', 'h.frames.putPage(mfn);\n  deferPut(h, NO_FRAME', 'deferPut(h, NO_FRAME'],
   ]),
@@ -69,7 +69,7 @@ const PAGE_TYPES: readonly Mutant[] = [
   ]),
   ...mutantsOf('src/xen/root.ts', TABLES, [
     ['a new root puts the old one', 'return old === NO_FRAME ? 0 : putRoot(h, old);\n}\n\nfunction newCompatBase', 'return 0;\n}\n\nfunction newCompatBase'],
-    ['a new root is walked with nothing cached', 'switchRoot(guest);\n  h.flush(guest);', 'switchRoot(guest);'],
+    ['a new root is walked with nothing cached', 'switchRoot(guest);\n  h.flush(guest, ASKED);', 'switchRoot(guest);'],
   ]),
   ...mutantsOf('src/frames/references.ts', TABLES, [
     ["a run takes references of the owner's frames only", "if ((w[row + (FRAME_OWNER >>> 2)] & 0xffff) !== owner || ((refs - 1) & REFS_BEYOND) !== 0", 'if (((refs - 1) & REFS_BEYOND) !== 0'],
@@ -94,7 +94,7 @@ const SHARED: readonly Mutant[] = [
   ...mutantsOf('src/xen/grant-unmap.ts', GRANTS, [
     ['unmapping ends the pins', 'grants.active.setPin(ref, grants.active.pin(ref) - pinsOf(done));', ''],
     ['unmapping clears the flags', 'reduceStatus(h, grants, ref, (done & GNTMAP_readonly) !== 0);\n', ''],
-    ['unmapping flushes before references are put', 'h.flushAll(h.current.domain.id);\n    for (let k = 0; k < i; k++) complete', 'for (let k = 0; k < i; k++) complete'],
+    ['unmapping flushes before references are put', 'h.flushAll(h.current.domain.id, GRANTS);\n    for (let k = 0; k < i; k++) complete', 'for (let k = 0; k < i; k++) complete'],
     ['unmapping puts the type of a writable mapping', 'if (writable) putPageType(h, mfn);\n    h.frames.putPage(mfn);', 'h.frames.putPage(mfn);'],
     ["a device's address is compared", 'return GNTST_bad_dev_addr;\n  let left', '{}\n  let left'],
     ['a handle that is done with is given back', 'if (!inUse) maptrack.give(handle);', ''],

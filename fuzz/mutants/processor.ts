@@ -40,7 +40,7 @@ export const PROCESSOR: readonly Mutant[] = [
     ['INVPCID of an address spares global translations', 'dropPage(w, v, vaHi, vaLo, tagPcid, false);', 'dropPage(w, v, vaHi, vaLo, tagPcid, true);'],
     ['fragments of a large page go with it', 'if (w[a + (ARR_FRAGMENTS >>> 2)]) dropFragments', 'if (false) dropFragments'],
     ['INVPCID with PCIDs off takes PCID 0 only', "if (named && pcid !== 0 && !(w[v + (VCPU_CR4 >>> 2)] & CR4_PCIDE)) return FAULT_GP;", ''],
-    ['a flush of all but global translations empties paging-structure caches', 'pscDropWhere(w, v, TAG_CONTEXT, context);\n  fastDropAll(w, v);\n}\n\nexport const INVPCID_ADDRESS', 'fastDropAll(w, v);\n}\n\nexport const INVPCID_ADDRESS'],
+    ['a flush of all but global translations empties paging-structure caches', '(hi & (TAG_CONTEXT | TAG_GLOBAL)) === context);\n  pscDropWhere(w, v, TAG_CONTEXT, context);', '(hi & (TAG_CONTEXT | TAG_GLOBAL)) === context);'],
   ]),
   ...mutantsOf('src/mmu/control.ts', CACHED, [
     ['a change of CR4.PGE flushes', 'if (changes & CR4_PGE || old & ~lo & CR4_PCIDE) dropEverything(w, v);', 'if (old & ~lo & CR4_PCIDE) dropEverything(w, v);'],

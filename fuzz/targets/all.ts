@@ -10,12 +10,12 @@ import { frames } from './frames.ts';
 import { HYPERCALLS } from './hypercalls/target.ts';
 import { vcpus } from './hypercalls/vcpus.ts';
 import { guests } from './guests.ts';
-import { nested, shadow } from './kernels.ts';
+import { shadow } from './shadow.ts';
 import { snapshots } from './snapshots.ts';
 import { traces } from './traces.ts';
 import { walk } from './walk.ts';
 
-export const TARGETS: readonly Target[] = [engines, frames, walk, tlb, stale, guests, nested, shadow, ...HYPERCALLS, vcpus, snapshots, traces, cli];
+export const TARGETS: readonly Target[] = [engines, frames, walk, tlb, stale, guests, shadow, ...HYPERCALLS, vcpus, snapshots, traces, cli];
 
 /** A target by its name, or the one that a module exports as `target`, by its path. @throws ConfigError - there is no such target */
 export async function findTarget(name: string): Promise<Target> {

@@ -26,6 +26,8 @@ export interface Accelerator {
   runBatch(v: number, va: number, kind: number, size: number, pa: number, from: number, to: number, extra: number): number;
   /** All bits of kinds `from` up to but not including `to`: `runBatch()` takes no other kinds than 0 to 3. @param kind - byte offset of the column */
   kindBits(kind: number, from: number, to: number): number;
+  /** As `TouchBatch.run()` of machine/, with the byte offset of a row, which it returns, too; 0: an access faulted. */
+  runTouches(v: number, next: number, to: number, extra: number): number;
   invlpg(v: number, vaHi: number, vaLo: number): void;
   /** @returns FAULT_NONE, FAULT_GP or FAULT_UD */
   invpcid(v: number, type: number, d0Lo: number, d0Hi: number, vaHi: number, vaLo: number): number;
@@ -49,9 +51,11 @@ export interface Accelerator {
   hashPages(paHi: number, paLo: number, pages: number): bigint;
 
   /** As `PwtBlockReader.read()` of trace/, with the byte offset of what the model knows; 1 or 0. */
-  readPwtBlock(model: number, count: number, paths: number, misses: number, shapes: number, addresses: number): number;
-  /** As `PageCounts.count()` of trace/, with byte offsets. @param touches - of words that tell what to count (layout/census.ts), 0 = none */
-  countTouches(base: number, va: number, kind: number, size: number, from: number, to: number, touches: number): number;
+  readPwtBlock(model: number, count: number, paths: number, misses: number, shapes: number, addresses: number, before: number): number;
+  /** As `PageCounts.columns()` of trace/, with byte offsets. */
+  countColumns(base: number, va: number, kind: number, size: number, from: number, to: number): number;
+  /** As `PageCounts.touched()`, with the byte offset of a row, which it returns, too. */
+  countTouches(base: number, next: number, to: number): number;
 }
 
 let compiled: WebAssembly.Module | undefined;

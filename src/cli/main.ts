@@ -12,6 +12,8 @@ import { packageVersion } from './version.ts';
 
 const HELP = `pagewalk: x86 paging, TLBs and their cost
 
+  pagewalk compare [DIR]     a program by each way to virtualize memory: native, direct, shadow, nested
+  pagewalk crossover         the same ways as page tables change more and more often
   pagewalk replay FILE...    run memory traces through TLB models; tables, charts
   pagewalk sweep PLAN        all combinations of traces, processors and page sizes; can be interrupted and shared out
   pagewalk merge FILE...     join the results of a sweep's parts; tables, CSV
@@ -33,6 +35,14 @@ interface Command {
 
 /** Each loads what it needs alone: that takes longer than a short trace. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  async compare() {
+    const { COMPARE_HELP, compareCommand } = await import('./compare.ts');
+    return { help: COMPARE_HELP, run: argv => compareCommand(argv, print, tell) };
+  },
+  async crossover() {
+    const { CROSSOVER_HELP, crossoverCommand } = await import('./crossover.ts');
+    return { help: CROSSOVER_HELP, run: argv => crossoverCommand(argv, print) };
+  },
   async replay() {
     const { REPLAY_HELP, replayCommand } = await import('./replay.ts');
     return { help: REPLAY_HELP, run: argv => replayCommand(argv, process.stdin, print) };

@@ -38,6 +38,12 @@ export function threadsOf(text: string): number {
   return integerOf(text, '--jobs', 1, MAX_THREADS);
 }
 
+/** A size of memory, as a text that machines take: `64M`. @throws ConfigError */
+export function memoryOf(text: string): string {
+  if (!/^\d+[KMGT]?$/.test(text)) throw new ConfigError('--memory', 'a size, as 256M', text);
+  return text;
+}
+
 /** Processors by preset name, or by the path of a JSON file with one. @throws ConfigError, InputError */
 export function cpusOf(text: string): CpuModel[] {
   const models = text.split(',').map(part => part.trim()).map(part => (/\.json$/i.test(part) ? readModel(part) : findPreset(part)));

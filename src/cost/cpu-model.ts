@@ -4,6 +4,7 @@
  * Every number is a `Figure`: a plain number (a caller's own choice), or a number with where it comes from. The presets
  * use only the latter.
  */
+import type { Switches } from './switches.ts';
 
 /** One number and its standing. `estimate` means that nobody has shown it to us: a default to override. */
 export interface Sourced {
@@ -94,4 +95,6 @@ export interface CpuModel {
     /** Added for a load from memory of another NUMA node, per unit of distance above local (distance 10 = local, as in ACPI SLIT; 20 adds this once). */
     readonly remoteCycles: Figure;
   };
+  /** Changes of privilege and of address space. They cost accesses nothing: prices of kernels and hypervisors are made of them. Default: `switchesDefault`. */
+  readonly switches?: Switches;
 }

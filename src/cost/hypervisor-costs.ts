@@ -4,19 +4,23 @@
  * Work is counted by kinds, each with one price: no cache misses of the hypervisor, no overlap. Refills after a flush are not in it: those are
  * walks of the guest's next accesses, priced as such; so are the hypervisor's reads and writes of guest memory.
  */
-import { ConfigError } from '../errors.ts';
-import { figure, type Figure } from './cpu-model.ts';
+import { checkCosts } from './costs-check.ts';
+import type { Figure } from './cpu-model.ts';
 import { estimate } from './presets/sourced.ts';
+import { sum } from './sum.ts';
+import { switchesDefault, type Switches } from './switches.ts';
 
 export interface HypervisorCosts {
-  /** A hypercall of a 64-bit guest: into the hypervisor, registers saved, the table of calls, and back. */
+  /** A call of a 64-bit guest, of its kernel or its user mode: SYSCALL into the hypervisor, registers saved, the call looked up, and back by SYSRET. */
   readonly trap: Figure;
   /** ... of a 32-bit guest, by a gate. */
   readonly compatTrap: Figure;
-  /** A page fault that the hypervisor takes, and the return from it. */
+  /** A page fault that the hypervisor takes, and IRET. Where the guest's kernel serves it, that IRET is the end of the kernel's return. */
   readonly fault: Figure;
-  /** An exception handed to the guest: its frame written to the guest's stack. */
+  /** An exception or a system call handed to the guest's kernel: its frame written to the guest's stack. */
   readonly bounce: Figure;
+  /** A 64-bit guest goes from one of its modes to the other: another root table, which leaves global translations cached. */
+  readonly modeSwitch: Figure;
   /** A call of a multicall's list: copied, made, its result written. */
   readonly subcall: Figure;
   /** A request of a call that takes many: copied and decoded, its frame looked up and locked. */
@@ -35,35 +39,33 @@ export interface HypervisorCosts {
   readonly ipi: Figure;
 }
 
-const UNREAD = 'repeated in the field, not read by us';
-const HANSEN = 'D. Hansen, "x86 TLB flushing: INVPCID vs. deferred CR3 write", linux-kernel, 5 December 2017';
-const COMPAT = 'I. Campbell, Xen changeset "Implement faster int 0x80 handling for compat mode guests": lmbench lat_syscall 0.55 us by a gate of its own';
+/** Each price in the order in which tables show them. */
+const NAMES = ['trap', 'compatTrap', 'fault', 'bounce', 'modeSwitch', 'subcall', 'request', 'entry', 'emulation', 'page', 'flush', 'invlpg', 'ipi'] as const satisfies readonly (keyof HypervisorCosts)[];
 
-/** A server of about 3 GHz without mitigations of speculation. No number of it was measured by us. */
-export const hypervisorCosts: HypervisorCosts = {
-  trap: estimate(300, `SYSCALL and SYSRET about 100 to 150 cycles (${UNREAD}); registers saved and restored, the call looked up`),
-  compatTrap: estimate(600, `twice that of SYSCALL: an interrupt gate and IRET. ${COMPAT}, with the guest's own handler in it`),
-  fault: estimate(800, `an exception and IRET, about 500 cycles to and fro (${UNREAD}); reading CR2, a walk of the guest's entry`),
-  bounce: estimate(300, 'five to seven words to the guest\'s stack, each checked, and IRET to another place'),
+const COMPAT = 'I. Campbell, Xen changeset "Implement faster int 0x80 handling for compat mode guests": lmbench lat_syscall 0.55 us by a gate of its own';
+const GATE = 'blitz/kernel_entry_benchmark, README: an interrupt gate there and back 610 cycles on an Intel processor that is not named';
+
+/** Of the hypervisor's own code, whatever runs it. */
+const CODE = {
+  compatTrap: estimate(780, `${GATE}; and registers saved and restored, the call looked up. ${COMPAT}, with the guest's own handler in it`),
+  bounce: estimate(100, 'seven or eight words to the guest\'s stack, each with its check: some sixty instructions of create_bounce_frame'),
   subcall: estimate(60, 'a line copied from the guest, an indirect call, 8 bytes written back'),
   request: estimate(60, 'a compare-and-swap each for the frame\'s reference and its lock, about 20 cycles apiece, and a copy of 16 bytes'),
   entry: estimate(30, 'two compare-and-swaps on the row of the frame that an entry refers to, nearby in the cache; an empty one costs less'),
   emulation: estimate(1500, 'the instruction fetched from the guest and decoded by a general emulator; hundreds of branches'),
   page: estimate(250, '4096 bytes by string stores at 16 to 32 bytes a cycle'),
-  flush: estimate(300, `a write of CR3 or two of CR4; ${UNREAD}`),
-  invlpg: estimate(200, `${HANSEN}: about 350 cycles for a page by INVPCID; INVLPG is cheaper`),
-  ipi: estimate(2500, `an interrupt sent, taken and acknowledged, about 1 us on one socket; ${UNREAD}`),
 };
+const ENTRY_CODE = estimate(170, 'registers saved and restored, the call looked up');
+const FAULT_CODE = estimate(300, 'registers saved and restored, CR2 read, who is to serve it decided');
+const SWAPGS = estimate(30, 'GS bases read and swapped');
 
-const MOST = 1_000_000;
+/** Prices on a processor. */
+export function hypervisorCostsOf({ syscall, exception, rootLoad, flush, invlpg, ipi }: Switches): HypervisorCosts {
+  return { ...CODE, trap: sum(syscall, ENTRY_CODE), fault: sum(exception, FAULT_CODE), modeSwitch: sum(rootLoad, SWAPGS), flush, invlpg, ipi };
+}
+
+/** A server of about 3 GHz without mitigations of speculation. No number of it was measured by us. */
+export const hypervisorCosts = hypervisorCostsOf(switchesDefault);
 
 /** @returns the costs as they were given. @throws ConfigError - a figure is missing, unknown or out of range */
-export function checkHypervisorCosts(costs: HypervisorCosts): HypervisorCosts {
-  if (typeof costs !== 'object' || costs === null) throw new ConfigError('costs', 'an object', costs);
-  for (const name of Object.keys(costs)) if (!Object.hasOwn(hypervisorCosts, name)) throw new ConfigError(`costs.${name}`, `one of ${Object.keys(hypervisorCosts).join(', ')}`, name);
-  for (const name of Object.keys(hypervisorCosts) as (keyof HypervisorCosts)[]) {
-    const value: unknown = costs[name] === undefined ? undefined : figure(costs[name]);
-    if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > MOST) throw new ConfigError(`costs.${name}`, `an integer from 0 to ${MOST}`, value);
-  }
-  return costs;
-}
+export const checkHypervisorCosts = (costs: HypervisorCosts): HypervisorCosts => checkCosts(costs, NAMES, 'costs');

@@ -10,6 +10,7 @@ import type {
   CacheLevel, CpuModel, Figure, Geometry, PageSize, Replacement, Service, Sourced, TlbLevel, TlbStructure,
 } from './cpu-model.ts';
 import type { NestedModel, NestedTlb } from './nested-model.ts';
+import { SWITCH_NAMES, type Switches } from './switches.ts';
 
 const PAGE_SIZES: readonly PageSize[] = ['4k', '2m', '1g'];
 const REPLACEMENTS: readonly Replacement[] = ['lru', 'tree-plru', 'nru', 'random'];
@@ -43,7 +44,7 @@ export function checkCpuModel(data: unknown, at = 'cpu'): CpuModel {
   const f = fieldsOf(data, at, [
     'name', 'title', 'vendor', 'physicalAddressBits', 'clockGHz', 'pages1g', 'la57', 'tlb', 'psc', 'walkCycles',
     'walkers', 'caches',
-  ]);
+  ], ['switches']);
   const model: CpuModel = {
     name: nameIn(f, 'name'),
     title: textIn(f, 'title'),
@@ -57,6 +58,7 @@ export function checkCpuModel(data: unknown, at = 'cpu'): CpuModel {
     walkCycles: cyclesIn(f, 'walkCycles'),
     walkers: integerIn(f, 'walkers', 1, 64),
     caches: cachesOf(f.values.get('caches'), `${at}.caches`),
+    ...(f.values.has('switches') ? { switches: switchesOf(f.values.get('switches'), `${at}.switches`) } : {}),
   };
   checkNames(model, at);
   checkFirstLevel(model, at);
@@ -120,6 +122,11 @@ function cachesOf(data: unknown, at: string): CpuModel['caches'] {
     memoryCycles: cyclesIn(f, 'memoryCycles'),
     remoteCycles: cyclesIn(f, 'remoteCycles'),
   };
+}
+
+function switchesOf(data: unknown, at: string): Switches {
+  const f = fieldsOf(data, at, SWITCH_NAMES);
+  return Object.fromEntries(SWITCH_NAMES.map(name => [name, cyclesIn(f, name)])) as Record<keyof Switches, Figure>;
 }
 
 function cacheLevel(data: unknown, at: string): CacheLevel {

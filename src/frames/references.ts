@@ -5,8 +5,9 @@
  */
 import { PTE_RW } from '../arch/pte.ts';
 import {
-  FRAME_OWNER, FRAME_REFS, FRAME_REFS_MOST, FRAME_TYPE, PGT_COUNT_MOST, PGT_TYPE_MASK, PGT_VALIDATED, PGT_WRITABLE,
+  FRAME_OWNER, FRAME_REFS, FRAME_REFS_MOST, FRAME_STAMP, FRAME_TYPE, PGT_COUNT, PGT_COUNT_MOST, PGT_TYPE_MASK, PGT_VALIDATED, PGT_WRITABLE,
 } from '../layout/frame.ts';
+import { HDR_FLUSH_CLOCK } from '../layout/header.ts';
 import { VCPU_OWED } from '../layout/vcpu.ts';
 import type { Views } from '../memory/views.ts';
 
@@ -90,13 +91,15 @@ function inUse(type: number): boolean {
 }
 
 function putShared(w: Int32Array, v: number, lo: number, hi: number, row: number): number {
-  if ((lo & PTE_RW) !== 0 && !putWritable(w, row + (FRAME_TYPE >>> 2))) return STOPPED;
+  if ((lo & PTE_RW) !== 0 && !putWritable(w, row)) return STOPPED;
   return putGeneral(w, v, lo, hi, row) ? DONE : OWING;
 }
 
-function putWritable(w: Int32Array, at: number): boolean {
+function putWritable(w: Int32Array, row: number): boolean {
+  const at = row + (FRAME_TYPE >>> 2);
   let type = Atomics.load(w, at);
   while (inUse(type)) {
+    if ((type & PGT_COUNT) === 1) w[row + (FRAME_STAMP >>> 2)] = w[HDR_FLUSH_CLOCK >>> 2]; // before: until then no one else uses the word
     const now = Atomics.compareExchange(w, at, type, type - 1);
     if (now === type) return true;
     type = now;

@@ -1,5 +1,6 @@
 /** A kernel on a machine of its own. */
 import { ACCESS_USER, FAULT_PF, faultCode, faultVector } from '../arch/fault.ts';
+import { CR4_PCIDE } from '../arch/registers.ts';
 import { invariant } from '../errors.ts';
 import { VCPU_CR2_HI, VCPU_CR2_LO } from '../layout/vcpu.ts';
 import type { AccessColumns } from '../machine/columns.ts';
@@ -9,13 +10,13 @@ import type { Vcpu } from '../machine/vcpu.ts';
 import { storeEntry } from '../memory/entry.ts';
 import { wordOf } from '../memory/extents.ts';
 import type { Views } from '../memory/views.ts';
-import type { Platform } from './platform.ts';
+import type { NativePlatform } from './platform.ts';
 
-const LAST_VECTOR = 255;
+export const LAST_VECTOR = 255;
 const FIRST_FRAME = 16; // below are the tables that the machine starts with
 
 /** The machine's first vCPU, in 4-level paging, and its memory from address 0: frames are machine frames. */
-export class Bare implements Platform {
+export class Bare implements NativePlatform {
   readonly machine: Machine;
   readonly cpu: Vcpu;
   readonly s: Views;
@@ -46,7 +47,13 @@ export class Bare implements Platform {
     invariant(fault === 0, 'the kernel loads roots that can be loaded');
   }
 
+  addKernelHalf(): void {
+    // The kernel's own accesses are not made by tables.
+  }
+
   invlpg(address: number): void { this.cpu.invlpg(BigInt(address)); }
+  flush(): void { this.cpu.flush(); }
+  enablePcids(): boolean { return this.cpu.writeCr4(this.cpu.registers.cr4 | BigInt(CR4_PCIDE)) === 0; }
 
   run(columns: AccessColumns, from: number, to: number): number {
     const at = this.cpu.runBatch(columns, from, to, ACCESS_USER);
@@ -54,7 +61,7 @@ export class Bare implements Platform {
     return at;
   }
 
-  private takeFault(): void {
+  protected takeFault(): void {
     const { w } = this.s, v = this.cpu.block >>> 2, fault = this.cpu.batchFault;
     invariant(faultVector(fault) <= LAST_VECTOR, 'no second stage stops this kernel');
     this.faultCode = faultVector(fault) === faultVector(FAULT_PF) ? faultCode(fault) : NOT_A_PAGE_FAULT;

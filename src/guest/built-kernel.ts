@@ -1,16 +1,20 @@
 /** A kernel on a machine, from options: by its way of changing page tables. */
 import { ConfigError } from '../errors.ts';
 import type { CpuModel } from '../cost/cpu-model.ts';
+import { costsOf } from '../cost/costs.ts';
 import type { HypervisorCosts } from '../cost/hypervisor-costs.ts';
-import type { KernelCosts } from '../cost/kernel-costs.ts';
+import { checkKernelCosts, type KernelCosts } from '../cost/kernel-costs.ts';
 import { presets } from '../cost/presets/all.ts';
+import type { ShadowCosts } from '../cost/shadow-costs.ts';
+import type { StageCosts } from '../cost/stage-costs.ts';
 import { Machine } from '../machine/machine.ts';
 import type { EngineChoice } from '../machine/options.ts';
 import { Bare } from './bare.ts';
 import { Kernel, type KernelOptions } from './kernel.ts';
 import { NativeOps } from './native-ops.ts';
-import type { Platform } from './platform.ts';
+import type { NativePlatform } from './platform.ts';
 import { SecondStage, type StageOptions } from './second-stage.ts';
+import { Shadowed, type ShadowedOptions } from './shadowed.ts';
 import { XenDomain } from './xen-domain.ts';
 import { XenOps, type XenPolicy } from './xen-ops.ts';
 
@@ -22,9 +26,11 @@ export interface BuildOptions extends KernelOptions {
   /** `native`: a kernel that owns its page tables; `xen`: one in a paravirtualized domain. Default `native`. */
   readonly ops?: (typeof OPS)[number];
   /** What a `native` kernel runs on. Default: a machine of its own, by the options below. */
-  readonly platform?: Platform;
+  readonly platform?: NativePlatform;
   /** `native`: the machine is a virtual one, whose memory a second stage translates. Default: it is not. */
   readonly stage?: StageOptions;
+  /** `native`: the machine is a virtual one, whose kernel's tables a hypervisor shadows. Default: it is not. */
+  readonly shadow?: ShadowedOptions;
   /** How `xen` makes its changes. */
   readonly policy?: XenPolicy;
   /** Default skylake. */
@@ -39,35 +45,46 @@ export interface BuildOptions extends KernelOptions {
   readonly pages?: (typeof PAGES)[number];
   /** `native`: address spaces keep what is cached of them. Default false. */
   readonly pcid?: boolean;
+  /** Prices. Default: those of the processor. */
   readonly hypervisorCosts?: HypervisorCosts;
   readonly kernelCosts?: KernelCosts;
+  readonly stageCosts?: StageCosts;
+  readonly shadowCosts?: ShadowCosts;
 }
 
 /** A kernel, and what is particular to its way. */
 export interface BuiltKernel {
   readonly kernel: Kernel;
   readonly native: NativeOps | undefined;
+  readonly shadow: Shadowed | undefined;
   readonly xen: { readonly domain: XenDomain; readonly ops: XenOps } | undefined;
+  readonly stage: SecondStage | undefined;
+  /** What the kernel's own work costs. */
+  readonly kernelCosts: KernelCosts;
 }
 
 /** @throws ConfigError - an option */
 export function buildKernel(options: BuildOptions): BuiltKernel {
-  const { ops = 'native', pages = '4k', pcid = false, policy, platform, stage, cpu = presets.skylake, mode = 'timed', engine = 'auto', memory = '64M' } = options;
+  const { ops = 'native', pages = '4k', pcid = false, policy, platform, stage, shadow, cpu = presets.skylake, mode = 'timed', engine = 'auto', memory = '64M' } = options;
   if (!OPS.includes(ops)) throw new ConfigError('ops', OPS.join(', '), ops);
   if (!PAGES.includes(pages)) throw new ConfigError('pages', PAGES.join(', '), pages);
   if (pcid && ops === 'xen') throw new ConfigError('pcid', 'false with xen, whose guests have none', pcid);
   if (policy !== undefined && ops !== 'xen') throw new ConfigError('policy', 'nothing without xen', policy);
-  for (const [name, given] of Object.entries({ platform, stage })) if (given !== undefined && ops === 'xen') throw new ConfigError(name, 'nothing with xen', ops);
+  for (const [name, given] of Object.entries({ platform, stage, shadow })) if (given !== undefined && ops === 'xen') throw new ConfigError(name, 'nothing with xen', ops);
   if (platform !== undefined && stage !== undefined) throw new ConfigError('stage', 'nothing with a platform', stage);
+  if (shadow !== undefined && (platform !== undefined || stage !== undefined)) throw new ConfigError('shadow', 'nothing with a platform or a stage', shadow);
   const own = { ...options, promoteAt: options.promoteAt ?? (pages === 'thp' ? PROMOTE_AT : 0) };
   const features = stage?.format === undefined ? {} : { amd: stage.format === 'npt' };
-  const make = (): Machine => Machine.create({ memory, cpu, mode, engine, features, nested: stage !== undefined, paging: ops === 'xen' || stage !== undefined ? 'none' : '4-level' });
+  const ownTables = ops === 'native' && stage === undefined && shadow === undefined;
+  const make = (): Machine => Machine.create({ memory, cpu, mode, engine, features, nested: stage !== undefined, paging: ownTables ? '4-level' : 'none' });
+  const costs = costsOf(cpu), kernelCosts = checkKernelCosts(options.kernelCosts ?? costs.kernel);
   if (ops === 'native') {
     let native: NativeOps | undefined;
-    const under = platform ?? (stage === undefined ? new Bare(make()) : new SecondStage(make(), stage)), kernel = new Kernel(under, pool => native = new NativeOps(under, pool, pcid), own);
-    return { kernel, native, xen: undefined };
+    const staged = stage && new SecondStage(make(), stage, options.stageCosts ?? costs.stage), shadowed = shadow && new Shadowed(make(), shadow, options.shadowCosts ?? costs.shadow);
+    const under = platform ?? staged ?? shadowed ?? new Bare(make()), kernel = new Kernel(under, pool => native = new NativeOps(under, pool, pcid), own);
+    return { kernel, native, shadow: shadowed, xen: undefined, stage: staged, kernelCosts };
   }
   let xenOps: XenOps | undefined;
-  const domain = new XenDomain(make(), options.hypervisorCosts), kernel = new Kernel(domain, pool => xenOps = new XenOps(domain, pool, policy), own);
-  return { kernel, native: undefined, xen: { domain, ops: xenOps! } };
+  const domain = new XenDomain(make(), options.hypervisorCosts ?? costs.hypervisor), kernel = new Kernel(domain, pool => xenOps = new XenOps(domain, pool, policy), own);
+  return { kernel, native: undefined, shadow: undefined, xen: { domain, ops: xenOps! }, stage: undefined, kernelCosts };
 }

@@ -38,7 +38,7 @@ export class FramePool {
   takeClear(): number {
     const frame = this.take();
     this.clears++;
-    this.p.s.w.set(ZEROES, this.p.wordOf(frame));
+    this.write(frame, ZEROES);
     return frame;
   }
 
@@ -56,7 +56,13 @@ export class FramePool {
   copy(to: number, from: number): void {
     const at = this.p.wordOf(from);
     this.copies++;
-    this.p.s.w.copyWithin(this.p.wordOf(to), at, at + PAGE_WORDS);
+    this.write(to, this.p.s.w.subarray(at, at + PAGE_WORDS));
+  }
+
+  /** Fill a page. */
+  write(frame: number, words: Int32Array): void {
+    if (this.p.writePage === undefined) this.p.s.w.set(words, this.p.wordOf(frame));
+    else this.p.writePage(frame, words);
   }
 
   get(frame: number): void {

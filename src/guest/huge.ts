@@ -52,7 +52,7 @@ function moveTo(k: Kernel, table: number, run: number): void {
   const { w } = k.p.s;
   for (let slot = 0; slot < ENTRIES; slot++) {
     if ((w[k.tables.at(table, slot)] & PTE_P) === 0) {
-      w.set(ZEROES, k.p.wordOf(run + slot));
+      k.pool.write(run + slot, ZEROES);
       continue;
     }
     const frame = k.tables.frameAt(table, slot);

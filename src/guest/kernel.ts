@@ -57,7 +57,7 @@ export class Kernel {
     this.zeroFrame = this.pool.takeClear();
     this.atStart = this.pool.used;
     this.tables = new PageTables(p, this.ops, this.pool);
-    this.cache = new PageCache(p, this.pool);
+    this.cache = new PageCache(this.pool);
     this.reclaim = new Reclaim(this);
   }
 

@@ -4,11 +4,11 @@
  * With PCID, an address space keeps what is cached of it while others run; bit 63 of CR3 is set unless something of it has to go.
  * Source: Linux 5.10, switch_mm_irqs_off() (arch/x86/mm/tlb.c); Intel SDM vol. 3A, "Process-Context Identifiers (PCIDs)".
  */
-import { CR3_HI_NOFLUSH, CR4_PCIDE } from '../arch/registers.ts';
+import { CR3_HI_NOFLUSH } from '../arch/registers.ts';
 import { ConfigError } from '../errors.ts';
 import type { FramePool } from './frame-pool.ts';
 import type { MmContext, MmuOps } from './mmu-ops.ts';
-import type { Platform } from './platform.ts';
+import type { NativePlatform } from './platform.ts';
 
 const PCIDS = 4096;
 
@@ -28,7 +28,7 @@ export class NativeOps implements MmuOps {
   readonly counts: NativeCounts = { stores: 0, rootLoads: 0, invlpgs: 0, kept: 0 };
   oldLo = 0;
   oldHi = 0;
-  private readonly p: Platform;
+  private readonly p: NativePlatform;
   private readonly pool: FramePool;
   private readonly kernelRoot: number;
   private readonly pcid: boolean;
@@ -38,17 +38,17 @@ export class NativeOps implements MmuOps {
   private current: MmContext | undefined;
 
   /** @throws ConfigError - PCID on a processor without */
-  constructor(p: Platform, pool: FramePool, pcid: boolean) {
+  constructor(p: NativePlatform, pool: FramePool, pcid: boolean) {
     this.p = p;
     this.pool = pool;
     this.pcid = pcid;
-    this.kernelRoot = pool.takeClear();
+    this.kernelRoot = this.newRoot();
     p.loadRoot(this.kernelRoot, 0, 0);
-    if (pcid && p.cpu.writeCr4(p.cpu.registers.cr4 | BigInt(CR4_PCIDE)) !== 0) throw new ConfigError('pcid', 'a processor that has PCIDs', pcid);
+    if (pcid && !p.enablePcids()) throw new ConfigError('pcid', 'a processor that has PCIDs', pcid);
   }
 
   pgdAlloc(mm: MmContext): void {
-    mm.root = this.pool.takeClear();
+    mm.root = this.newRoot();
   }
 
   pgdFree(mm: MmContext): void {
@@ -112,7 +112,7 @@ export class NativeOps implements MmuOps {
 
   flushTlbKernel(): void {
     this.cached.length = 0;
-    this.p.cpu.flush();
+    this.p.flush();
   }
 
   flushTlbOne(mm: MmContext, address: number): void {
@@ -130,6 +130,12 @@ export class NativeOps implements MmuOps {
 
   leaveLazyMmu(): void {
     // Likewise.
+  }
+
+  private newRoot(): number {
+    const root = this.pool.takeClear();
+    this.p.addKernelHalf(root);
+    return root;
   }
 
   private load(): void {

@@ -4,7 +4,7 @@
  * A trace has no contents: a file is what its name makes of it, the same in every run.
  */
 import type { FramePool } from './frame-pool.ts';
-import { PAGE_WORDS, type Platform } from './platform.ts';
+import { PAGE_WORDS } from './platform.ts';
 
 const GOLDEN = 0x9e3779b1 | 0;
 
@@ -29,12 +29,11 @@ export class CachedFile {
 export class PageCache {
   /** Pages that had to be read. */
   reads = 0;
-  private readonly p: Platform;
   private readonly pool: FramePool;
   private readonly files = new Map<string, CachedFile>();
+  private readonly words = new Int32Array(PAGE_WORDS);
 
-  constructor(p: Platform, pool: FramePool) {
-    this.p = p;
+  constructor(pool: FramePool) {
     this.pool = pool;
   }
 
@@ -51,12 +50,9 @@ export class PageCache {
     this.reads++;
     frame = this.pool.take();
     file.pages.set(page, frame);
-    const { w } = this.p.s, at = this.p.wordOf(frame);
     let word = Math.imul(file.seed ^ page, GOLDEN);
-    for (let k = 0; k < PAGE_WORDS; k++) {
-      word = Math.imul(word ^ (word >>> 15), GOLDEN) + k | 0;
-      w[at + k] = word;
-    }
+    for (let k = 0; k < PAGE_WORDS; k++) this.words[k] = word = Math.imul(word ^ (word >>> 15), GOLDEN) + k | 0;
+    this.pool.write(frame, this.words);
     return frame;
   }
 

@@ -23,6 +23,8 @@ export interface Platform {
   wordOf(frame: number): number;
   /** The kernel stores an entry in a frame by an instruction of its own. */
   storeEntry(frame: number, slot: number, lo: number, hi: number): void;
+  /** The kernel fills a page by instructions of its own, where these may be somebody else's business. */
+  writePage?(frame: number, words: Int32Array): void;
   /** MOV to CR3. @param frame - root table @param low - bits 11:0 @param high - bits 63:52, at their place in the high word */
   loadRoot(frame: number, low: number, high: number): void;
   /** INVLPG of a user address. */
@@ -36,6 +38,16 @@ export interface Platform {
   enterKernel(): void;
   /** ... and back. */
   leaveKernel(): void;
+}
+
+/** ... a kernel that owns its page tables. */
+export interface NativePlatform extends Platform {
+  /** A cleared frame is to be a root: what of it is the kernel's. */
+  addKernelHalf(root: number): void;
+  /** Invalidate everything. */
+  flush(): void;
+  /** Set CR4.PCIDE. @returns false: the processor has no PCIDs */
+  enablePcids(): boolean;
 }
 
 /** Bytes of a page, words of one, entries of a table. */

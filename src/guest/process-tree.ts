@@ -1,10 +1,10 @@
 /**
- * A folder of traces as a tree of processes: a file for each, whose forks name their children.
+ * A folder of traces as a tree of processes: a file for each, whose forks name their children. Or one trace as a process alone.
  *
  * Everything is read once before anything is run: a tree that lacks a child is refused whole.
  */
-import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readdir, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 
 import { ConfigError, InputError } from '../errors.ts';
 import type { EngineChoice } from '../machine/options.ts';
@@ -13,6 +13,7 @@ import { forkLine } from './fork-line.ts';
 import { ImageCensus, type Segment } from './program-image.ts';
 
 const TRACE = /^(.+?)\.(?:lackey|pwt)(?:\.gz)?$/;
+const ENDING = /(?<=.)(?:\.[a-z0-9]+)?(?:\.gz)?$/i;
 
 /** One process: its trace, and what is known of it beforehand. */
 export interface TracedProcess {
@@ -24,6 +25,13 @@ export interface TracedProcess {
   readonly segments: readonly Segment[];
   /** In the order of their forks. */
   readonly children: readonly TracedProcess[];
+}
+
+/** What a run has to know of a tree: plain data. */
+export interface TracedTree {
+  readonly root: TracedProcess;
+  /** Accesses of all processes. */
+  readonly accesses: number;
 }
 
 /** Where a fork is in its trace. */
@@ -41,9 +49,10 @@ interface Found {
   readonly forks: readonly Fork[];
 }
 
-export class ProcessTree {
+const ALONE = 1; // the process of a trace that names none
+
+export class ProcessTree implements TracedTree {
   readonly root: TracedProcess;
-  /** Accesses of all processes. */
   readonly accesses: number;
 
   private constructor(root: TracedProcess, accesses: number) {
@@ -63,16 +72,35 @@ export class ProcessTree {
     if (traces.length === 0) throw new ConfigError('dir', 'a folder with traces (NAME.lackey, NAME.pwt, gzipped or not)', dir);
     const found = new Map<number, Found>();
     for (const file of traces) {
-      const process = await survey(join(dir, file), TRACE.exec(file)![1], engine), other = found.get(process.pid);
+      const process = identified(await survey(join(dir, file), TRACE.exec(file)![1], engine)), other = found.get(process.pid);
       if (other !== undefined) throw new InputError(process.file, 'start', `a process that no other trace has (${other.file})`, `process ${process.pid}`);
       found.set(process.pid, process);
     }
     return new ProcessTree(await grow(found), [...found.values()].reduce((sum, { accesses }) => sum + accesses, 0));
   }
+
+  /**
+   * Read one trace, of any format: a process alone, whose children end when they are forked.
+   *
+   * @throws InputError - the trace cannot be read
+   */
+  static async alone(file: string, engine?: EngineChoice): Promise<ProcessTree> {
+    const { forks: _, pid = ALONE, ...process } = await survey(file, basename(file).replace(ENDING, ''), engine);
+    return new ProcessTree({ ...process, pid, children: [] }, process.accesses);
+  }
+
+  /** Read a folder of traces, or one. @throws InputError, ConfigError */
+  static async open(path: string, engine?: EngineChoice): Promise<ProcessTree> {
+    const info = await stat(path).catch(() => undefined);
+    return info?.isDirectory() === true ? ProcessTree.load(path, engine) : ProcessTree.alone(path, engine);
+  }
 }
 
+/** What was found in a trace, which may not tell whose it is. */
+type Surveyed = Omit<Found, 'pid'> & { readonly pid: number | undefined };
+
 /** Read a trace to its end. */
-async function survey(file: string, name: string, engine: EngineChoice | undefined): Promise<Found> {
+async function survey(file: string, name: string, engine: EngineChoice | undefined): Promise<Surveyed> {
   const reader = await openTrace(file, { engine }), census = new ImageCensus(), forks: Fork[] = [];
   let pid: number | undefined, accesses = 0;
   for (let batch = await reader.next(); batch !== undefined; batch = await reader.next()) {
@@ -83,8 +111,13 @@ async function survey(file: string, name: string, engine: EngineChoice | undefin
     }
     accesses += batch.count;
   }
-  if (pid === undefined) throw new InputError(file, 'end', 'a system call, which tells whose trace it is', 'none');
   return { name, file, pid, accesses, segments: census.segments(), forks };
+}
+
+function identified(found: Surveyed): Found {
+  const { file, pid } = found;
+  if (pid === undefined) throw new InputError(file, 'end', 'a system call, which tells whose trace it is', 'none');
+  return { ...found, pid };
 }
 
 /** Put the processes together. */

@@ -71,9 +71,9 @@ export class Reclaim {
 
   /** Fill a frame with a page that was outside memory, for one of the entries that mean it. */
   bringBack(slot: number, frame: number): void {
-    const { p, figures } = this.k, swapped = this.slots[slot];
+    const { pool, figures } = this.k, swapped = this.slots[slot];
     invariant(swapped !== undefined, `swap slot ${slot} is in use`);
-    p.s.w.set(swapped.words, p.wordOf(frame));
+    pool.write(frame, swapped.words);
     figures.countRefault(figures.evictions - swapped.evictedAt - 1);
     this.forget(slot);
   }

@@ -3,20 +3,24 @@ import { invariant } from '../errors.ts';
 import type { Counters } from '../machine/vcpu.ts';
 import type { CounterValues } from '../xen/index.ts';
 import { buildKernel, type BuildOptions, type BuiltKernel } from './built-kernel.ts';
+import type { ShadowCounts } from '../virt/shadow/work.ts';
 import { cycleAccount, type CycleAccount } from './cycle-account.ts';
 import type { Figures } from './figures.ts';
 import type { BatchSizes } from './multicall.ts';
 import type { NativeCounts } from './native-ops.ts';
-import { ProcessTree } from './process-tree.ts';
+import type { Touch } from './population.ts';
+import { ProcessTree, type TracedTree } from './process-tree.ts';
 import { TreeRun, type ProcessEnd } from './tree-run.ts';
 
 export interface TreeOptions extends BuildOptions {
   /** Folder of traces, or what was read from it. */
-  readonly tree: string | ProcessTree;
+  readonly tree: string | TracedTree;
   /** Loads and stores have contents, and ends a hash of them. Default true. */
   readonly contents?: boolean;
   /** Called after each fork, exec and exit; `complaints()` says what does not hold of the hypervisor's books. */
   readonly observe?: (what: 'fork' | 'exec' | 'exit', complaints: () => string[]) => void;
+  /** Called now and then with the number of accesses made, of all processes. */
+  readonly onProgress?: (accesses: number) => void;
 }
 
 /** What a kernel came to. */
@@ -31,9 +35,13 @@ export interface KernelFigures {
   readonly xen: { readonly counters: CounterValues; readonly batches: BatchSizes; readonly stores: number; readonly emulated: number } | undefined;
   /** `native`: what the kernel did itself. */
   readonly native: NativeCounts | undefined;
+  /** `shadow`: exits, why faults were taken, and what was done about them. */
+  readonly shadow: ShadowCounts | undefined;
+  /** Under a second stage: exits for frames without memory, by who touched them. It takes no others. */
+  readonly exits: Readonly<Record<Touch, number>> | undefined;
   /** Frames: the most in use at a time; and, when everything has ended, still in use. */
   readonly frames: { readonly most: number; readonly leaked: number };
-  /** What does not hold at the end, of the hypervisor's books. */
+  /** What does not hold at the end, of the hypervisor's books or shadows. */
   readonly complaints: readonly string[];
 }
 
@@ -42,13 +50,17 @@ export interface TreeFigures extends KernelFigures {
   readonly processes: readonly ProcessEnd[];
 }
 
+/** What does not hold, of a hypervisor's books or shadows. */
+const complaintsOf = ({ shadow, xen }: BuiltKernel): string[] => xen?.domain.xen.audit() ?? shadow?.guest.audit() ?? [];
+
 /** What a kernel has done so far. */
-export function figuresOf(built: BuiltKernel, options: BuildOptions): KernelFigures {
-  const { kernel, native, xen } = built;
+export function figuresOf(built: BuiltKernel): KernelFigures {
+  const { kernel, native, shadow, xen, stage } = built;
   return {
-    ops: xen === undefined ? 'native' : 'xen', kernel: kernel.figures, cpu: kernel.p.cpu.counters(), cycles: cycleAccount(built, options.kernelCosts),
+    ops: xen === undefined ? 'native' : 'xen', kernel: kernel.figures, cpu: kernel.p.cpu.counters(), cycles: cycleAccount(built),
     xen: xen && { counters: xen.domain.xen.counters(), batches: xen.ops.calls.sizes, stores: xen.ops.stores, emulated: xen.ops.emulated },
-    native: native?.counts, frames: { most: kernel.pool.most, leaked: kernel.framesInUse }, complaints: xen?.domain.xen.audit() ?? [],
+    native: native?.counts, shadow: shadow?.guest.counters(), exits: stage?.population.exits, frames: { most: kernel.pool.most, leaked: kernel.framesInUse },
+    complaints: complaintsOf(built),
   };
 }
 
@@ -58,11 +70,12 @@ export function figuresOf(built: BuiltKernel, options: BuildOptions): KernelFigu
  * @throws InputError - a trace @throws ConfigError - an option, or there is too little memory
  */
 export async function runTree(options: TreeOptions): Promise<TreeFigures> {
-  const built = buildKernel(options), { kernel, xen } = built;
+  const built = buildKernel(options), { kernel } = built;
   const tree = typeof options.tree === 'string' ? await ProcessTree.load(options.tree, options.engine) : options.tree;
-  const complaints = () => xen?.domain.xen.audit() ?? [];
-  const run = new TreeRun(kernel, options.contents ?? true, { engine: options.engine }, what => options.observe?.(what, complaints));
+  const run = new TreeRun(kernel, options.contents ?? true, { engine: options.engine }, {
+    finished: what => options.observe?.(what, () => complaintsOf(built)), progress: accesses => options.onProgress?.(accesses),
+  });
   await run.run(tree);
   invariant(kernel.reclaim.swapped === 0, 'nobody is left to swap in');
-  return { ...figuresOf(built, options), processes: run.ends };
+  return { ...figuresOf(built), processes: run.ends };
 }

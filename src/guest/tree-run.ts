@@ -1,13 +1,13 @@
 /** Replays a tree of processes on a kernel: their accesses, system calls and forks, one process at a time, each as far as it waits. */
-import { invariant } from '../errors.ts';
 import type { AccessColumns } from '../machine/columns.ts';
 import { BATCH_CAPACITY, type AccessBatch } from '../trace/batch.ts';
 import { openTrace, type OpenOptions } from '../trace/open.ts';
 import { Contents, hashOf } from './contents.ts';
 import { exec, exit, fork, type Image } from './fork.ts';
 import type { Kernel } from './kernel.ts';
+import type { Mm } from './mm.ts';
 import { Process } from './process.ts';
-import type { ProcessTree, TracedProcess } from './process-tree.ts';
+import type { TracedProcess, TracedTree } from './process-tree.ts';
 import { callOf } from './recorded-call.ts';
 import { serveCall } from './system-call.ts';
 import { UserMode } from './user-mode.ts';
@@ -25,8 +25,13 @@ export interface ProcessEnd {
   readonly refused: number;
 }
 
-/** Called where something has just been finished: `fork`, `exec`, `exit`. */
-export type Observer = (what: 'fork' | 'exec' | 'exit') => void;
+/** Who is told of what a run does. */
+export interface RunObserver {
+  /** Something has just been finished. */
+  finished(what: 'fork' | 'exec' | 'exit'): void;
+  /** So many accesses were made, of all processes; called now and then. */
+  progress(accesses: number): void;
+}
 
 export class TreeRun {
   /** In the order of their ends. */
@@ -36,19 +41,19 @@ export class TreeRun {
   private readonly user: UserMode;
   private readonly withContents: boolean;
   private readonly open: OpenOptions;
-  private readonly observe: Observer;
+  private readonly observer: RunObserver;
 
-  constructor(k: Kernel, contents: boolean, open: OpenOptions, observe: Observer) {
+  constructor(k: Kernel, contents: boolean, open: OpenOptions, observer: RunObserver) {
     this.k = k;
     this.columns = k.p.machine.columns(BATCH_CAPACITY);
     this.user = new UserMode(k);
     this.withContents = contents;
     this.open = open;
-    this.observe = observe;
+    this.observer = observer;
   }
 
   /** Run all processes to their ends. */
-  async run(tree: ProcessTree): Promise<void> {
+  async run(tree: TracedTree): Promise<void> {
     const { k } = this, { root } = tree;
     await this.process(new Process(root, exec(k, undefined, this.image(root), root.pid), this.contentsOf(root)));
     k.cache.dropAll();
@@ -71,6 +76,7 @@ export class TreeRun {
       for (let batch = await reader.next(); batch !== undefined; batch = await reader.next()) {
         await this.batch(process, batch);
         process.accesses += batch.count;
+        this.observer.progress(this.k.figures.accesses);
       }
     } finally {
       await reader.close();
@@ -107,10 +113,10 @@ export class TreeRun {
   }
 
   private fork(parent: Process, pid: number): void {
-    const traced = parent.traced.children.find(child => child.pid === pid);
-    invariant(traced !== undefined, 'the tree has all children');
-    parent.waiting.push(new Process(traced, fork(this.k, parent.mm), this.contentsOf(traced)));
-    this.observe('fork');
+    const { k } = this, traced = parent.traced.children.find(child => child.pid === pid), mm = fork(k, parent.mm);
+    this.observer.finished('fork');
+    if (traced !== undefined) parent.waiting.push(new Process(traced, mm, this.contentsOf(traced)));
+    else this.exit(mm); // of a trace alone, nothing is known of the child
   }
 
   /** @returns whether a child ran */
@@ -127,18 +133,22 @@ export class TreeRun {
     const { k } = this;
     k.switchTo(child.mm);
     child.mm = exec(k, child.mm, this.image(child.traced), child.traced.pid);
-    this.observe('exec');
+    this.observer.finished('exec');
     await this.process(child);
   }
 
   private end(process: Process): void {
     const { k } = this, { name, pid } = process.traced;
-    this.user.call();
+    if (this.user.stop()) k.figures.countCall('exit_group');
     this.ends.push({
       name, pid, accesses: process.accesses, faults: (process.faultHash >>> 0).toString(16), memory: hashOf(k, process.mm, process.contents),
       refused: process.faults.refused,
     });
-    exit(k, process.mm);
-    this.observe('exit');
+    this.exit(process.mm);
+  }
+
+  private exit(mm: Mm): void {
+    exit(this.k, mm);
+    this.observer.finished('exit');
   }
 }

@@ -20,11 +20,17 @@ export class UserMode {
     this.k = k;
   }
 
-  /** The process calls its kernel: what follows is the kernel's. */
+  /** The process calls its kernel, having returned from what it did there before: what follows is the kernel's. */
   call(): void {
-    if (!this.inUser) return;
-    this.inUser = false;
-    this.k.p.enterKernel();
+    this.enter();
+    this.leave();
+  }
+
+  /** The process ends. @returns true: by a call that nobody recorded */
+  stop(): boolean {
+    if (!this.inUser) return false;
+    this.leave();
+    return true;
   }
 
   /** Make accesses `from` up to `to` in the address space that runs. One that is refused is passed over. */
@@ -39,7 +45,7 @@ export class UserMode {
       at = done;
       if (at === to) break;
       invariant(again < MOST_FAULTS, 'an access goes on after its faults');
-      this.call();
+      this.leave();
       const { faultAddress, faultCode } = p, reason = handleFault(k, mm, faultAddress, faultCode);
       tell(at, faultAddress, faultCode, reason);
       if (reason === 'refused') at++;
@@ -51,5 +57,10 @@ export class UserMode {
     if (this.inUser) return;
     this.inUser = true;
     this.k.p.leaveKernel();
+  }
+
+  private leave(): void {
+    this.inUser = false;
+    this.k.p.enterKernel();
   }
 }

@@ -2,8 +2,9 @@
  * Synthetic processes: accesses of a pattern, and between them changes of page tables, as many an access as one likes.
  *
  * Patterns: `chase` loads a word of each page of the working set in a random order, again and again; `stream` stores 8 bytes after 8 bytes.
- * Changes: `protect` takes the right to store from some pages and gives it back, and they are stored to; `map` maps pages, stores to each and
- * unmaps them, as a driver does with the pages of its ring; `fork` makes a process that runs a program of a few pages and ends.
+ * Changes: `protect` takes the right to store from some pages and gives it back, and they are stored to; `guard` takes all rights and gives them
+ * back, as a garbage collector does, and nothing faults in between; `map` maps pages, stores to each and unmaps them, as a driver does with the
+ * pages of its ring; `fork` makes a process that runs a program of a few pages and ends.
  */
 import { ConfigError } from '../errors.ts';
 import type { AccessColumns } from '../machine/columns.ts';
@@ -18,7 +19,7 @@ import { UserMode } from './user-mode.ts';
 import { PROT_READ, PROT_WRITE, type Vma } from './vma.ts';
 
 export const PATTERNS = ['chase', 'stream'] as const;
-export const CHANGES = ['protect', 'map', 'fork'] as const;
+export const CHANGES = ['protect', 'guard', 'map', 'fork'] as const;
 
 export interface WorkloadOptions extends BuildOptions {
   readonly pattern?: (typeof PATTERNS)[number];
@@ -29,18 +30,20 @@ export interface WorkloadOptions extends BuildOptions {
   readonly workingSet?: number;
   /** Accesses between two changes; 0: no changes. Default 1000. */
   readonly interval?: number;
-  /** Pages of a change by `protect` and `map`. Default 16. */
+  /** Pages of a change by all but `fork`. Default 16. */
   readonly batch?: number;
 }
 
-/** What a workload came to, after its pages were touched once. */
-export interface WorkloadFigures extends KernelFigures {
+/** What a stretch of a workload came to. */
+export interface WorkloadStretch {
   /** Level-1 entries changed for each access of the pattern, and cycles of all causes. */
   readonly updatesPerAccess: number;
   readonly cyclesPerAccess: number;
-  /** Of what was measured. */
   readonly measured: CycleAccount;
 }
+
+/** What a workload came to, after its pages were touched once. */
+export interface WorkloadFigures extends KernelFigures, WorkloadStretch {}
 
 const HEAP = 0x40000, RING = 0x100000, STACK = 0x7fff00000; // pages
 const RW = PROT_READ | PROT_WRITE;
@@ -48,45 +51,62 @@ const LOAD = 0, STORE = 1;
 const CHUNK = 4096; // accesses of one batch
 const WORD = 8;
 const MOST_PAGES = 2 ** 18;
+const MOST_ACCESSES = 2 ** 40;
 const GOLDEN = 0x9e3779b1; // odd: multiples of it go through all numbers below a power of two
 
 const area = (start: number, pages: number): Vma => ({ start, end: start + pages, prot: RW, shared: false, file: undefined, offset: 0 });
 
-type Settings = Required<Pick<WorkloadOptions, 'pattern' | 'change' | 'accesses' | 'workingSet' | 'interval' | 'batch'>>;
-
-/** A process and its pattern. */
-class Workload {
-  made = 0; // accesses of the pattern
+/** A process and its pattern, for as many stretches as one likes. Its pages have been touched once. */
+export class Workload {
+  private made = 0; // accesses of the pattern
   private readonly built: BuiltKernel;
-  private readonly o: Settings;
+  private readonly o: Required<Pick<WorkloadOptions, 'pattern' | 'change' | 'workingSet' | 'batch'>>;
   private readonly columns: AccessColumns;
   private readonly user: UserMode;
   private readonly mm: Mm;
   private readonly mask: number;
   private readonly small: Image = { areas: [area(HEAP, 8), area(STACK, 8)], stackTop: STACK + 7 };
 
-  constructor(built: BuiltKernel, o: Settings) {
+  /** @throws ConfigError - an option, or there is too little memory */
+  constructor(options: WorkloadOptions) {
+    const { pattern = 'chase', change = 'protect' } = options;
+    if (!PATTERNS.includes(pattern)) throw new ConfigError('pattern', PATTERNS.join(', '), pattern);
+    if (!CHANGES.includes(change)) throw new ConfigError('change', CHANGES.join(', '), change);
+    const workingSet = integer(options.workingSet ?? 1024, 'workingSet', 1, MOST_PAGES), batch = integer(options.batch ?? 16, 'batch', 1, MOST_PAGES);
+    const built = buildKernel(options);
     this.built = built;
-    this.o = o;
+    this.o = { pattern, change, workingSet, batch };
     this.columns = built.kernel.p.machine.columns(CHUNK);
     this.user = new UserMode(built.kernel);
-    this.mask = 2 ** Math.ceil(Math.log2(o.workingSet)) - 1;
-    this.mm = exec(built.kernel, undefined, { areas: [area(HEAP, o.workingSet), area(STACK, 8)], stackTop: STACK + 7 }, 1);
-    this.store(this.mm, HEAP, o.workingSet);
+    this.mask = 2 ** Math.ceil(Math.log2(workingSet)) - 1;
+    this.mm = exec(built.kernel, undefined, { areas: [area(HEAP, workingSet), area(STACK, 8)], stackTop: STACK + 7 }, 1);
+    this.store(this.mm, HEAP, workingSet);
   }
 
-  run(): void {
-    const { accesses, interval } = this.o;
+  /** Make accesses, with a change after every `interval` but the last. @throws ConfigError - numbers that cannot be */
+  stretch(accesses: number, interval: number): WorkloadStretch {
+    integer(accesses, 'accesses', 1, MOST_ACCESSES);
+    integer(interval, 'interval', 0, MOST_ACCESSES);
+    const { figures } = this.built.kernel, before = cycleAccount(this.built), { entries } = figures;
+    this.run(this.made + accesses, interval);
+    const measured = subtract(cycleAccount(this.built), before);
+    return { measured, updatesPerAccess: (figures.entries - entries) / accesses, cyclesPerAccess: totalCycles(measured) / accesses };
+  }
+
+  /** The process ends. @returns all that its kernel did */
+  end(): KernelFigures {
+    this.user.call();
+    this.built.kernel.figures.countCall('exit_group');
+    exit(this.built.kernel, this.mm);
+    return figuresOf(this.built);
+  }
+
+  private run(accesses: number, interval: number): void {
     while (this.made < accesses) {
       const next = interval === 0 ? accesses : Math.min(accesses, this.made + interval);
       while (this.made < next) this.pattern(Math.min(CHUNK, next - this.made));
       if (interval !== 0 && this.made < accesses) this.change();
     }
-  }
-
-  end(): void {
-    this.user.call();
-    exit(this.built.kernel, this.mm);
   }
 
   private put(i: number, address: number, kind: number): void {
@@ -125,11 +145,12 @@ class Workload {
     if (change === 'map') {
       map(k, mm, area(start, pages));
     } else {
-      protect(k, mm, start, start + pages, PROT_READ);
+      protect(k, mm, start, start + pages, change === 'guard' ? 0 : PROT_READ);
       this.user.call();
       figures.countCall('mprotect');
       protect(k, mm, start, start + pages, RW);
     }
+    if (change === 'guard') return;
     this.store(mm, start, pages);
     if (change !== 'map') return;
     this.user.call();
@@ -142,7 +163,9 @@ class Workload {
     const { mm, built: { kernel: k } } = this;
     for (const name of ['fork', 'wait4', 'execve', 'exit_group']) k.figures.countCall(name);
     const child = fork(k, mm);
+    this.user.call(); // wait4
     k.switchTo(child);
+    this.user.call(); // execve
     const program = exec(k, child, this.small, 2);
     this.store(program, HEAP, 8);
     this.user.call();
@@ -162,16 +185,6 @@ function integer(value: number, field: string, least: number, most: number): num
 
 /** Run a workload. @throws ConfigError - an option, or there is too little memory */
 export function runWorkload(options: WorkloadOptions): WorkloadFigures {
-  const { pattern = 'chase', change = 'protect' } = options;
-  if (!PATTERNS.includes(pattern)) throw new ConfigError('pattern', PATTERNS.join(', '), pattern);
-  if (!CHANGES.includes(change)) throw new ConfigError('change', CHANGES.join(', '), change);
-  const accesses = integer(options.accesses ?? 1_000_000, 'accesses', 1, 2 ** 40), interval = integer(options.interval ?? 1000, 'interval', 0, 2 ** 40);
-  const workingSet = integer(options.workingSet ?? 1024, 'workingSet', 1, MOST_PAGES), batch = integer(options.batch ?? 16, 'batch', 1, MOST_PAGES);
-  const built = buildKernel(options), workload = new Workload(built, { pattern, change, accesses, workingSet, interval, batch });
-  const account = () => cycleAccount(built, options.kernelCosts);
-  const before = account(), { entries } = built.kernel.figures;
-  workload.run();
-  const measured = subtract(account(), before), updates = built.kernel.figures.entries - entries;
-  workload.end();
-  return { ...figuresOf(built, options), measured, updatesPerAccess: updates / accesses, cyclesPerAccess: totalCycles(measured) / accesses };
+  const workload = new Workload(options), stretch = workload.stretch(options.accesses ?? 1_000_000, options.interval ?? 1000);
+  return { ...workload.end(), ...stretch };
 }

@@ -2,18 +2,21 @@
 // Counts have 64 bits, the low word first.
 
 export const CENSUS_DONE = 0; //          accesses
-export const CENSUS_NEXT = 8; //          byte offset of the word to go on with, while a block of words is counted
 export const CENSUS_KINDS = 32; //        ... of each kind: 4 counts
 export const CENSUS_WINDOW_PAGES = 64; // distinct pages, summed over the windows of each size: 8 counts
 export const CENSUS_WINDOWS = 8;
 export const CENSUS_WINDOW_SHIFT = 10; // log2 of the smallest window's accesses; each next one is larger by:
 export const CENSUS_WINDOW_STEP = 2;
 
-// Words that tell what to count, where a trace's reader knows that: those of a segment follow each other.
-export const TOUCH_AT = 0x1ffff; //       the access, or the first of them
-export const TOUCH_COUNT_SHIFT = 17; //   how many accesses of one page, all fetches if it is more than one: 6 bits
-export const TOUCH_START = 1 << 31; //    the first word of a segment
-export const TOUCH_LENGTH_MOST = 32; //   accesses of a segment
+// What a block of a trace touches, in the order of its accesses, in place of columns: rows of 16 bytes. All fetches of a segment that are in one page
+// may be one row, which then stands where the first of them is; but none reaches over the edge of a smallest window. The first row is the number of rows behind it.
+export const TOUCH_VA = 0; //             linear address, 8 bytes; of more than one access, that of any
+export const TOUCH_WORD = 8; //           the access, and how many they are: 6 bits. The last row is for the access behind the block
+export const TOUCH_AT = 0x1ffff;
+export const TOUCH_COUNT_SHIFT = 17;
+export const TOUCH_SIZE = 12; //          bytes of the access, 2 bytes; 1 if they are more than one
+export const TOUCH_KIND = 14; //          load, store, fetch or modify
+export const TOUCH_BYTES = 16;
 
 // Pages touched recently, direct-mapped by the page's number: rows of 16 bytes.
 export const CENSUS_FILTER = 128;

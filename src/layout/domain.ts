@@ -51,6 +51,9 @@ export const DOMAIN_TEARDOWN_FROM = 196;
 export const DOMAIN_EOI_FRAME = 200; //   frame in which it sees which physical interrupts have to be ended, -1 = none; and whether the end unmasks
 export const DOMAIN_EOI_UNMASKS = 204;
 export const DOMAIN_SHARED_AT = 208; //   byte offset of the bytes of DOMAIN_SHARED_INFO, 0 = none
+export const DOMAIN_LOCK = 256; //        see lock.ts; each in a line of caches of its own
+export const DOMAIN_GRANT_LOCK = 320;
+export const DOMAIN_EVENT_LOCK = 384;
 export const DOMAIN_FIFO_LIST = 512; //   up to 128 of them
 
 export const DOMAIN_CRASHED = 1024; //    characters of the reason why it was stopped, then a byte each

@@ -29,6 +29,7 @@ export const GUEST_INFO_FRAME = 100; //frame of its vcpu_info where it was regis
 export const GUEST_INFO = 104;
 export const GUEST_FIFO_FRAME = 108; //FIFO event channels: frame of the control block, and its byte offset
 export const GUEST_FIFO_CONTROL = 112;
+export const GUEST_HOME = 116; //     byte offset of its domain's block
 export const GUEST_SEGMENT_BASES = 128; //6 words
 export const GUEST_GDT = 160; //      up to 14 frames
 export const GUEST_FIFO_TAILS = 224; //last port of each of 16 queues, 0 = none

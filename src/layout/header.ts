@@ -1,7 +1,7 @@
 // Byte offsets in the header at offset 0 of machine memory.
 
 export const MAGIC_VALUE = 0x6b6c7770; // 'pwlk'
-export const LAYOUT_VERSION = 14;
+export const LAYOUT_VERSION = 15;
 
 export const HDR_MAGIC = 0;
 export const HDR_VERSION = 4;
@@ -29,4 +29,8 @@ export const HDR_LOW_BYTES = 168;
 export const HDR_FRAME_TABLE = 172; // byte offset of the frame table, 0 = none; see frame.ts
 export const HDR_FRAME_LIMIT = 176; // frames it has rows for
 export const HDR_HYPERVISOR = 180; //byte offset of the hypervisor's block, 0 = none; see hypervisor.ts
+export const HDR_BROKEN = 184; //  characters of the reason why the machine can go on no more, 0 = it can; then a byte each:
+export const HDR_BROKEN_TEXT = 188;
+export const BROKEN_MOST = 244;
+export const HDR_FLUSH_CLOCK = 512; // ticks with each invalidation of everything; 0 = it has ended, and tells nothing any more
 export const HDR_BYTES = 4096;

@@ -24,6 +24,9 @@ export const HV_LOST = 84; //       a table of LOST rows, and how many
 export const HV_LOST_USED = 92;
 export const HV_CLAIMED = 96; //    frames that are kept free for domains, all together
 export const HV_GSIS = 100; //      interrupt lines of the machine's I/O APICs
+export const HV_LOCK = 104; //      held by who is alone in the hypervisor; see lock.ts
+export const HV_FORGET = 108; //    1 = a domain that is dead may have lost its last frame
+export const HV_ACCOUNTS = 112; //  machines with several vCPUs: byte offset of a page for each, with HV_COUNTERS to HV_SHOOTDOWNS as here; 0 = all is counted here
 export const HV_DIRECTORY = 128; // byte offsets of 32 pages, in each the byte offset of a domain's block for each of 1024 domain identifiers
 export const HV_COUNTERS = 256; //  64-bit floating-point numbers: 16 counters, then for each hypercall how often it was done, and entered
 export const HV_CALLS = 384;
@@ -32,7 +35,11 @@ export const HV_WORK = 1408; //     work by kind: how often, and its price; cycl
 export const HV_PRICES = 1536;
 export const HV_OPEN = 1664;
 export const HV_CYCLES = 1696; //   cycles by cause of 68 accounts: hypercalls, and what else
-export const HV_BYTES = 3872;
+export const HV_SHOOTDOWNS = 3872; //invalidations that other vCPUs were asked for, by 5 causes, then those that a look at the clock made unnecessary
+export const HV_HEAP_LOCK = 3952; // see lock.ts
+export const HV_LOST_LOCK = 3956;
+export const HV_FREED_AT = 3960; // tick of HDR_FLUSH_CLOCK at which HV_FREED was set last
+export const HV_BYTES = 3968;
 
 export const HVB_LINEAR_PAGE_TABLES = 1;
 export const HVB_LEAK_PARTIAL_TABLES = 2;

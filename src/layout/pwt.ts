@@ -52,6 +52,7 @@ export const SLOT_FROM = 4; //     byte offset of that word; 0 = the address in 
 export const SLOT_DISTANCE = 8; // 8 bytes
 export const SLOT_LAST = 16; //    its last address, 8 bytes
 export const SLOT_REGION = 24; //  byte offset of its region's last address
+export const SLOT_SHAPE = 28; //   size | kind << 16
 
 /** Modes: what a slot's next address is foreseen from. */
 export const MODE_REGION = 0; //   the last address in its region (stack, records)
@@ -70,10 +71,10 @@ export const PWT_PATHS_MOST = PWT_BLOCK_ACCESSES * 4 + 16;
 export const PWT_MISSES_MOST = PWT_BLOCK_ACCESSES * 2 + 16;
 export const PWT_SHAPES_MOST = PWT_BLOCK_ACCESSES * 5;
 export const PWT_ADDRESSES_MOST = PWT_BLOCK_ACCESSES * 10;
-// What a census counts of a block (wasm engine): a number of words, then as many. A word is one access, or all fetches of a segment.
+// ... or what they touch (census.ts).
 export const PWT_BLOCK_TOUCHES = PWT_BLOCK_KIND + PWT_BLOCK_ROOM;
-export const PWT_TOUCHES_MOST = PWT_BLOCK_ACCESSES + 2; // words, with that of the number; the last one is for the access behind the block, and counts nothing
-export const PWT_SECTIONS = PWT_BLOCK_TOUCHES + PWT_TOUCHES_MOST * 4;
+export const PWT_TOUCHES = PWT_BLOCK_ACCESSES + 2; // rows, with the first and the last one
+export const PWT_SECTIONS = PWT_BLOCK_TOUCHES + PWT_TOUCHES * 16;
 export const PWT_BYTES = PWT_SECTIONS + PWT_PATHS_MOST + PWT_MISSES_MOST + PWT_SHAPES_MOST + PWT_ADDRESSES_MOST;
 
 // Of the paths: what comes instead of the segment that was foreseen.

@@ -122,6 +122,14 @@ export const VCPU_GUEST = 1408; //   byte offset of the block of the guest's vCP
 // The second stage, see nested.ts:
 export const VCPU_NEST = 1664; //    byte offset of the host block, 0 = none
 export const VCPU_NESTED = 1668; //  1 = a second stage is in force
+
+// Of a machine with several vCPUs (not in host blocks). Locks that this one holds or is about to take: how many, and their byte offsets in order.
+export const VCPU_HELD = 1680;
+export const VCPU_HELD_LOCKS = 1684;
+export const HELD_MOST = 7;
+export const VCPU_INSIDE = 1712; //  1 = in the hypervisor, beside others
+export const VCPU_MAIL = 1728; //    its mailbox, see mailbox.ts
+
 export const VCPU_TAG_GLOBAL = 2000; // TAG_GLOBAL and the current context, as they stand in tags of global entries
 
 // Rights of an access, by (access & ACCESS_RIGHTS) >>> 1: 128 rows of 4 words.

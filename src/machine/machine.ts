@@ -2,13 +2,14 @@
 import { CR0_ET, CR0_NE, CR0_PE, CR0_PG, CR0_WP, CR4_LA57, CR4_PAE, CR4_PGE, CR4_PSE, EFER_LME, EFER_NXE } from '../arch/registers.ts';
 import { attach, type Accelerator } from '../accel/engine.ts';
 import { ConfigError } from '../errors.ts';
-import { HDR_BYTES_USED } from '../layout/header.ts';
+import { HDR_BYTES_USED, HDR_FLUSH_CLOCK } from '../layout/header.ts';
+import { EMBEDDER } from '../layout/lock.ts';
 import { FEAT_NX, FEAT_PGE, FEAT_PSE } from '../layout/vcpu.ts';
 import type { CpuModel } from '../cost/cpu-model.ts';
 import { readBytes, writeBytes } from '../memory/bytes.ts';
-import { checkFree, extents, FRAME_BYTES, insertExtent, type Extent } from '../memory/extents.ts';
+import { checkFree, extents, FRAME_BYTES, insertExtent, wordOf, type Extent } from '../memory/extents.ts';
 import { FrameAllocator } from '../memory/frame-allocator.ts';
-import { attachState, createState } from '../memory/plan.ts';
+import { attachState, createState, type Layout } from '../memory/plan.ts';
 import { WASM_PAGE_BYTES, type Views } from '../memory/views.ts';
 import { nestedRead, nestedWalk } from '../virt/nested-walk.ts';
 import { check64, checkPhysical, hiWord, loWord } from './address.ts';
@@ -16,6 +17,8 @@ import { AddressSpace, MODE_OF, type Attributes } from './address-space.ts';
 import { makeColumns, type AccessColumns } from './columns.ts';
 import { checkExtent, configure, type ExtentOptions, type MachineConfig, type MachineOptions, type Paging } from './options.ts';
 import { Pages } from './pages.ts';
+import { scopeOf, type Scope, type ScopeOptions } from './scope.ts';
+import { Shootdowns } from './shootdown.ts';
 import { putSnapshot, takeSnapshot } from './snapshot.ts';
 import { Vcpu } from './vcpu.ts';
 
@@ -66,7 +69,10 @@ export class Machine {
   readonly accelerator: Accelerator | undefined;
   /** Whole pages of physical memory: clear, copy, compare, hash. */
   readonly pages: Pages;
+  /** Invalidations that vCPUs ask of each other. */
+  readonly shootdowns: Shootdowns;
   private readonly config: MachineConfig;
+  private readonly layout: Layout;
   private readonly spaces = new Map<bigint, AddressSpace>();
   private nextExtentId = 0;
 
@@ -96,16 +102,45 @@ export class Machine {
   private constructor(config: MachineConfig, memory?: WebAssembly.Memory) {
     this.config = config;
     this.cpu = config.cpu;
-    const layout = memory === undefined ? createState(config.plan) : attachState(config.plan, memory);
+    const layout = this.layout = memory === undefined ? createState(config.plan) : attachState(config.plan, memory);
     this.views = layout.views;
     if (config.plan.nested) Object.assign(this.views, { nestedWalk, nestedRead });
     this.accelerator = engineOf(config, this.views);
     this.pages = new Pages(this.views, this.accelerator);
+    this.shootdowns = new Shootdowns(this.views, this.accelerator);
+    this.views.locks.be(EMBEDDER, -1);
+    if (memory === undefined && this.views.atomic) this.views.w[HDR_FLUSH_CLOCK >>> 2] = 1;
     if (memory === undefined) this.insertAll(layout.ramWords);
     else this.attachHandlers();
     const names = config.cpu.caches.levels.map(c => c.name);
     this.vcpus = layout.vcpus.map(block => new Vcpu(this.views, block, layout.scratch, names, this.accelerator, memory === undefined));
-    if (memory === undefined && config.paging !== 'none') for (const cpu of this.vcpus) this.startPaging(cpu, config.paging);
+    if (memory === undefined) this.start();
+  }
+
+  private start(): void {
+    const { paging } = this.config;
+    if (paging !== 'none') for (const cpu of this.vcpus) this.startPaging(cpu, paging);
+  }
+
+  /**
+   * Be as it was when it was made, in the same memory: for those who would make another one. Columns stay what they are.
+   *
+   * Of physical memory what `frames` handed out is cleared; nothing else may have been written, and nothing plugged in.
+   */
+  renew(): void {
+    const { layout, views, frames } = this;
+    for (const [first, count] of frames.handedOut) {
+      const at = wordOf(views, Math.floor(first / 2 ** 20), first << 12);
+      views.w.fill(0, at, at + count * (FRAME_BYTES / 4));
+    }
+    views.w.fill(0, 0, layout.words);
+    layout.write();
+    frames.clear();
+    this.spaces.clear();
+    this.nextExtentId = 0;
+    this.insertAll(layout.ramWords);
+    for (const cpu of this.vcpus) cpu.reset();
+    this.start();
   }
 
   /** Which engine makes accesses and invalidations. */
@@ -163,6 +198,43 @@ export class Machine {
   /** Copy `data` to physical memory at `pa` (below 2^52). */
   write(pa: bigint, data: Uint8Array): void {
     writeBytes(this.views, checkPhysical(pa, 'pa'), data);
+  }
+
+  /**
+   * Invalidate what vCPUs have cached, and wait until it is done. A vCPU that another thread plays (`play()`) does it when that thread looks.
+   *
+   * @param by - the vCPU that asks, whose own part is done at once @throws ConfigError - an option @throws BrokenError - whoever should do it is gone
+   */
+  invalidate(vcpus: Iterable<Vcpu>, options: ScopeOptions = {}, by?: Vcpu): void {
+    this.invalidateScope(vcpus, scopeOf(options), by);
+  }
+
+  /** The same for scopes that are made already. Allocates nothing. */
+  invalidateScope(vcpus: Iterable<Vcpu>, scope: Readonly<Scope>, by?: Vcpu): void {
+    const { shootdowns, views } = this;
+    for (const cpu of vcpus) {
+      if (cpu === by || !views.atomic) shootdowns.here(cpu.block >>> 2, scope);
+      else shootdowns.post(cpu.block >>> 2, scope);
+    }
+    shootdowns.wait();
+  }
+
+  /**
+   * This thread plays a vCPU: others leave to it what that has cached, and it has to look into its mailbox (`look()`) between accesses, often.
+   * A vCPU that no thread plays may be used by one thread only, as long as no other asks for invalidations.
+   */
+  play(cpu: Vcpu): void {
+    this.shootdowns.play(cpu.block >>> 2, this.vcpus.indexOf(cpu));
+  }
+
+  /** Do what others asked of a vCPU. */
+  look(cpu: Vcpu): void {
+    this.shootdowns.look(cpu.block >>> 2);
+  }
+
+  /** This thread plays its vCPU no more. */
+  rest(): void {
+    this.shootdowns.rest(EMBEDDER);
   }
 
   /** All of the machine as bytes, for `restore()`: memory, registers, what is cached, counters, and which of its `frames` are handed out. */

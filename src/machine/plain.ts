@@ -6,7 +6,8 @@
  *
  * Results are in VCPU_OUT_LO/HI; nothing else of the scratch is written but by single().
  */
-import { ACCESS_RIGHTS, FAULT_NONE } from '../arch/fault.ts';
+import { ACCESS_RIGHTS, ACCESS_WRITE, FAULT_NONE } from '../arch/fault.ts';
+import { PTE_A, PTE_P } from '../arch/pte.ts';
 import { ARR_FRAGMENTS } from '../layout/array.ts';
 import { CNT_HITS, CNT_MISS_SIZE, CNT_SLOW } from '../layout/counter.ts';
 import { HDR_MEMORY_CYCLES, HDR_WALK_CYCLES } from '../layout/header.ts';
@@ -25,13 +26,26 @@ import { PlainLevel, wayWith } from './plain-level.ts';
 import { PlainPsc, plainWalk, settleWalks } from './plain-walk.ts';
 import { access } from './span.ts';
 
-const HINT_MASK = 2047;
+export const HINT_MASK = 2047;
 
 /** Those of all services of a vCPU, in the order of the services. @param v - word index of the vCPU block @param ahead - one for all services */
 export function plainTlbs(s: Views, v: number, ahead: Ahead): readonly PlainTlb[] {
   const all = [0, 1, 2].map(service => new PlainTlb(s, v, service, ahead));
   for (const tlb of all) tlb.peers = all.filter((other, k) => (other.alike & ((1 << k) - 1)) === 0);
   return all;
+}
+
+/** Words of readRules(): four for each of three kinds. */
+export const RULES = 12;
+
+/** Look up what the accesses of each service ask for, as they are aimed: TLBD_* bits that must be set, that must be clear; PTE_* bits that an entry must have. */
+export function readRules(w: Int32Array, tlbs: readonly PlainTlb[], rules: Int32Array): void {
+  for (let k = 0; k < 3; k++) {
+    const { rights, what } = tlbs[k];
+    rules[4 * k] = w[rights + (RIGHTS_NEED >>> 2)];
+    rules[4 * k + 1] = w[rights + (RIGHTS_FORBID >>> 2)];
+    rules[4 * k + 2] = PTE_P | PTE_A | ((what & ACCESS_WRITE) << 5);
+  }
 }
 
 /** The two levels for one service of a vCPU. */
@@ -46,7 +60,7 @@ export class PlainTlb {
   readonly pde: PlainPsc;
   readonly pdpte: PlainPsc;
   /** Way of the second level where a page was found last, by low bits of its number. Only a guess: the tag there is compared. */
-  private readonly hints = new Uint8Array(HINT_MASK + 1);
+  readonly hints = new Uint8Array(HINT_MASK + 1);
   readonly ahead: Ahead;
   /** Word index of the memo's slot. */
   readonly slot: number;

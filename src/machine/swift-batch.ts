@@ -14,6 +14,7 @@ import { count } from '../memory/counters.ts';
 import type { Views } from '../memory/views.ts';
 import { Ahead } from './ahead.ts';
 import { ACCESS_OF_KIND, one, stopped, type Columns } from './batch.ts';
+import { HitBatch } from './hit-batch.ts';
 import { plainTlbs, type PlainTlb } from './plain.ts';
 import { WalkBatch } from './walk-batch.ts';
 
@@ -62,6 +63,7 @@ class SwiftBatch {
   /** By service. */
   private readonly tlbs: readonly PlainTlb[];
   private readonly walks: WalkBatch;
+  private readonly found: HitBatch;
   /** Repeated, of all kinds, and of these the stores and fetches. */
   private hits = 0;
   private stores = 0;
@@ -73,6 +75,7 @@ class SwiftBatch {
     this.v = v;
     this.tlbs = plainTlbs(s, v, this.ahead);
     this.walks = new WalkBatch(s, v, this.tlbs, this.ahead);
+    this.found = new HitBatch(s, v, this.tlbs);
   }
 
   run(columns: Columns, from: number, to: number, extra: number): number {
@@ -96,7 +99,7 @@ class SwiftBatch {
 
   /** @returns the first access that was not made */
   private part(columns: Columns, from: number, to: number, extra: number): number {
-    const { s, v, tlbs, ahead } = this, { va, kind, size } = columns, pa = columns.pa ?? NO_RESULTS, wanted = columns.pa !== undefined, w = s.w;
+    const { s, v, tlbs, ahead, found } = this, { va, kind, size } = columns, pa = columns.pa ?? NO_RESULTS, wanted = columns.pa !== undefined, w = s.w;
     const unused = w[v + (VCPU_MODE >>> 2)] === MODE_5LEVEL ? 7 : 16, slots = v + (VCPU_MEMO_OF >>> 2);
     let slot = -1, tagLo = 0, tagHi = 0, frameLo = 0, frameHi = 0, kinds = 0, i = from, hits = 0, stores = 0, fetches = 0;
     try {
@@ -126,8 +129,8 @@ class SwiftBatch {
             continue;
           }
           slot = -1;
-          if (ahead.lately > MOSTLY) {
-            i = this.walk(columns, i, to, k);
+          if (ahead.lately > MOSTLY || found.isLikely(i)) {
+            i = this.many(columns, i, to, k);
             if (this.fault !== FAULT_NONE) break;
             i--;
             continue;
@@ -153,11 +156,14 @@ class SwiftBatch {
     return i;
   }
 
-  /** Access `i`, which no memo answers, and those after it, as long as they walk. @returns the first that was not made; `fault` is its fault, if it has one */
-  private walk(columns: Columns, i: number, to: number, k: number): number {
-    const { s: { w }, v, walks, ahead } = this, { va, pa } = columns, next = walks.run(columns, i, to, k);
-    ahead.lately = Math.min(2 * MOSTLY, ahead.lately + (next - i) - 2);
-    this.fault = walks.fault;
+  /** Access `i`, which no memo answers, and those after it that a loop of their own makes. @returns the first that was not made; `fault` is its fault, if it has one */
+  private many(columns: Columns, i: number, to: number, k: number): number {
+    const { s: { w }, v, walks, found, ahead } = this, { va, pa } = columns, isWalk = ahead.lately > MOSTLY;
+    const next = isWalk ? walks.run(columns, i, to, k) : found.run(columns, i, to, k);
+    if (isWalk) {
+      ahead.lately = Math.min(2 * MOSTLY, ahead.lately + (next - i) - 2);
+      this.fault = walks.fault;
+    }
     if (next !== i || this.fault !== FAULT_NONE) return next;
     ahead.at = i;
     this.fault = this.tlbs[k].search(va[2 * i + 1], va[2 * i]);

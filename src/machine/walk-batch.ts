@@ -5,30 +5,30 @@
  *
  * Nothing is called that V8 does not compile into the loop: after a call it looks at the type and the length of every array again.
  */
-import { ACCESS_WRITE, FAULT_NONE } from '../arch/fault.ts';
+import { FAULT_NONE } from '../arch/fault.ts';
 import { PTE_A, PTE_D, PTE_G, PTE_HI_ADDR, PTE_HI_PKEY_SHIFT, PTE_P, PTE_PS, PTE_RW } from '../arch/pte.ts';
 import { ARR_CAPACITY, ARR_CLOCK, ARR_LIVE } from '../layout/array.ts';
 import { TAG_GLOBAL, TAG_PCID, TAG_VALID, TAG_VPN_HI, TLBD_D, TLBD_HI_ADDR, TLBD_HI_LEVEL_SHIFT, TLBD_PKEY_SHIFT, TLBD_RW, TLBD_SSTK } from '../layout/tlb.ts';
-import { CTL_PGE, MODE_5LEVEL, RIGHTS_FORBID, RIGHTS_NEED, VCPU_CTL, VCPU_MODE, VCPU_OUT_HI, VCPU_OUT_LO, VCPU_RSVD_HI, VCPU_TAG_PCID, VCPU_UNPLAIN } from '../layout/vcpu.ts';
+import { CTL_PGE, MODE_5LEVEL, VCPU_CTL, VCPU_MODE, VCPU_OUT_HI, VCPU_OUT_LO, VCPU_RSVD_HI, VCPU_TAG_PCID, VCPU_UNPLAIN } from '../layout/vcpu.ts';
 import { LRU_CLOCK_LIMIT, treeVictim } from '../cache/array.ts';
 import type { Views } from '../memory/views.ts';
 import { GROUP, type Ahead } from './ahead.ts';
 import type { Columns } from './batch.ts';
-import type { PlainTlb } from './plain.ts';
+import { readRules, RULES, type PlainTlb } from './plain.ts';
 import { has, oldest, oldestOf4, wayWith } from './plain-level.ts';
 import { below } from './plain-walk.ts';
 import { wholeWalk } from './plain-whole.ts';
 
 const NO_RESULTS = new Int32Array(0);
 const KIND_BITS = 10; // of a number in which accesses are counted by kind; a group has fewer
+const FETCH = 2;
 
 export class WalkBatch {
   private readonly s: Views;
   private readonly v: number;
   private readonly ahead: Ahead;
   private readonly tlbs: readonly PlainTlb[];
-  /** Four words for each kind: TLBD_* bits that must be set, that must be clear; PTE_* bits that an entry must have. */
-  private readonly rules = new Int32Array(12);
+  private readonly rules = new Int32Array(RULES);
   /** Walks made by group(): of each kind, and how many of them read two entries. */
   private byKind = 0;
   private long = 0;
@@ -48,7 +48,7 @@ export class WalkBatch {
   run(columns: Columns, from: number, to: number, k: number): number {
     const { s, ahead } = this, tlb = this.tlbs[k];
     this.fault = FAULT_NONE;
-    this.aim();
+    readRules(s.w, this.tlbs, this.rules);
     let i = from;
     while (i < to && this.ready(tlb)) {
       if (ahead.until <= i || ahead.until > i + GROUP) ahead.read(s, i);
@@ -59,7 +59,7 @@ export class WalkBatch {
       if (!this.odd) break;
       this.fault = this.oddWalk(columns, i);
       if (this.fault !== FAULT_NONE) break;
-      this.aim(); // a device that was read may have changed registers
+      readRules(s.w, this.tlbs, this.rules); // a device that was read may have changed registers
       i++;
     }
     return i;
@@ -70,17 +70,6 @@ export class WalkBatch {
     const { s, s: { w }, v } = this, most = LRU_CLOCK_LIMIT - GROUP;
     if (!fits || !flat || s.atomic || pde.a === 0 || w[v + (VCPU_UNPLAIN >>> 2)] !== 0) return false;
     return w[second.a + (ARR_CLOCK >>> 2)] <= most && w[pde.a + (ARR_CLOCK >>> 2)] <= most && w[pdpte.a + (ARR_CLOCK >>> 2)] <= most;
-  }
-
-  /** Look up what accesses of each kind ask for. */
-  private aim(): void {
-    const { rules, tlbs, s: { w } } = this;
-    for (let k = 0; k < 3; k++) {
-      const { rights, what } = tlbs[k];
-      rules[4 * k] = w[rights + (RIGHTS_NEED >>> 2)];
-      rules[4 * k + 1] = w[rights + (RIGHTS_FORBID >>> 2)];
-      rules[4 * k + 2] = PTE_P | PTE_A | ((what & ACCESS_WRITE) << 5);
-    }
   }
 
   /** The walk of access `i`, whatever it is. */
@@ -117,7 +106,7 @@ export class WalkBatch {
     for (; i < to; i++) {
       const lo = va[i << 1], hi = va[(i << 1) + 1], k = kind[i], page = (lo >>> 12) | (hi << 20);
       odd = false;
-      if (((alike >>> k) & 1) === 0 || (lo & 0xfff) + size[i] > 4096 || (hi << unused) >> unused !== hi) break;
+      if (((alike >>> k) & 1) === 0 || k > FETCH || (lo & 0xfff) + size[i] > 4096 || (hi << unused) >> unused !== hi) break;
       const set1 = page & mask1, t1 = (tags1 + (Math.imul(set1, ways1) << 1)) | 0, first2 = Math.imul(page & mask2, ways2);
       if (has(w, t1, ways1, page) || has(w, (tags2 + (first2 << 1)) | 0, ways2, page)) break;
       odd = true;

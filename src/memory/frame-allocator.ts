@@ -60,6 +60,17 @@ export class FrameAllocator {
     return first;
   }
 
+  /** Runs of frames that were handed out, perhaps given back since: the first, and how many. Those with bytes. */
+  get handedOut(): (readonly [number, number])[] {
+    return this.pools.filter(p => p.extent.kind === 'ram').map(({ extent, next }) => [extent.base, next]);
+  }
+
+  /** Know no extent any more. */
+  clear(): void {
+    this.pools.length = 0;
+    this.used = 0;
+  }
+
   /** Give back one frame. */
   release(frame: number): void {
     const pool = this.pools.find(p => frame >= p.extent.base && frame < p.extent.base + p.extent.frames);

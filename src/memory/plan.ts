@@ -99,17 +99,27 @@ export interface Layout {
   readonly scratch: number;
   readonly ramWords: readonly number[];
   readonly extentBase: number;
+  /** Words before RAM and what was added to memory since: the state itself. */
+  readonly words: number;
+  /** Write what the configuration says; all other words are zero. */
+  readonly write: () => void;
 }
 
 /** Lay out and create the state. @throws ConfigError - it does not fit */
 export function createState(plan: StatePlan): Layout {
   const { r, ...regions } = layOut(plan);
   if (r.at > 2 ** 32) throw new ConfigError('memory', 'at most 4 GiB of backed memory and state', r.at);
-  const views = new Views(r.at, plan.buffer);
-  for (const write of r.writes) write(views.w);
-  views.w[HDR_BYTES_USED >>> 2] = Math.ceil(r.at / WASM_PAGE_BYTES);
-  views.look();
-  return { views, ...regions };
+  const views = new Views(r.at, plan.buffer), layout = { views, ...regions, write: writer(views, r) };
+  layout.write();
+  return layout;
+}
+
+function writer(views: Views, r: Ruler): () => void {
+  return () => {
+    for (const write of r.writes) write(views.w);
+    views.w[HDR_BYTES_USED >>> 2] = Math.ceil(r.at / WASM_PAGE_BYTES);
+    views.look();
+  };
 }
 
 /** Look at a state that was created by the same plan. @throws ConfigError - it was not */
@@ -120,11 +130,12 @@ export function attachState(plan: StatePlan, memory: WebAssembly.Memory): Layout
   for (const write of header.writes) write(expected);
   const found = bytes < r.at ? new Int32Array(HDR_BYTES / 4) : new Int32Array(memory.buffer, 0, HDR_BYTES / 4);
   if (expected.some((word, k) => word !== 0 && word !== found[k])) throw new ConfigError('memory', 'the memory of a machine made with the same options', bytes);
-  return { views: new Views(memory), ...regions };
+  const views = new Views(memory);
+  return { views, ...regions, write: writer(views, r) };
 }
 
 /** Where everything is. */
-function layOut(plan: StatePlan): Omit<Layout, 'views'> & { readonly r: Ruler } {
+function layOut(plan: StatePlan): Omit<Layout, 'views' | 'write'> & { readonly r: Ruler } {
   const r = new Ruler();
   r.region(HDR_BYTES);
   const extentBase = r.region(EXT_MAX * EXT_STRIDE);
@@ -133,8 +144,8 @@ function layOut(plan: StatePlan): Omit<Layout, 'views'> & { readonly r: Ruler } 
   const shared = plan.caches.length > 2 && plan.timed ? layArray(r, plan.caches[2], false, plan) : 0;
   for (let k = 0; k < plan.vcpus; k++) layVcpu(r, plan, vcpus[k], plan.vcpuNodes[k], shared);
   putHeader(r, plan, extentBase, vcpus[0]);
-  const ramWords = plan.ramBytes.map(bytes => r.region(bytes, 4096) >>> 2);
-  return { r, vcpus, scratch, ramWords, extentBase };
+  const words = r.at >>> 2, ramWords = plan.ramBytes.map(bytes => r.region(bytes, 4096) >>> 2);
+  return { r, vcpus, scratch, ramWords, extentBase, words };
 }
 
 function putHeader(r: Ruler, plan: StatePlan, extentBase: number, firstVcpu: number): void {

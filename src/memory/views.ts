@@ -6,7 +6,8 @@
  */
 import { ConfigError } from '../errors.ts';
 import { EXTK_BACKED, EXT_BASE_HI, EXT_BASE_LO, EXT_FRAMES, EXT_FRAMES_HI, EXT_KIND, EXT_WORD } from '../layout/extent.ts';
-import { HDR_ATOMIC, HDR_EXTENTS, HDR_EXTENT_BASE, HDR_LOW_BYTES, HDR_LOW_FRAMES } from '../layout/header.ts';
+import { HDR_ATOMIC, HDR_BROKEN, HDR_EXTENTS, HDR_EXTENT_BASE, HDR_LOW_BYTES, HDR_LOW_FRAMES } from '../layout/header.ts';
+import { Locks } from './locks.ts';
 
 export const WASM_PAGE_BYTES = 65536;
 const MAX_WASM_PAGES = 65536; // 4 GiB, the limit of a 32-bit wasm memory
@@ -55,6 +56,8 @@ export class Views {
   atomic = false;
   /** While true, devices are not asked: they read as the open bus. For probes, which must have no effect on anything. */
   quiet = false;
+  /** Locks, as this thread takes them. */
+  readonly locks = new Locks(this);
   /** Set where a machine has second stages. */
   nestedWalk: NestedWalk | undefined;
   nestedRead: NestedRead | undefined;
@@ -67,6 +70,11 @@ export class Views {
     this.memory = typeof of === 'number' ? create(of, kind) : of;
     this.shared = !(this.memory.buffer instanceof ArrayBuffer);
     this.look();
+  }
+
+  /** Can the machine go on no more? See `brokenBy()`. */
+  get isBroken(): boolean {
+    return Atomics.load(this.w, HDR_BROKEN >>> 2) !== 0;
   }
 
   get byteLength(): number {

@@ -4,7 +4,8 @@
  * Each returns FAULT_NONE, or FAULT_GP with nothing changed; in PAE paging under a second stage also an exit.
  *
  * Source: Intel SDM vol. 2, "MOV - Move to/from Control Registers"; vol. 3A, "Paging Modes and Control Bits", "PDPTE Registers",
- *         "Operations that Invalidate TLBs and Paging-Structure Caches"; vol. 4, "IA32_EFER".
+ *         "Operations that Invalidate TLBs and Paging-Structure Caches"; vol. 3C, "Information That May Be Cached" (with CR0.PG = 0 only guest-physical
+ *         mappings are used); vol. 4, "IA32_EFER".
  */
 import { FAULT_GP, FAULT_NONE } from '../arch/fault.ts';
 import { PDPTE_LO_RESERVED, PTE_P } from '../arch/pte.ts';
@@ -46,10 +47,8 @@ export function writeCr0(s: Views, v: number, hi: number, lo: number): number {
   if (fault !== FAULT_NONE) return fault;
   w[v + (VCPU_CR0 >>> 2)] = value;
   if (turnsOn && efer & EFER_LME) w[v + (VCPU_EFER >>> 2)] = efer | EFER_LMA;
-  if (turnsOff) {
-    w[v + (VCPU_EFER >>> 2)] = efer & ~EFER_LMA;
-    dropEverything(w, v);
-  }
+  if (turnsOff) w[v + (VCPU_EFER >>> 2)] = efer & ~EFER_LMA;
+  if (turnsOff || turnsOn && w[v + (VCPU_NESTED >>> 2)]) dropEverything(w, v); // what an unpaged guest leaves are guest-physical mappings, which no linear address uses
   changed(w, v);
   return FAULT_NONE;
 }

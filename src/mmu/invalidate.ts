@@ -103,6 +103,13 @@ export function dropNonGlobalOf(w: Int32Array, v: number, context: number): void
   fastDropAll(w, v);
 }
 
+/** The page of an address of one PCID (with its context, as they stand in tags), without global entries, and all of the PCID's PSC entries. */
+export function dropPcidPage(w: Int32Array, v: number, tagPcid: number, vaHi: number, vaLo: number): void {
+  dropPage(w, v, vaHi, vaLo, tagPcid, false);
+  pscDropPcid(w, v, tagPcid);
+  fastDropPage(w, v, vaHi, vaLo);
+}
+
 export const INVPCID_ADDRESS = 0;
 export const INVPCID_CONTEXT = 1;
 export const INVPCID_ALL = 2;
@@ -120,11 +127,7 @@ export function invpcid(w: Int32Array, v: number, type: number, d0Lo: number, d0
   if (named && pcid !== 0 && !(w[v + (VCPU_CR4 >>> 2)] & CR4_PCIDE)) return FAULT_GP;
   if (type === INVPCID_ADDRESS) {
     if (!canonical(w, v, vaHi)) return FAULT_GP;
-    vaHi = linearHi(w, v, vaHi);
-    const tagPcid = contextOf(w, v) | pcid << TAG_PCID_SHIFT;
-    dropPage(w, v, vaHi, vaLo, tagPcid, false);
-    pscDropPcid(w, v, tagPcid);
-    fastDropPage(w, v, vaHi, vaLo);
+    dropPcidPage(w, v, contextOf(w, v) | pcid << TAG_PCID_SHIFT, linearHi(w, v, vaHi), vaLo);
   } else if (type === INVPCID_CONTEXT) dropPcid(w, v, pcid);
   else if (type === INVPCID_ALL) dropEverything(w, v);
   else dropNonGlobal(w, v);

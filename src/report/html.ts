@@ -1,7 +1,4 @@
-/**
- * A replay as one HTML page: no other files, no network, readable without its script. Drawn for screens light and dark,
- * narrow and wide, and for paper.
- */
+/** A replay as one HTML page. */
 
 import type { ReplayResult } from '../trace/replay-result.ts';
 import { cyclesPlots } from './chart-cycles.ts';
@@ -9,49 +6,19 @@ import { mapPlot } from './chart-map.ts';
 import { missesPlots } from './chart-misses.ts';
 import { walkPlots } from './chart-walks.ts';
 import { workingSetPlot } from './chart-working-set.ts';
-import { html, rawHtml } from './markup.ts';
+import { html } from './markup.ts';
 import type { Markup } from './markup.ts';
 import { count, figureText, short } from './number-format.ts';
-import { PAGE_SCRIPT, PAGE_SCRIPT_SHA256 } from './page-script.ts';
-import { PAGE_STYLE } from './page-style.ts';
+import { pageHtml } from './page.ts';
 import { plotHtml } from './plot.ts';
 import { headline, runTable, sizeTable, traceFacts } from './summary.ts';
 
 /** The page. The same result gives the same text, always. */
 export function reportHtml(result: ReplayResult): string {
-  const { trace } = result;
-  const page = html`<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; \
-script-src 'sha256-${rawHtml(PAGE_SCRIPT_SHA256)}'">
-<title>${trace.name} – pagewalk report</title>
-<style>${rawHtml(PAGE_STYLE)}</style>
-</head>
-<body>
-<a class="skip" href="#main">Skip to the results</a>
-${hatches()}
-<header>
-<p class="kicker">pagewalk replay</p>
-<h1><bdi>${trace.name}</bdi></h1>
-<p class="headline">${headline(result)}</p>
-<nav aria-label="Sections">
-<ul>${SECTIONS.map(({ id, title }) => html`<li><a href="#${id}">${title}</a></li>`)}</ul>
-</nav>
-</header>
-<main id="main" tabindex="-1">
-${SECTIONS.map((section) => html`<section id="${section.id}" aria-labelledby="${section.id}-h">
-<h2 id="${section.id}-h">${section.title}</h2>
-${section.body(result)}
-</section>\n`)}</main>
-${footer(result)}
-<script>${rawHtml(PAGE_SCRIPT)}</script>
-</body>
-</html>
-`;
-  return page.text;
+  return pageHtml({
+    name: result.trace.name, kicker: 'pagewalk replay', headline: headline(result),
+    sections: SECTIONS.map(({ body, ...section }) => ({ ...section, body: body(result) })), footer: footer(result),
+  });
 }
 
 interface Section {
@@ -94,16 +61,6 @@ ${plotHtml(mapPlot(result))}
 <p>Heights and bars are logarithmic: compare them for order, read the numbers for size. Gaps are not to scale.</p>`,
   },
 ];
-
-/** Patterns that tell parts apart without colour; the whole page uses these. */
-function hatches(): Markup {
-  const pattern = (i: number, size: number, body: Markup) => html`<pattern id="hatch-${i}" class="hatches" \
-width="${size}" height="${size}" patternUnits="userSpaceOnUse">${body}</pattern>`;
-  return html`<svg class="defs" aria-hidden="true" focusable="false"><defs>\
-${pattern(0, 7, html`<path d="M-1 8L8 -1M-1 1L1 -1M6 8L8 6"/>`)}\
-${pattern(1, 6, html`<circle cx="3" cy="3" r="0.8"/>`)}\
-${pattern(2, 6, html`<path d="M3 0V6"/>`)}</defs></svg>`;
-}
 
 function footer({ trace, runs, seconds, rate }: ReplayResult): Markup {
   const skipped = trace.skipped > 0 && ` ${count(trace.skipped)} records were skipped.`;

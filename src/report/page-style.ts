@@ -10,6 +10,7 @@ export const LIGHT: Readonly<Record<string, string>> = {
   s0: '#0b62a8', s1: '#b84300', s2: '#00735a', s3: '#85388c', s4: '#7d5f00', s5: '#b3246d', s6: '#48546b',
   s7: '#00707f',
   'cause-0': '#00707f', 'cause-1': '#7d5f00', 'cause-2': '#b23a1e', 'cause-3': '#59636e',
+  'cause-4': '#85388c', 'cause-5': '#2f6b1f', 'cause-6': '#48546b', 'cause-7': '#0b62a8', 'cause-8': '#b3246d', 'cause-9': '#8a4b12',
   'kind-0': '#0b62a8', 'kind-1': '#b84300', 'kind-2': '#00735a', block: '#66707c', empty: '#e9ebe7',
 };
 
@@ -20,6 +21,7 @@ export const DARK: Readonly<Record<string, string>> = {
   s0: '#68b1f5', s1: '#ff9257', s2: '#3ccb9f', s3: '#d797e2', s4: '#e3bd43', s5: '#ff8cbb', s6: '#b4bfcc',
   s7: '#5fd4e3',
   'cause-0': '#5fd4e3', 'cause-1': '#e3bd43', 'cause-2': '#ff9257', 'cause-3': '#a5b0bb',
+  'cause-4': '#d797e2', 'cause-5': '#8fd06a', 'cause-6': '#b4bfcc', 'cause-7': '#68b1f5', 'cause-8': '#ff8cbb', 'cause-9': '#e0a77a',
   'kind-0': '#68b1f5', 'kind-1': '#ff9257', 'kind-2': '#3ccb9f', block: '#9aa6b2', empty: '#262d35',
 };
 
@@ -95,6 +97,10 @@ tbody tr:last-child>*{border-bottom:0}
 th:has(.words),td:has(.words){text-align:left}
 .unseen{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
 dl.terms{margin:.8rem 0}
+.findings{margin:1rem 0;padding:0;list-style:none}
+.findings li{margin:0 0 1.1rem;padding:.1rem 0 .1rem 1rem;border-left:3px solid var(--accent);max-width:46rem}
+.findings h4{margin:0;font-size:1rem}
+.findings p{margin:.2rem 0;max-width:none}
 .terms dt{font-weight:600;color:var(--ink)}
 .terms dd{margin:0 0 .7rem;max-width:44rem}
 `;
@@ -127,7 +133,7 @@ svg .names text{fill:var(--c)}
 `;
 
 const ADAPTING = `
-@media (max-width:44.99rem){tbody th{white-space:normal;min-width:5.5rem;max-width:9rem;overflow-wrap:anywhere}
+@media (max-width:44.99rem){tbody th{white-space:normal;min-width:7rem;max-width:9rem;overflow-wrap:anywhere}
 .readout{min-height:3.1em}.stage .wide{display:none}.stage .narrow{display:block}header{padding-top:1.5rem}
 .facts{grid-template-columns:repeat(2,1fr)}.facts div{padding:.6rem .8rem}
 header,main,footer{padding-left:1rem;padding-right:1rem}}
@@ -146,7 +152,7 @@ export const PAGE_STYLE = [
   `@media screen and (prefers-color-scheme:dark){:root{${properties(DARK)}}}`,
   RULES, DRAWING,
   Array.from({ length: 8 }, (_, i) => `.c${i}{--c:var(--s${i})}`).join(''),
-  painted(['cause-0', 'cause-1', 'cause-2', 'cause-3', 'kind-0', 'kind-1', 'kind-2', 'block']),
+  painted(Object.keys(LIGHT).filter((name) => /^(?:cause-\d|kind-\d|block)$/.test(name))),
   RAMP.map(([fill, text], i) => `.ramp-${i}{fill:${fill}}svg .on-ramp-${i}{fill:${text}}`).join('\n'),
   'svg [class*="on-cause"]{fill:var(--paper)}',
   ADAPTING,

@@ -100,7 +100,7 @@ ${rows.map((row) => html`<tr>${row.map((cell, c) => c === 0
 
 /** Width of a text in a drawing, roughly: enough to leave room for it. */
 export function drawnWidth(text: string): number {
-  return [...text].length * 6.9;
+  return [...text].reduce((sum, letter) => sum + (/[mwMW@%]/.test(letter) ? 12 : /[fijlrtI .,:;'|()-]/.test(letter) ? 5 : 7.7), 0);
 }
 
 /** A text cut to fit, in drawings only; tables have it in full. */

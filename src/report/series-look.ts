@@ -54,13 +54,16 @@ function shape(kind: number, x: number, y: number): string {
   }
 }
 
-/** Which line is which run, as a list. */
+/** Which line is which, as a list. */
+export function lineLegend(lines: readonly { readonly name: string; readonly look: SeriesLook }[]): Markup {
+  return html`<ul class="legend">${lines.map(({ name, look }) => html`<li>\
+<svg class="swatch" width="38" height="14" viewBox="0 0 38 14" aria-hidden="true">\
+<g class="series c${look.colour}"><path class="line" stroke-dasharray="${look.dash}" d="M1 7H37"/>\
+${marker(look, 19, 7)}</g></svg>${name}</li>`)}</ul>`;
+}
+
+/** Which line is which run. */
 export function seriesLegend(runs: readonly ReplayRun[]): Markup {
   const looks = seriesLooks(runs);
-  return html`<ul class="legend">${runs.map((run, i) => {
-    const look = looks[i]!;
-    return html`<li><svg class="swatch" width="38" height="14" viewBox="0 0 38 14" aria-hidden="true">\
-<g class="series c${look.colour}"><path class="line" stroke-dasharray="${look.dash}" d="M1 7H37"/>\
-${marker(look, 19, 7)}</g></svg>${runLabel(run)}</li>`;
-  })}</ul>`;
+  return lineLegend(runs.map((run, i) => ({ name: runLabel(run), look: looks[i]! })));
 }

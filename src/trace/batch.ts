@@ -3,8 +3,8 @@
  * traces have billions of lines.
  */
 
-import type { AccessInput } from '../machine/columns.ts';
 import type { Machine } from '../machine/machine.ts';
+import type { Touches } from '../machine/touch-batch.ts';
 
 /** Kinds of access, as stored in `AccessBatch.kind`. */
 export const KIND_LOAD = 0;
@@ -43,21 +43,25 @@ export class AccessBatch {
   readonly kind: Uint8Array;
   /** Bytes of each access, 1 to 65535. */
   readonly size: Uint16Array;
-  /** What a census is to count of a batch, where the reader knows that: see layout/pwt.ts. */
-  readonly touches: Uint32Array | undefined;
-  /** The columns again, if they lie in the memory of a machine (`TraceReader.decodeIn()`). */
-  readonly input: AccessInput | undefined;
+  /** What the accesses touch, and no columns: after `TraceReader.touchesIn()`. */
+  readonly touches: Touches | undefined;
   /** System calls among the accesses, ordered by `at`. */
   events: TraceEvent[] = [];
 
   /** @param columns - for as many accesses, where they are to be elsewhere */
-  constructor(capacity = BATCH_CAPACITY, columns?: Pick<AccessBatch, 'va' | 'kind' | 'size'> & Partial<Pick<AccessBatch, 'touches' | 'input'>>) {
+  constructor(capacity = BATCH_CAPACITY, columns?: Pick<AccessBatch, 'va' | 'kind' | 'size'>, touches?: Touches) {
     this.va = columns?.va ?? new Int32Array(capacity * 2);
     this.kind = columns?.kind ?? new Uint8Array(capacity);
     this.size = columns?.size ?? new Uint16Array(capacity);
-    this.touches = columns?.touches;
-    this.input = columns?.input;
+    this.touches = touches;
   }
+}
+
+/** A machine, and room in its memory for a decoder. */
+export interface DecodingRoom {
+  readonly machine: Machine;
+  /** @returns byte offset of the room; where it was `used` before, it is as it was left, else zero */
+  roomFor(bytes: number): { readonly at: number; readonly used: boolean };
 }
 
 /**
@@ -67,8 +71,8 @@ export class AccessBatch {
 export interface TraceReader {
   /** Format name: `lackey`, `champsim`, `memtrace`, `din`, `pwt`. */
   readonly format: string;
-  /** Before the first batch: decode to the memory of this machine, where that saves a copy. */
-  decodeIn?(machine: Machine): void;
+  /** Before the first batch, if the format can: batches have `touches`, which lie in this machine's memory if its engine is that of wasm. */
+  touchesIn?(room: DecodingRoom): void;
   /** The next batch, `undefined` after the last. @throws InputError */
   next(): Promise<AccessBatch | undefined>;
   /** Malformed records passed over so far (only with `skipBad`). */

@@ -3,9 +3,10 @@
  *
  * Memory is bounded by the pages touched, not by the length of the trace.
  */
-import { CENSUS_WINDOWS, CENSUS_WINDOW_SHIFT, CENSUS_WINDOW_STEP } from '../layout/census.ts';
+import { CENSUS_WINDOWS, CENSUS_WINDOW_SHIFT, CENSUS_WINDOW_STEP, TOUCH_AT, TOUCH_BYTES, TOUCH_SIZE, TOUCH_WORD } from '../layout/census.ts';
 import type { AccessInput } from '../machine/columns.ts';
 import type { Machine } from '../machine/machine.ts';
+import type { Touches } from '../machine/touch-batch.ts';
 import { KIND_FETCH, KIND_LOAD, KIND_MODIFY, KIND_STORE } from './batch.ts';
 import { PageCounts } from './page-counts.ts';
 import type { MapRegion, WorkingSetPoint } from './replay-result.ts';
@@ -32,18 +33,33 @@ export class Census {
     this.counts = new PageCounts(machine);
   }
 
-  /** Look at the first accesses of columns of the machine. @param touches - as of a batch @returns pages they touch for the first time, in order */
-  add(columns: AccessInput, count: number, touches?: Uint32Array): NewPage[] {
-    const fresh: NewPage[] = [], words = this.counts.show(touches, columns);
-    for (let i = 0; (i = this.counts.count(columns, i, count, words)) < count;) this.identify(columns, i, fresh);
+  /** Forget everything. */
+  clear(): void {
+    this.counts.clear(this.pages.length);
+    this.index.clear();
+    this.pages.length = 0;
+  }
+
+  /** Look at the first accesses of columns of the machine. @returns pages they touch for the first time, in order */
+  add(columns: AccessInput, count: number): NewPage[] {
+    const fresh: NewPage[] = [], { va, size } = columns;
+    for (let i = 0; (i = this.counts.columns(columns, i, count)) < count;) this.identify(va[2 * i + 1], va[2 * i], size[i], i, fresh);
+    return fresh;
+  }
+
+  /** add() of a block, where the machine's engine can reach it. @param count - its accesses */
+  addTouches(touches: Touches, count: number): NewPage[] {
+    const fresh: NewPage[] = [], { rows } = touches, at = (row: number): number => rows[row + (TOUCH_WORD >>> 2)] & TOUCH_AT;
+    for (let row = TOUCH_BYTES >>> 2; at(row = this.counts.touched(touches, row, count)) < count;) {
+      this.identify(rows[row + 1], rows[row], rows[row + (TOUCH_SIZE >>> 2)] & 0xffff, at(row), fresh);
+    }
     return fresh;
   }
 
   /** Makes the pages of an access known. */
-  private identify({ va, size }: AccessInput, at: number, fresh: NewPage[]): void {
-    const lo = va[2 * at], hi = va[2 * at + 1];
+  private identify(hi: number, lo: number, bytes: number, at: number, fresh: NewPage[]): void {
     let page = (hi >>> 0) * 0x100000 + (lo >>> 12);
-    for (let left = (lo & 0xfff) + size[at]; left > 0; left -= 4096) {
+    for (let left = (lo & 0xfff) + bytes; left > 0; left -= 4096) {
       let place = this.index.get(page);
       if (place === undefined) {
         place = this.pages.length;

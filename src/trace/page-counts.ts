@@ -1,10 +1,12 @@
-/** The counting of a census, in TypeScript and wasm (wasm/census.ts): the same counts, beside a machine's state. Only wasm makes use of what a block tells. */
+/** The counting of a census, in TypeScript and wasm (wasm/census.ts): the same counts, beside a machine's state. */
 import {
   CENSUS_BYTES, CENSUS_DONE, CENSUS_FILTER, CENSUS_FILTER_ROWS, CENSUS_KINDS, CENSUS_MARKS, CENSUS_UNMARKED, CENSUS_WINDOWS, CENSUS_WINDOW_PAGES,
   CENSUS_WINDOW_SHIFT, CENSUS_WINDOW_STEP, FILTER_PAGE, FILTER_TAG, PAGE_ROW_BYTES, PAGE_STAMPS, PAGE_TOUCHES,
+  TOUCH_AT, TOUCH_BYTES, TOUCH_COUNT_SHIFT, TOUCH_SIZE, TOUCH_WORD,
 } from '../layout/census.ts';
 import type { AccessInput } from '../machine/columns.ts';
 import type { Machine } from '../machine/machine.ts';
+import type { Touches } from '../machine/touch-batch.ts';
 import { KIND_FETCH, KIND_MODIFY } from './batch.ts';
 
 /** Pages that room is made for each time there is none. */
@@ -18,15 +20,19 @@ export class PageCounts {
   private readonly b: number;
   /** Where the rows of pages are, MORE_PAGES each. */
   private readonly rows: number[] = [];
-  /** Byte offset of words to be counted, and for how many there is room. */
-  private words = 0;
-  private room = 0;
 
   /** @param machine - in whose memory there is room @throws ConfigError - there is none */
   constructor(machine: Machine) {
     this.machine = machine;
     this.base = machine.views.grow(CENSUS_BYTES);
     this.b = this.base >>> 2;
+  }
+
+  /** Count anew. @param pages - that were counted */
+  clear(pages: number): void {
+    const { w } = this.machine.views;
+    w.fill(0, this.b, this.b + (CENSUS_BYTES >>> 2));
+    this.rows.forEach((row, k) => w.fill(0, row >>> 2, (row >>> 2) + Math.max(0, Math.min(MORE_PAGES, pages - k * MORE_PAGES)) * (PAGE_ROW_BYTES >>> 2)));
   }
 
   get accesses(): number {
@@ -57,38 +63,47 @@ export class PageCounts {
     w[at + (FILTER_PAGE >>> 2)] = row;
   }
 
-  /** Copies the words that tell what to count of columns to where the engine can reach them, unless they are there. @returns byte offset, 0: the engine makes no use of them */
-  show(words: Uint32Array | undefined, columns: AccessInput): number {
-    if (words === undefined || this.machine.accelerator === undefined) return 0;
-    if (words.buffer === columns.va.buffer) return words.byteOffset + 4;
-    const { views } = this.machine, count = words[0];
-    if (this.room < count) {
-      this.words = views.grow(count * 4);
-      this.room = views.byteLength - this.words >>> 2;
-    }
-    new Uint32Array(views.memory.buffer, this.words, count).set(words.subarray(1, count + 1));
-    return this.words;
-  }
-
   /**
    * Count accesses `from` up to but not including `to` of columns of the machine.
    *
-   * @param touches - byte offset of the words given to `show()`, or 0
    * @returns `to`, or the index of the first access with a page that the filter does not have
    */
-  count(columns: AccessInput, from: number, to: number, touches: number): number {
+  columns(columns: AccessInput, from: number, to: number): number {
     const { accelerator } = this.machine, { offsets } = columns;
-    if (accelerator && offsets) return accelerator.countTouches(this.base, offsets.va, offsets.kind, offsets.size, from, to, touches);
+    if (accelerator && offsets) return accelerator.countColumns(this.base, offsets.va, offsets.kind, offsets.size, from, to);
     let i = from;
     while (i < to) {
-      const done = this.accesses, past = done % WINDOW, end = Math.min(to, i + WINDOW - past), mark = Math.floor(done / WINDOW) % CENSUS_MARKS;
-      if (mark === 0 && past === 0) this.unmark();
-      const stop = this.window(columns, i, end, mark, done);
+      const done = this.accesses, past = done % WINDOW, end = Math.min(to, i + WINDOW - past), stop = this.window(columns, i, end, this.mark(done), done);
       add(this.machine.views.w, this.b + (CENSUS_DONE >>> 2), stop - i);
       i = stop;
       if (i < end) break;
     }
     return i;
+  }
+
+  /**
+   * Count what a block touches, up to access `to`, its last one.
+   *
+   * @param next - row to begin with: word index @returns ... of the first with a page that the filter does not have, or of that behind the block
+   */
+  touched({ rows, offset }: Touches, next: number, to: number): number {
+    const { accelerator } = this.machine, before = this.accesses;
+    if (accelerator) return (accelerator.countTouches(this.base, offset + next * 4, to) >>> 0) - offset >>> 2;
+    for (let at = rows[next + (TOUCH_WORD >>> 2)] & TOUCH_AT; at < to;) {
+      const done = before + at, end = Math.min(to, at + WINDOW - (done % WINDOW));
+      next = this.touchedIn(rows, next, end, this.mark(done), done);
+      at = rows[next + (TOUCH_WORD >>> 2)] & TOUCH_AT;
+      if (at < end) return next;
+    }
+    add(this.machine.views.w, this.b + (CENSUS_DONE >>> 2), to);
+    return next;
+  }
+
+  /** Of the smallest window that an access is in; all are taken away where they begin anew. @param done - accesses before it */
+  private mark(done: number): number {
+    const mark = Math.floor(done / WINDOW) % CENSUS_MARKS;
+    if (mark === 0 && done % WINDOW === 0) this.unmark();
+    return mark;
   }
 
   /** Accesses of one window of the smallest size. */
@@ -100,13 +115,39 @@ export class PageCounts {
       if (w[row + (FILTER_TAG >>> 2)] === ((lo & ~0xfff) | mark) && w[row + (FILTER_TAG >>> 2) + 1] === hi && (bytes - 1) >>> 12 === 0) {
         add(w, (w[row + (FILTER_PAGE >>> 2)] >>> 2) + (PAGE_TOUCHES >>> 2) + 2 * k, 1);
       } else if (!this.known(lo, hi, bytes)) break;
-      else this.touch(lo, bytes, k, mark, done);
+      else this.touch(lo, bytes, k, 1, mark, done);
       const one = 1 << ((k & 1) << 4), second = -(k >> 1);
       few += one & ~second;
       more += one & second;
     }
-    [few & 0xffff, few >>> 16, more & 0xffff, more >>> 16].forEach((n, k) => add(w, b + (CENSUS_KINDS >>> 2) + 2 * k, n));
+    this.countKinds(few, more);
     return i;
+  }
+
+  /** window() of rows. */
+  private touchedIn(rows: Int32Array, next: number, to: number, mark: number, done: number): number {
+    const { b } = this, { w } = this.machine.views;
+    let few = 0, more = 0;
+    for (; ; next += TOUCH_BYTES >>> 2) {
+      const word = rows[next + (TOUCH_WORD >>> 2)], n = word >>> TOUCH_COUNT_SHIFT;
+      if ((word & TOUCH_AT) >= to) break;
+      const lo = rows[next], hi = rows[next + 1], shape = rows[next + (TOUCH_SIZE >>> 2)], k = shape >>> 16, bytes = (lo & 0xfff) + (shape & 0xffff), row = filterRow(b, lo);
+      if (w[row + (FILTER_TAG >>> 2)] === ((lo & ~0xfff) | mark) && w[row + (FILTER_TAG >>> 2) + 1] === hi && (bytes - 1) >>> 12 === 0) {
+        add(w, (w[row + (FILTER_PAGE >>> 2)] >>> 2) + (PAGE_TOUCHES >>> 2) + 2 * k, n);
+      } else if (!this.known(lo, hi, bytes)) break;
+      else this.touch(lo, bytes, k, n, mark, done);
+      const some = n << ((k & 1) << 4), second = -(k >> 1);
+      few += some & ~second;
+      more += some & second;
+    }
+    this.countKinds(few, more);
+    return next;
+  }
+
+  /** Add accesses by kind, 16 bits each. */
+  private countKinds(few: number, more: number): void {
+    const { b } = this, { w } = this.machine.views;
+    [few & 0xffff, few >>> 16, more & 0xffff, more >>> 16].forEach((n, k) => add(w, b + (CENSUS_KINDS >>> 2) + 2 * k, n));
   }
 
   private unmark(): void {
@@ -126,12 +167,12 @@ export class PageCounts {
     return true;
   }
 
-  /** Count an access to pages that the filter has. @param done - accesses before the window, or some of it */
-  private touch(va: number, bytes: number, kind: number, mark: number, done: number): void {
+  /** Count `n` accesses to pages that the filter has. @param done - accesses before the window, or some of it */
+  private touch(va: number, bytes: number, kind: number, n: number, mark: number, done: number): void {
     const { w } = this.machine.views;
     for (let left = bytes, lo = va; left > 0; left -= 4096, lo = (lo + 4096) | 0) {
       const row = filterRow(this.b, lo), page = w[row + (FILTER_PAGE >>> 2)] >>> 2;
-      add(w, page + (PAGE_TOUCHES >>> 2) + 2 * kind, 1);
+      add(w, page + (PAGE_TOUCHES >>> 2) + 2 * kind, n);
       this.stamp(page, done);
       w[row + (FILTER_TAG >>> 2)] = (lo & ~0xfff) | mark;
     }

@@ -1,11 +1,13 @@
-/** A block of a `.pwt` trace, from its sections to columns, both in the model's memory. The wasm engine has the same (wasm/pwt.ts). */
+/** A block of a `.pwt` trace, from its sections to columns or to what it touches, all in the model's memory. The wasm engine has the same (wasm/pwt.ts). */
+import { TOUCH_BYTES, TOUCH_COUNT_SHIFT, TOUCH_SIZE, TOUCH_WORD } from '../layout/census.ts';
 import {
   MISS_GIVEN, MISS_LONG_RUN, MISS_NONE, MISS_PATH, MISS_RUN_SHIFT, MODE_PATH, MODE_REGION, PATH_NEW, PWT_BLOCK_ACCESSES, PWT_BLOCK_KIND, PWT_BLOCK_SIZE,
   PWT_BLOCK_VA, PWT_KNOWN_KIND, PWT_KNOWN_SIZE, PWT_KNOWN_VA, PWT_LAST, PWT_LENGTH_MOST, PWT_SECTIONS, PWT_SLOT_SHIFT, SHAPE_DATA, SHAPE_DATA_SIZES,
-  SHAPE_OTHER, SLOT_AT, SLOT_LAST,
+  SHAPE_OTHER, SLOT_AT, SLOT_DISTANCE, SLOT_FROM, SLOT_LAST, SLOT_SHAPE,
 } from '../layout/pwt.ts';
 import { KIND_FETCH, KIND_MODIFY } from './batch.ts';
 import type { PwtModel } from './pwt-model.ts';
+import { PwtTouches } from './pwt-touches.ts';
 
 /** Number of a shape. */
 const SHAPE_LIMIT = 0x3ffff;
@@ -30,6 +32,9 @@ export class PwtBlockReader {
   private readonly shapes = new Section();
   private readonly addresses = new Section();
   private readonly newShapes = new Int32Array(PWT_LENGTH_MOST);
+  private readonly touches: PwtTouches;
+  /** Are columns wanted, or what is touched? */
+  private columns = true;
   /** Slots that come as foreseen, and what the one after them does. */
   private run = 0;
   private code = 0;
@@ -41,12 +46,19 @@ export class PwtBlockReader {
 
   constructor(model: PwtModel) {
     this.model = model;
+    this.touches = new PwtTouches(model);
   }
 
-  /** @param count - accesses in the block; then the bytes of its sections, which are at PWT_SECTIONS @returns false: they are of no block */
-  read(count: number, paths: number, misses: number, shapes: number, addresses: number): boolean {
+  /**
+   * @param count - accesses in the block; then the bytes of its sections, which are at PWT_SECTIONS
+   * @param before - accesses before the block, for what it touches; -1: columns
+   * @returns false: they are of no block
+   */
+  read(count: number, paths: number, misses: number, shapes: number, addresses: number, before: number): boolean {
     this.failed = false;
     this.addresses.open(this.shapes.open(this.misses.open(this.paths.open(PWT_SECTIONS, paths), misses), shapes), addresses);
+    this.columns = before < 0;
+    this.touches.begin(before);
     let run = this.takePath();
     this.takeMiss();
     for (let done = 0; done < count && !this.failed;) {
@@ -64,12 +76,23 @@ export class PwtBlockReader {
       const row = model.row(id), length = model.length(row);
       if (done + length > count) return false;
       model.enter(id, followed);
-      this.copy(model.first(row), done, length);
-      this.slots(model.slot(row), model.slots(row), done, known);
+      this.segment(row, length, done, known);
       done += length;
     }
+    this.touches.end(count);
     const whole = [this.paths, this.misses, this.shapes, this.addresses].every(section => section.at === section.end);
     return whole && !this.failed && run === 0 && this.run === 0 && this.code === MISS_NONE;
+  }
+
+  private segment(row: number, length: number, done: number, known: boolean): void {
+    const { model, touches } = this, slots = model.slots(row), slot = model.slot(row);
+    if (this.columns) this.copy(model.first(row), done, length);
+    else touches.open(row, done);
+    if (known && slots <= this.run) {
+      this.run -= slots;
+      this.foreseen(slot, slots, done);
+    } else this.mixed(slot, slots, done, known);
+    if (!this.columns) touches.close(row, done, length);
   }
 
   private copy(at: number, done: number, length: number): void {
@@ -84,7 +107,31 @@ export class PwtBlockReader {
     }
   }
 
-  private slots(first: number, slots: number, done: number, known: boolean): void {
+  /** Slots whose addresses come as foreseen: `next()` and `commit()` of the model as one loop. */
+  private foreseen(first: number, slots: number, done: number): void {
+    const { model, touches, columns } = this, { w } = model, out = (PWT_BLOCK_VA >>> 2) + done * 2, end = first + slots * SLOT_WORDS;
+    let { path, data } = model, touch = touches.take(slots);
+    for (let slot = first; slot < end; slot += SLOT_WORDS) {
+      const from = w[slot + (SLOT_FROM >>> 2)], cell = from !== 0 ? from >>> 2 : path, low = w[slot + (SLOT_DISTANCE >>> 2)], lo = (w[cell] + low) | 0;
+      const hi = (w[cell + 1] + w[slot + (SLOT_DISTANCE >>> 2) + 1] + (lo >>> 0 < low >>> 0 ? 1 : 0)) | 0, at = w[slot + (SLOT_AT >>> 2)];
+      model.commit(slot, data, lo, hi);
+      if (columns) {
+        w[out + at * 2] = lo;
+        w[out + at * 2 + 1] = hi;
+      } else {
+        w[touch] = lo;
+        w[touch + 1] = hi;
+        w[touch + (TOUCH_WORD >>> 2)] = (1 << TOUCH_COUNT_SHIFT) | (done + at);
+        w[touch + (TOUCH_SIZE >>> 2)] = w[slot + (SLOT_SHAPE >>> 2)];
+        touch += TOUCH_BYTES >>> 2;
+      }
+      path += 2;
+      data += 2;
+    }
+  }
+
+  /** Slots of which some are missed, or of a new segment. */
+  private mixed(first: number, slots: number, done: number, known: boolean): void {
     const { model } = this, { w, path, data } = model, out = (PWT_BLOCK_VA >>> 2) + done * 2;
     for (let k = 0; k < slots; k++) {
       const slot = first + k * SLOT_WORDS;
@@ -96,10 +143,12 @@ export class PwtBlockReader {
         else this.given(slot);
         if (known) this.takeMiss();
       }
-      const { lo, hi } = model, at = out + w[slot + (SLOT_AT >>> 2)] * 2;
+      const { lo, hi } = model, at = w[slot + (SLOT_AT >>> 2)];
       model.commit(slot, data + 2 * k, lo, hi);
-      w[at] = lo;
-      w[at + 1] = hi;
+      if (this.columns) {
+        w[out + at * 2] = lo;
+        w[out + at * 2 + 1] = hi;
+      } else this.touches.put(lo, hi, (1 << TOUCH_COUNT_SHIFT) | (done + at), w[slot + (SLOT_SHAPE >>> 2)]);
     }
   }
 

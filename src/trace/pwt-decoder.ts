@@ -4,11 +4,11 @@
  */
 import { lone, type Lone } from '../accel/lone.ts';
 import { InputError } from '../errors.ts';
-import { PWT_BLOCK_KIND, PWT_BLOCK_SIZE, PWT_BLOCK_TOUCHES, PWT_BLOCK_VA, PWT_BYTES, PWT_SECTIONS, PWT_TOUCHES_MOST } from '../layout/pwt.ts';
-import type { Machine } from '../machine/machine.ts';
+import { TOUCH_BYTES } from '../layout/census.ts';
+import { PWT_BLOCK_KIND, PWT_BLOCK_SIZE, PWT_BLOCK_TOUCHES, PWT_BLOCK_VA, PWT_BYTES, PWT_SECTIONS, PWT_SEGMENT_ROWS, PWT_TOUCHES } from '../layout/pwt.ts';
 import type { EngineChoice } from '../machine/options.ts';
 import type { Views } from '../memory/views.ts';
-import { AccessBatch } from './batch.ts';
+import { AccessBatch, type DecodingRoom } from './batch.ts';
 import { crc32 } from './crc32.ts';
 import { PwtBlockReader } from './pwt-block-reader.ts';
 import { decodeEvents } from './pwt-event.ts';
@@ -19,19 +19,22 @@ import {
 import { PwtModel } from './pwt-model.ts';
 import { printable, TraceDecoder } from './trace-decoder.ts';
 
-type ReadBlock = (count: number, paths: number, misses: number, shapes: number, addresses: number) => boolean;
+type ReadBlock = PwtBlockReader['read'];
 
-/** What decodes, and where. */
-interface Home extends Lone {
-  readonly base?: number;
+/** Where to decode: a memory, and where in it; in that of a machine its engine, if it is that of wasm. */
+interface Home extends Partial<Lone> {
+  readonly buffer: ArrayBufferLike;
+  readonly base: number;
   readonly views?: Views;
 }
 
-/** Room in a machine's memory, if its engine is that of wasm. */
-function inMachine(machine: Machine | undefined): Home | undefined {
-  if (machine?.accelerator === undefined) return undefined;
-  const { views } = machine, base = views.grow(PWT_BYTES);
-  return { engine: machine.accelerator, buffer: views.memory.buffer, base, views };
+/** In a machine's memory, if that stays where it is when it grows. */
+function inMachine(room: DecodingRoom): Home | undefined {
+  const { accelerator, views } = room.machine;
+  if (!views.shared) return undefined;
+  const { at, used } = room.roomFor(PWT_BYTES);
+  if (used) views.u8.fill(0, at, at + PWT_SEGMENT_ROWS); // what is behind it is written before it is read
+  return { ...(accelerator && { engine: accelerator }), buffer: views.memory.buffer, base: at, views };
 }
 
 /** Decodes `.pwt`, a block a batch. */
@@ -41,6 +44,7 @@ export class PwtDecoder extends TraceDecoder {
   private readonly engine: EngineChoice;
   private memory!: Uint8Array;
   private readBlock!: ReadBlock;
+  private columns = true;
   private started = false;
   private ended = false;
   /** Bytes of the file before those at hand. */
@@ -55,29 +59,29 @@ export class PwtDecoder extends TraceDecoder {
   }
 
   /** Lies where blocks are decoded to, nothing is copied: in the machine's memory, or in one that is the decoder's. */
-  override makeBatch(machine?: Machine): AccessBatch {
-    const wasm: Home | undefined = this.engine === 'ts' ? undefined : inMachine(machine) ?? lone(PWT_BYTES), base = wasm?.base ?? 0;
-    const buffer = wasm ? wasm.buffer : this.readInTypeScript();
-    if (wasm) this.readBlock = (...block) => wasm.engine.readPwtBlock(base, ...block) !== 0;
+  override makeBatch(room?: DecodingRoom): AccessBatch {
+    const { buffer, base, engine, views } = this.home(room), offset = base + PWT_BLOCK_TOUCHES;
+    if (engine) this.readBlock = (...block) => Boolean(engine.readPwtBlock(base, ...block));
+    else {
+      const reader = new PwtBlockReader(new PwtModel(buffer, base));
+      this.readBlock = (...block) => reader.read(...block);
+    }
     this.memory = new Uint8Array(buffer, base, PWT_BYTES);
-    const columns = {
+    this.columns = room === undefined;
+    return new AccessBatch(BLOCK_ACCESSES, {
       va: new Int32Array(buffer, base + PWT_BLOCK_VA, BLOCK_ACCESSES * 2),
       kind: new Uint8Array(buffer, base + PWT_BLOCK_KIND, BLOCK_ACCESSES),
       size: new Uint16Array(buffer, base + PWT_BLOCK_SIZE, BLOCK_ACCESSES),
-    };
-    const offsets = { va: columns.va.byteOffset, kind: columns.kind.byteOffset, size: columns.size.byteOffset, pa: 0 };
-    return new AccessBatch(BLOCK_ACCESSES, {
-      ...columns,
-      touches: wasm && new Uint32Array(buffer, base + PWT_BLOCK_TOUCHES, PWT_TOUCHES_MOST),
-      input: wasm?.views && { ...columns, capacity: BLOCK_ACCESSES, offsets, views: wasm.views },
-    });
+    }, room && { rows: new Int32Array(buffer, offset, PWT_TOUCHES * (TOUCH_BYTES >>> 2)), offset, views });
   }
 
-  /** @returns memory of the model */
-  private readInTypeScript(): ArrayBufferLike {
-    const model = new PwtModel(), reader = new PwtBlockReader(model);
-    this.readBlock = (...block) => reader.read(...block);
-    return model.u8.buffer;
+  private home(room: DecodingRoom | undefined): Home {
+    const inTypeScript = this.engine === 'ts';
+    if (room && inTypeScript === (room.machine.accelerator === undefined)) {
+      const home = inMachine(room);
+      if (home) return home;
+    }
+    return { ...((inTypeScript ? undefined : lone(PWT_BYTES)) ?? { buffer: new ArrayBuffer(PWT_BYTES) }), base: 0 };
   }
 
   override decode(bytes: Uint8Array, start: number, end: number, final: boolean, batch: AccessBatch): number {
@@ -154,7 +158,7 @@ export class PwtDecoder extends TraceDecoder {
     const [paths, misses, shapes, addresses] = SECTIONS.map((_, k) => frame.getUint32(SECTIONS_AT + 4 * k, true));
     const eventsAt = paths + misses + shapes + addresses;
     this.memory.set(sections.subarray(0, eventsAt), PWT_SECTIONS);
-    const sound = count === 0 ? eventsAt === 0 : this.readBlock(count, paths, misses, shapes, addresses);
+    const sound = count === 0 ? eventsAt === 0 : this.readBlock(count, paths, misses, shapes, addresses, this.columns ? -1 : this.allAccesses % 2 ** 30);
     if (!sound) throw this.error(`sections of ${count} accesses`, 'malformed ones');
     const events = decodeEvents(sections.subarray(eventsAt), frame.getUint32(EVENTS_AT, true), count);
     if (events === undefined) throw this.error('events in their place', 'malformed ones');

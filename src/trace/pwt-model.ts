@@ -14,7 +14,7 @@ import {
   PWT_FOLLOWERS, PWT_FOLLOWER_BITS, PWT_GOLDEN, PWT_HERE, PWT_HISTORY, PWT_HISTORY_SEGMENTS, PWT_KNOWN_KIND, PWT_KNOWN_MOST, PWT_KNOWN_SIZE,
   PWT_KNOWN_VA, PWT_LAST, PWT_LENGTH_MOST, PWT_MATCH, PWT_PATH, PWT_REGIONS, PWT_REGION_BITS, PWT_REGION_SHIFT, PWT_SEGMENTS, PWT_SEGMENT_MOST,
   PWT_SEGMENT_ROWS, PWT_SEGMENT_SHIFT, PWT_SLOTS, PWT_SLOT_MOST, PWT_SLOT_ROWS, PWT_SLOT_SHIFT, PWT_USED, SEG_AT, SEG_END, SEG_LENGTH, SEG_RECENT,
-  SEG_SLOT, SEG_SLOTS, SEG_TOGETHER, SLOT_AT, SLOT_DISTANCE, SLOT_FROM, SLOT_LAST, SLOT_REGION,
+  SEG_SLOT, SEG_SLOTS, SEG_TOGETHER, SLOT_AT, SLOT_DISTANCE, SLOT_FROM, SLOT_LAST, SLOT_REGION, SLOT_SHAPE,
 } from '../layout/pwt.ts';
 import { KIND_FETCH } from './batch.ts';
 
@@ -30,11 +30,11 @@ export class PwtModel {
   data = 0;
   path = 0;
 
-  /** @param buffer - PWT_BYTES zero bytes */
-  constructor(buffer: ArrayBufferLike = new ArrayBuffer(PWT_BYTES)) {
-    this.w = new Int32Array(buffer, 0, PWT_BYTES >>> 2);
-    this.u8 = new Uint8Array(buffer, 0, PWT_BYTES);
-    this.u16 = new Uint16Array(buffer, 0, PWT_BYTES >>> 1);
+  /** @param buffer - PWT_BYTES zero bytes, from `base` on */
+  constructor(buffer: ArrayBufferLike = new ArrayBuffer(PWT_BYTES), base = 0) {
+    this.w = new Int32Array(buffer, base, PWT_BYTES >>> 2);
+    this.u8 = new Uint8Array(buffer, base, PWT_BYTES);
+    this.u16 = new Uint16Array(buffer, base, PWT_BYTES >>> 1);
   }
 
   get segments(): number {
@@ -63,6 +63,11 @@ export class PwtModel {
   /** First slot of a segment. */
   slot(row: number): number {
     return (PWT_SLOT_ROWS >>> 2) + (this.w[row + (SEG_SLOT >>> 2)] << (PWT_SLOT_SHIFT - 2));
+  }
+
+  /** Its fetches if they are all in one page and one is its first access, else 0. */
+  together(row: number): number {
+    return this.w[row + (SEG_TOGETHER >>> 2)];
   }
 
   slots(row: number): number {
@@ -161,7 +166,11 @@ export class PwtModel {
       if (fetch) {
         endLo = (endLo + size) | 0;
         if (endLo >>> 0 < size) endHi = (endHi + 1) | 0;
-      } else w[(PWT_SLOT_ROWS >>> 2) + ((slot + slots++) << (PWT_SLOT_SHIFT - 2)) + (SLOT_AT >>> 2)] = k;
+      } else {
+        const row = (PWT_SLOT_ROWS >>> 2) + ((slot + slots++) << (PWT_SLOT_SHIFT - 2));
+        w[row + (SLOT_AT >>> 2)] = k;
+        w[row + (SLOT_SHAPE >>> 2)] = size | (kind << 16);
+      }
     }
     w[row + (SEG_AT >>> 2)] = at;
     w[row + (SEG_LENGTH >>> 2)] = length;

@@ -2,12 +2,14 @@
 import { ACCESS_USER } from '../arch/fault.ts';
 import { ConfigError, InvariantError } from '../errors.ts';
 import { figure, type CpuModel } from '../cost/cpu-model.ts';
+import { TOUCH_BYTES } from '../layout/census.ts';
 import type { AccessInput } from '../machine/columns.ts';
 import { Machine } from '../machine/machine.ts';
 import type { EngineChoice } from '../machine/options.ts';
+import { makesTouches, TouchBatch, type Touches } from '../machine/touch-batch.ts';
 import type { Counters } from '../machine/vcpu.ts';
-import { BATCH_CAPACITY, type AccessBatch } from './batch.ts';
-import type { NewPage } from './census.ts';
+import { BATCH_CAPACITY, type AccessBatch, type DecodingRoom } from './batch.ts';
+import { Census, type NewPage } from './census.ts';
 import { Placement, type NumaPolicy, type PagePolicy } from './placement.ts';
 import type { ReplayRun, SeriesPoint, TlbCounts } from './replay-result.ts';
 
@@ -29,14 +31,22 @@ const FIRST_BUCKET = 1024;
 const MAX_POINTS = 512;
 const REMOTE_DISTANCE = 21;
 
-export class Run {
-  private readonly options: RunOptions;
+export class Run implements DecodingRoom {
+  readonly options: RunOptions;
   readonly machine: Machine;
-  /** Of the machine: what `take()` took. */
+  /** Of the machine: what `take()` took, as columns or as what is touched. */
   columns!: AccessInput;
+  touches: Touches | undefined;
   /** Room for batches that lie elsewhere. */
-  private own: AccessInput | undefined;
-  private readonly placement: Placement;
+  private ownColumns: AccessInput | undefined;
+  private ownTouches: Touches | undefined;
+  /** Of `touches`, the row to go on with: word index. */
+  private next = 0;
+  private batch: TouchBatch | undefined;
+  private placement!: Placement;
+  /** Beside the machine's state, kept from replay to replay. */
+  private ownCensus: Census | undefined;
+  private decoding: { readonly at: number; readonly bytes: number } | undefined;
   private points: SeriesPoint[] = [];
   private bucket = FIRST_BUCKET;
   private done = 0;
@@ -54,7 +64,40 @@ export class Run {
     this.machine = Machine.create({
       cpu: options.cpu, mode: 'timed', dataAccesses: options.data, distances, engine: options.engine, extents: [{ base: 0, bytes: TABLE_BYTES }, ...extents],
     });
-    this.placement = new Placement(this.machine, options.pages, options.numa, nodes);
+    this.begin();
+  }
+
+  private begin(): void {
+    const { machine, options } = this;
+    this.placement = new Placement(machine, options.pages, options.numa, options.nodes);
+  }
+
+  /** Be as it was when it was made, if `renewable`. */
+  renew(): void {
+    this.machine.renew();
+    this.touches = undefined;
+    this.points = [];
+    this.bucket = FIRST_BUCKET;
+    this.done = this.newPages = 0;
+    this.last = { l1Misses: 0, walks: 0, cycles: 0 };
+    this.ownCensus?.clear();
+    this.begin();
+  }
+
+  /** Has its machine only the memory that it was made with? */
+  get renewable(): boolean {
+    return this.pieces === 1;
+  }
+
+  /** A census in the machine's memory. */
+  get census(): Census {
+    return this.ownCensus ??= new Census(this.machine);
+  }
+
+  roomFor(bytes: number): { readonly at: number; readonly used: boolean } {
+    const used = this.decoding?.bytes === bytes;
+    if (!used) this.decoding = { at: this.machine.views.grow(bytes), bytes };
+    return { at: this.decoding!.at, used };
   }
 
   private makeColumns(capacity: number): AccessInput {
@@ -62,17 +105,34 @@ export class Run {
     return { ...columns, pa: undefined, offsets: offsets && { ...offsets, pa: 0 } };
   }
 
+  /** Can it do with what batches touch? */
+  get takesTouches(): boolean {
+    return makesTouches(this.machine.views, this.machine.vcpus[0].block >>> 2);
+  }
+
   /** Copy a batch to where the engine can reach it, unless it is there. */
-  take({ count, va, kind, size, input }: AccessBatch): void {
-    if (input?.views === this.machine.views) {
-      this.columns = input;
+  take({ count, va, kind, size, touches }: AccessBatch): void {
+    if (touches) {
+      this.touches = this.takeTouches(touches);
+      this.next = TOUCH_BYTES >>> 2;
       return;
     }
-    if (this.own === undefined || count > this.own.capacity) this.own = this.makeColumns(Math.max(count, BATCH_CAPACITY));
-    this.columns = this.own;
+    if (this.ownColumns === undefined || count > this.ownColumns.capacity) this.ownColumns = this.makeColumns(Math.max(count, BATCH_CAPACITY));
+    this.columns = this.ownColumns;
     this.columns.va.set(va.subarray(0, count * 2));
     this.columns.kind.set(kind.subarray(0, count));
     this.columns.size.set(size.subarray(0, count));
+  }
+
+  private takeTouches(touches: Touches): Touches {
+    const { machine: { views, accelerator } } = this, { rows } = touches;
+    if (!accelerator || touches.views === views) return touches;
+    if (this.ownTouches === undefined) {
+      const offset = views.grow(rows.byteLength); // first, as it replaces the buffer
+      this.ownTouches = { rows: new Int32Array(views.memory.buffer, offset, rows.length), offset, views };
+    }
+    this.ownTouches.rows.set(rows.subarray(0, (rows[0] + 1) * (TOUCH_BYTES >>> 2)));
+    return this.ownTouches;
   }
 
   /** Replay as many accesses as were taken, after mapping what they touch for the first time. */
@@ -81,17 +141,27 @@ export class Run {
       this.makeRoom();
       this.placement.touch(page);
     }
-    const { columns } = this, [cpu] = this.machine.vcpus;
     let mapped = 0;
     for (let at = 0; at < count;) {
       const to = Math.min(count, at + this.bucket - (this.done % this.bucket));
-      const reached = cpu.runBatch(columns, at, to, ACCESS_USER);
-      if (reached !== to) throw new InvariantError(`access ${this.done + reached - at} of the trace faulted though its page is mapped`);
+      if (!this.make(at, to)) throw new InvariantError(`an access of the trace from ${this.done} to ${this.done + to - at} faulted though its page is mapped`);
       this.done += to - at;
       for (; mapped < fresh.length && fresh[mapped].at < to; mapped++) this.newPages++;
       at = to;
       if (this.done % this.bucket === 0) this.point();
     }
+  }
+
+  /** Make accesses of what was taken. @returns whether none faulted */
+  private make(from: number, to: number): boolean {
+    const { machine: { accelerator, vcpus: [cpu], views }, columns, touches } = this;
+    if (!touches) return cpu.runBatch(columns, from, to, ACCESS_USER) === to;
+    const { rows, offset } = touches;
+    if (accelerator) {
+      const next = accelerator.runTouches(cpu.block, offset + this.next * 4, to, ACCESS_USER) >>> 0;
+      this.next = next === 0 ? -1 : (next - offset) / 4;
+    } else this.next = (this.batch ??= new TouchBatch(views, cpu.block >>> 2, ACCESS_USER)).run(rows, this.next, to);
+    return this.next >= 0;
   }
 
   private makeRoom(): void {

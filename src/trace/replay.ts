@@ -4,10 +4,10 @@ import { MODE_4LEVEL } from '../layout/vcpu.ts';
 import type { CpuModel } from '../cost/cpu-model.ts';
 import type { EngineChoice } from '../machine/options.ts';
 import type { TraceReader } from './batch.ts';
-import { Census } from './census.ts';
 import { isCanonical, type NumaPolicy, type PagePolicy } from './placement.ts';
 import type { ReplayResult } from './replay-result.ts';
 import { Run } from './replay-run.ts';
+import { keep, kept } from './run-stock.ts';
 
 /** What to replay a trace on. */
 export interface ReplayOptions {
@@ -44,17 +44,16 @@ export interface ReplayOptions {
 export async function replay(reader: TraceReader, options: ReplayOptions): Promise<ReplayResult> {
   const started = performance.now();
   try {
-    const runs = makeRuns(options), [first] = runs;
-    const census = new Census(first.machine);
-    reader.decodeIn?.(first.machine);
+    const runs = makeRuns(options), [first] = runs, { census } = first;
     const limit = options.limit ?? Infinity;
+    if (limit === Infinity && runs.every(run => run.takesTouches)) reader.touchesIn?.(first);
     let systemCalls = 0;
     for (let batch = await reader.next(); batch; batch = await reader.next()) {
       batch.count = Math.min(batch.count, limit - census.accesses);
       systemCalls += batch.events.length;
       const before = census.accesses;
       for (const run of runs) run.take(batch);
-      const fresh = census.add(first.columns, batch.count, batch.touches);
+      const fresh = first.touches ? census.addTouches(first.touches, batch.count) : census.add(first.columns, batch.count);
       const bad = fresh.find(p => !isCanonical(p.page, MODE_4LEVEL));
       if (bad) {
         throw new InputError(options.name, `access ${before + bad.at + 1}`, 'a canonical address (48 bits, sign-extended)', `0x${(BigInt(bad.page) << 12n).toString(16)}`);
@@ -63,8 +62,7 @@ export async function replay(reader: TraceReader, options: ReplayOptions): Promi
       options.onProgress?.(census.accesses, reader);
       if (census.accesses >= limit) break;
     }
-    const seconds = (performance.now() - started) / 1000;
-    return {
+    const seconds = (performance.now() - started) / 1000, result: ReplayResult = {
       version: 1,
       trace: {
         name: options.name, format: reader.format, accesses: census.accesses, ...census.kinds, systemCalls,
@@ -74,6 +72,8 @@ export async function replay(reader: TraceReader, options: ReplayOptions): Promi
       seconds,
       rate: (census.accesses * runs.length) / seconds,
     };
+    runs.forEach(keep);
+    return result;
   } finally {
     await reader.close();
   }
@@ -90,5 +90,5 @@ function makeRuns(options: ReplayOptions): Run[] {
   const runs = cpus.flatMap(cpu => pages.map(p => ({ cpu, pages: p, data, nodes, numa, engine })));
   const wanted = runs.filter((_, place) => only === undefined || only.includes(place));
   if (wanted.length === 0) throw new ConfigError('only', `at least one place from 0 to ${runs.length - 1}`, only);
-  return wanted.map(run => new Run(run));
+  return wanted.map(run => kept(run) ?? new Run(run));
 }

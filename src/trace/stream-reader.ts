@@ -1,7 +1,6 @@
 /** Feeds a decoder from a byte source through one window of fixed size, and hands out its batches. */
 import { InputError, invariant } from '../errors.ts';
-import type { Machine } from '../machine/machine.ts';
-import type { AccessBatch, TraceReader } from './batch.ts';
+import type { AccessBatch, DecodingRoom, TraceReader } from './batch.ts';
 import type { ByteSource } from './byte-source.ts';
 import type { TraceDecoder } from './trace-decoder.ts';
 
@@ -45,8 +44,8 @@ export class StreamReader implements TraceReader {
     return this.source.bytesTotal;
   }
 
-  decodeIn(machine: Machine): void {
-    this.batch ??= this.decoder.makeBatch(machine);
+  touchesIn(room: DecodingRoom): void {
+    this.batch ??= this.decoder.makeBatch(room);
   }
 
   async next(): Promise<AccessBatch | undefined> {

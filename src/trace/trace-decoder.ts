@@ -1,7 +1,6 @@
 /** What turns the bytes of one format into accesses. `StreamReader` feeds it; it never sees files or gzip. */
 import { InputError } from '../errors.ts';
-import type { Machine } from '../machine/machine.ts';
-import { AccessBatch } from './batch.ts';
+import { AccessBatch, type DecodingRoom } from './batch.ts';
 import type { TraceFormat } from './trace-format.ts';
 
 /** System calls in a batch before it is handed out: keeps memory constant in a trace of nothing else. */
@@ -25,8 +24,8 @@ export abstract class TraceDecoder {
     this.skipBad = skipBad;
   }
 
-  /** What to decode to: the batch that is given to `decode()`. Called once. @param _machine - whose memory it may lie in */
-  makeBatch(_machine?: Machine): AccessBatch {
+  /** What to decode to: the batch that is given to `decode()`. Called once. @param _room - as of `TraceReader.touchesIn()` */
+  makeBatch(_room?: DecodingRoom): AccessBatch {
     return new AccessBatch();
   }
 

@@ -65,7 +65,7 @@ function rightsOf(ctl: number, lo: number, hi: number, leaf: boolean): number {
 
 /** Is a present entry one that software must not make? */
 function misconfigured(w: Int32Array, n: number, ctl: number, level: number, lo: number, hi: number, leaf: boolean): boolean {
-  if (!(lo & EPT_R) && (lo & EPT_W || !(ctl & NESTC_XO))) return true;
+  if (!(lo & EPT_R) && (lo & EPT_W || !(ctl & NESTC_XO) || (leaf && ctl & NESTC_PW && hi & EPT_HI_PW))) return true;
   if (hi & w[n + (VCPU_RSVD_HI >>> 2)]) return true;
   if (!leaf) return (lo & (EPT_MEMTYPE | EPT_IPAT)) !== 0;
   const type = (lo & EPT_MEMTYPE) >>> EPT_MEMTYPE_SHIFT;

@@ -39,13 +39,16 @@ export function callNumber(w: Int32Array, v: number, is32: boolean): number {
   return nr;
 }
 
+/** Serves a hypercall. @param serve - serves those that it makes itself */
+export type Serve = (h: Host, nr: number, at: number, serve: Serve) => number;
+
 /**
  * Serve a hypercall.
  *
  * @param at - word index of its five arguments, 8 bytes each @returns its result; with `h.preempted` set, it has to be made again with the
  *   arguments that are there now
  */
-export function call(h: Host, nr: number, at: number): number {
+export function call(h: Host, nr: number, at: number, serve: Serve): number {
   switch (nr) {
     case HYPERVISOR_mmu_update: return mmuUpdate(h, at);
     case HYPERVISOR_update_va_mapping: return updateVaMapping(h, at, false);
@@ -53,7 +56,7 @@ export function call(h: Host, nr: number, at: number): number {
     case HYPERVISOR_mmuext_op: return mmuextOp(h, at);
     case HYPERVISOR_memory_op: return memoryOp(h, at);
     case HYPERVISOR_grant_table_op: return grantTableOp(h, at);
-    case HYPERVISOR_multicall: return multicall(h, at, call);
+    case HYPERVISOR_multicall: return multicall(h, at, serve);
     case HYPERVISOR_vm_assist: return vmAssist(h, at);
     case HYPERVISOR_event_channel_op: return eventChannelOp(h, at);
     case HYPERVISOR_set_gdt: return setGdt(h, at);

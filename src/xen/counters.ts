@@ -4,13 +4,13 @@
  * Source: Xen 4.17, xen/include/xen/perfc_defn.h, xen/arch/x86/include/asm/perfc_defn.h.
  */
 import { CNT_HYPERVISOR_CYCLES } from '../layout/counter.ts';
-import { HV_CALLS, HV_COUNTERS, HV_CYCLES, HV_ENTRIES } from '../layout/hypervisor.ts';
+import { HV_ACCOUNTS, HV_CALLS, HV_COUNTERS, HV_CYCLES, HV_ENTRIES, HV_SHOOTDOWNS } from '../layout/hypervisor.ts';
 import { VCPU_TIMED } from '../layout/vcpu.ts';
 import { count } from '../memory/counters.ts';
 import type { Views } from '../memory/views.ts';
 import * as numbers from './numbers.ts';
-import type { OwnFrames } from './own-frames.ts';
-import { CAUSES, cyclesAt, Work, type WorkCounts, type WorkCycles } from './work.ts';
+import { PAGE_WORDS, type OwnFrames } from './own-frames.ts';
+import { CAUSES, cyclesAt, IPIS, Work, type WorkCounts, type WorkCycles } from './work.ts';
 
 export const CALLS_TO_MMUEXT_OP = 0;
 export const NUM_MMUEXT_OPS = 1;
@@ -28,6 +28,21 @@ const NAMES = [
   'copy_user_faults', 'ptwr_emulations', 'calls_from_multicall',
 ] as const;
 export type CounterName = (typeof NAMES)[number];
+
+/** Why vCPUs have to invalidate what they have cached. */
+export const ASKED = 0; //   a guest asked for it, or changed what its vCPUs walk or load from
+export const TABLES = 1; //  tables above level 1 changed
+export const RETYPED = 2; // a frame is used as something else
+export const REUSED = 3; //  freed frames are handed out again
+export const GRANTS = 4; //  a mapping of a grant was taken away
+const SHOOTDOWN_CAUSES = ['asked', 'tables', 'retyped', 'reused', 'grants'] as const;
+
+/** Invalidations that other vCPUs were asked for, those that the clock showed to be unnecessary, and what the former cost the one that asked. */
+export interface Shootdowns {
+  readonly sent: number;
+  readonly filtered: number;
+  readonly cycles: number;
+}
 
 const HYPERCALLS = 64;
 /** What cycles are for besides hypercalls. */
@@ -57,24 +72,60 @@ export type CounterValues = Readonly<Record<CounterName, number>> & {
   readonly cycles: { readonly pageFaults: WorkCycles; readonly modeSwitches: WorkCycles; readonly unknownCalls: WorkCycles };
   /** What all of it was made of. */
   readonly work: WorkCounts;
+  /** Invalidations on other vCPUs than that which made the call, by cause. */
+  readonly shootdowns: Readonly<Record<(typeof SHOOTDOWN_CAUSES)[number], Shootdowns>>;
 };
+
+/**
+ * Let each vCPU of a machine with several count on a page of its own: what many threads add to one number gets lost. @throws ConfigError - no memory
+ */
+export function layAccounts(own: OwnFrames, vcpus: number): void {
+  if (own.s.atomic) own.s.w[own.block + (HV_ACCOUNTS >>> 2)] = own.need(vcpus) << 2;
+}
 
 export class Counters {
   readonly work: Work;
   private readonly s: Views;
-  private readonly values: number; // indices of 64-bit words
-  private readonly calls: number;
-  private readonly entries: number;
-  private readonly cycles: number; // by hypercall, or what else, and cause
+  private readonly block: number; // word indices of the hypervisor's block, and of all that have counters
+  private readonly blocks: readonly number[];
+  private values = 0; // indices of 64-bit words, of the block that is used now
+  private calls = 0;
+  private entries = 0;
+  private cycles = 0; // by hypercall, or what else, and cause
+  private shootdowns = 0;
 
-  constructor(own: OwnFrames) {
-    const at = (offset: number): number => (own.block + (offset >>> 2)) >>> 1;
+  constructor(own: OwnFrames, vcpus: number) {
+    const accounts = own.s.w[own.block + (HV_ACCOUNTS >>> 2)] >>> 2;
     this.s = own.s;
     this.work = new Work(own);
+    this.block = own.block;
+    this.blocks = [own.block, ...(accounts === 0 ? [] : Array.from({ length: vcpus }, (_, k) => accounts + k * PAGE_WORDS))];
+    this.use(own.block);
+  }
+
+  /** From here on it is counted for a vCPU of the machine. @param number - undefined: for none */
+  useOf(number: number | undefined): void {
+    this.use(number === undefined || this.blocks.length === 1 ? this.block : this.blocks[number + 1]);
+  }
+
+  private use(block: number): void {
+    const at = (offset: number): number => (block + (offset >>> 2)) >>> 1;
     this.values = at(HV_COUNTERS);
     this.calls = at(HV_CALLS);
     this.entries = at(HV_ENTRIES);
     this.cycles = at(HV_CYCLES);
+    this.shootdowns = at(HV_SHOOTDOWNS);
+    this.work.use(block);
+  }
+
+  /** Another vCPU was asked for an invalidation. */
+  sent(cause: number): void {
+    this.s.d[this.shootdowns + cause]++;
+  }
+
+  /** ... need not be asked. */
+  filtered(cause: number, times: number): void {
+    this.s.d[this.shootdowns + SHOOTDOWN_CAUSES.length + cause] += times;
   }
 
   add(counter: number, by: number): void {
@@ -101,16 +152,26 @@ export class Counters {
     this.work.settle(this.cycles + NO_GUEST * CAUSES.length);
   }
 
-  /** All values by name; of hypercalls, those that were made. */
+  /** All values by name; of hypercalls, those that were made. While other threads make calls, what was counted somewhere on the way. */
   read(): CounterValues {
-    const { d } = this.s, hypercalls: Record<string, CallCount> = {};
+    const hypercalls: Record<string, CallCount> = {}, causes = CAUSES.length;
+    const cyclesOf = (what: number): WorkCycles => cyclesAt(Float64Array.from({ length: causes }, (_, k) => this.sum(HV_CYCLES, what * causes + k)), 0);
     for (const [name, nr] of HYPERCALL_NAMES) {
-      const entries = d[this.entries + nr];
-      if (entries > 0) hypercalls[name.slice(PREFIX.length)] = { calls: d[this.calls + nr], entries, cycles: cyclesAt(d, this.cycles + nr * CAUSES.length) };
+      const entries = this.sum(HV_ENTRIES, nr);
+      if (entries > 0) hypercalls[name.slice(PREFIX.length)] = { calls: this.sum(HV_CALLS, nr), entries, cycles: cyclesOf(nr) };
     }
-    const values = Object.fromEntries(NAMES.map((name, k) => [name, d[this.values + k]])) as Record<CounterName, number>;
-    const [pageFaults, modeSwitches, unknownCalls] = [PAGE_FAULT, MODE_SWITCH, UNKNOWN_CALL].map(what => cyclesAt(d, this.cycles + what * CAUSES.length));
-    const cycles = { pageFaults, modeSwitches, unknownCalls };
-    return { ...values, hypercalls, cycles, work: this.work.read() };
+    const values = Object.fromEntries(NAMES.map((name, k) => [name, this.sum(HV_COUNTERS, k)])) as Record<CounterName, number>;
+    const [pageFaults, modeSwitches, unknownCalls] = [PAGE_FAULT, MODE_SWITCH, UNKNOWN_CALL].map(cyclesOf);
+    const shootdowns = Object.fromEntries(SHOOTDOWN_CAUSES.map((name, cause) => {
+      const sent = this.sum(HV_SHOOTDOWNS, cause), filtered = this.sum(HV_SHOOTDOWNS, SHOOTDOWN_CAUSES.length + cause);
+      return [name, { sent, filtered, cycles: sent * this.work.priceOf(IPIS) }];
+    })) as Record<(typeof SHOOTDOWN_CAUSES)[number], Shootdowns>;
+    return { ...values, hypercalls, cycles: { pageFaults, modeSwitches, unknownCalls }, work: this.work.read(this.blocks), shootdowns };
+  }
+
+  private sum(offset: number, k: number): number {
+    let sum = 0;
+    for (const block of this.blocks) sum += this.s.d[((block + (offset >>> 2)) >>> 1) + k];
+    return sum;
   }
 }

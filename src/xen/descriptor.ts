@@ -6,6 +6,7 @@
  */
 import { PGT_SEG_DESC, PGT_WRITABLE } from '../layout/frame.ts';
 import { storeEntry } from '../memory/entry.ts';
+import { ASKED } from './counters.ts';
 import type { Domain, GuestVcpu } from './domain.ts';
 import { copyFromGuest, ownArrayOk } from './guest-memory.ts';
 import type { Host } from './host.ts';
@@ -96,7 +97,7 @@ export function useGdt(h: Host, guest: GuestVcpu, frames: readonly number[], ent
   }
   putGdt(h, guest);
   guest.setGdt(frames, entries);
-  h.flush(guest);
+  h.flush(guest, ASKED);
   return 0;
 }
 

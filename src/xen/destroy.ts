@@ -9,6 +9,7 @@
 import { PTE_P } from '../arch/pte.ts';
 import { PGT_PARTIAL, PGT_PINNED, PGT_TYPE_MASK, PGT_VALIDATED } from '../layout/frame.ts';
 import { storeEntry } from '../memory/entry.ts';
+import { TABLES } from './counters.ts';
 import { demoteTable } from './demote.ts';
 import { putGdt } from './descriptor.ts';
 import { NO_FRAME, type Domain, type GuestVcpu } from './domain.ts';
@@ -61,7 +62,7 @@ export function destroyDomain(h: Host, domain: Domain, idle: GuestVcpu): boolean
     if (domain.teardownFrom !== DONE) return false;
   }
   putVcpuInfos(h, domain);
-  h.flushAll(domain.id);
+  h.flushAll(domain.id, TABLES);
   for (const guest of domain.vcpus) wake(h, guest); // a thread that plays it is not to sleep for ever
   domain.dropVcpus();
   domain.dead = true;

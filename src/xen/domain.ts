@@ -244,7 +244,7 @@ export class Domain {
   private layBlocks(count: number): void {
     const before = this.blocks.capacity;
     if (!this.blocks.reserve(count)) throw new ConfigError('own.frames', `frames for what is known of ${count} vCPUs`, this.own.frames);
-    for (let k = before; k < this.blocks.capacity; k++) layGuest(this.s.w, this.blocks.row(k), this.id, k);
+    for (let k = before; k < this.blocks.capacity; k++) layGuest(this.s.w, this.blocks.row(k), this.id, k, this.at);
   }
 
   private lookAtVcpus(): void {

@@ -23,8 +23,10 @@ export const isPerVcpu = (virq: number): boolean => PER_VCPU.includes(virq);
 /** Raise a port, if it is given out. Source: evtchn_port_set_pending() (xen/include/xen/event.h). */
 export function raise(h: Host, d: Domain, vcpu: number, port: Port): void {
   if (port.state <= ECS_RESERVED) return;
+  h.guard?.takeEvents(d);
   if (d.events.isFifo) setPendingFifo(h, d, vcpu, port);
   else setPending2l(h, d, vcpu, port);
+  h.guard?.giveEvents(d);
 }
 
 /** Clear a port's pending bit. */
@@ -190,13 +192,15 @@ export function send(h: Host, d: Domain, number: number): number {
 }
 
 /** evtchn_bind_vcpu(): a VIRQ or IPI of one vCPU stays with it. @returns 0 or -XEN_E* */
-export function bindVcpu(d: Domain, number: number, vcpu: number): number {
+export function bindVcpu(h: Host, d: Domain, number: number, vcpu: number): number {
   if (vcpu >= d.maxVcpus) return -XEN_ENOENT;
   const port = d.events.find(number);
   if (!port) return -XEN_EINVAL;
   const movable = port.state === ECS_UNBOUND || port.state === ECS_INTERDOMAIN || port.state === ECS_PIRQ || (port.state === ECS_VIRQ && !isPerVcpu(port.virq));
   if (!movable) return -XEN_EINVAL;
+  h.guard?.takeEvents(d);
   port.vcpu = vcpu;
+  h.guard?.giveEvents(d);
   return 0;
 }
 
@@ -205,8 +209,10 @@ export function unmask(h: Host, d: Domain, number: number): number {
   const events = d.events, port = events.find(number);
   if (!port) return -XEN_EINVAL;
   if (!port.usable) return 0;
+  h.guard?.takeEvents(d);
   if (events.isFifo) unmaskFifo(h, d, port);
   else unmask2l(h, d, port);
+  h.guard?.giveEvents(d);
   return 0;
 }
 

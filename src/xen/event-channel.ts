@@ -16,16 +16,16 @@ const EVTCHNOP_bind_interdomain = 0;
 const EVTCHNOP_bind_virq = 1;
 const EVTCHNOP_bind_pirq = 2;
 const EVTCHNOP_close = 3;
-const EVTCHNOP_send = 4;
-const EVTCHNOP_status = 5;
+export const EVTCHNOP_send = 4;
+export const EVTCHNOP_status = 5;
 const EVTCHNOP_alloc_unbound = 6;
 const EVTCHNOP_bind_ipi = 7;
-const EVTCHNOP_bind_vcpu = 8;
-const EVTCHNOP_unmask = 9;
+export const EVTCHNOP_bind_vcpu = 8;
+export const EVTCHNOP_unmask = 9;
 const EVTCHNOP_reset = 10;
 const EVTCHNOP_init_control = 11;
 const EVTCHNOP_expand_array = 12;
-const EVTCHNOP_set_priority = 13;
+export const EVTCHNOP_set_priority = 13;
 const BIND_PIRQ__WILL_SHARE = 1;
 const EVTCHNOP_reset_cont = 14; // a reset that was preempted
 
@@ -58,12 +58,12 @@ function perform(h: Host, d: Domain, command: number, b: Int32Array): number {
     case EVTCHNOP_status: return status(h, d, b);
     case EVTCHNOP_alloc_unbound: return unbound(h, d, b);
     case EVTCHNOP_bind_ipi: return answer(b, 1, bindIpi(h, d, b[0] >>> 0));
-    case EVTCHNOP_bind_vcpu: return bindVcpu(d, b[0] >>> 0, b[1] >>> 0);
+    case EVTCHNOP_bind_vcpu: return bindVcpu(h, d, b[0] >>> 0, b[1] >>> 0);
     case EVTCHNOP_unmask: return unmask(h, d, b[0] >>> 0);
     case EVTCHNOP_reset: case EVTCHNOP_reset_cont: return resetDomain(h, d, b[0] & 0xffff, command === EVTCHNOP_reset_cont);
     case EVTCHNOP_init_control: return initControl(h, d, b);
     case EVTCHNOP_expand_array: return d.events.isFifo ? expandArray(h, d, b[1], b[0]) : -XEN_EOPNOTSUPP;
-    case EVTCHNOP_set_priority: return setPriority(d, b[0] >>> 0, b[1] >>> 0);
+    case EVTCHNOP_set_priority: return setPriority(h, d, b[0] >>> 0, b[1] >>> 0);
     default: return -XEN_ENOSYS;
   }
 }
@@ -153,12 +153,14 @@ function linkBits(h: Host): number {
 }
 
 /** evtchn_set_priority(). */
-function setPriority(d: Domain, number: number, priority: number): number {
+function setPriority(h: Host, d: Domain, number: number, priority: number): number {
   const events = d.events, port = events.find(number);
   if (!port) return -XEN_EINVAL;
   if (!events.isFifo) return -XEN_ENOSYS;
   if (!port.usable) return -XEN_EACCES;
   if (priority >= FIFO_PRIORITIES) return -XEN_EINVAL;
+  h.guard?.takeEvents(d);
   port.priority = priority;
+  h.guard?.giveEvents(d);
   return 0;
 }

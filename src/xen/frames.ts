@@ -6,10 +6,10 @@
  */
 import { invariant } from '../errors.ts';
 import {
-  FRAME_FLAGS, FRAME_LINEAR, FRAME_OWNER, FRAME_PARTIAL_SET, FRAME_REFS, FRAME_STRIDE, FRAME_TYPE, FRAME_VALIDATED, PGC_ALLOCATED, PGC_XEN_HEAP,
+  FRAME_FLAGS, FRAME_LINEAR, FRAME_OWNER, FRAME_PARTIAL_SET, FRAME_REFS, FRAME_STAMP, FRAME_STRIDE, FRAME_TYPE, FRAME_VALIDATED, PGC_ALLOCATED, PGC_XEN_HEAP,
   PGT_COUNT, PGT_TYPE_MASK, PGT_VALIDATED, PGT_WRITABLE,
 } from '../layout/frame.ts';
-import { HDR_FRAME_TABLE } from '../layout/header.ts';
+import { HDR_FLUSH_CLOCK, HDR_FRAME_TABLE } from '../layout/header.ts';
 import { HV_FRAMES } from '../layout/hypervisor.ts';
 import type { Views } from '../memory/views.ts';
 import type { OwnFrames } from './own-frames.ts';
@@ -21,7 +21,7 @@ const REFS_MOST = 0x7ffffffd;
 export class Frames {
   /** Frames that are memory: 0 up to this. */
   readonly count: number;
-  private readonly s: Views;
+  protected readonly s: Views;
   /** Word index of the row of frame 0. */
   readonly rows: number;
   /** Called when the last reference to a frame is put. */
@@ -34,7 +34,7 @@ export class Frames {
     this.rows = s.w[HDR_FRAME_TABLE >>> 2] >>> 2;
   }
 
-  private at(mfn: number, column: number): number {
+  protected at(mfn: number, column: number): number {
     return this.rows + mfn * (FRAME_STRIDE >>> 2) + (column >>> 2);
   }
 
@@ -45,6 +45,19 @@ export class Frames {
 
   type(mfn: number): number { return this.s.w[this.at(mfn, FRAME_TYPE)]; }
   setType(mfn: number, type: number): void { this.s.w[this.at(mfn, FRAME_TYPE)] = type; }
+  /** Have another type word, if it is still `old`. */
+  swapType(mfn: number, _old: number, now: number): boolean {
+    this.setType(mfn, now);
+    return true;
+  }
+
+  /** Note when a frame's last use as what it is ends: before it does. */
+  stamp(_mfn: number): void {
+    // With one vCPU no one asks.
+  }
+
+  /** Tick at which the last use of a frame ended, whose type count is 0. */
+  stampOf(mfn: number): number { return this.s.w[this.at(mfn, FRAME_STAMP)]; }
   /** PGT_* of the type alone. */
   kind(mfn: number): number { return this.type(mfn) & PGT_TYPE_MASK; }
   typeCount(mfn: number): number { return this.type(mfn) & PGT_COUNT; }
@@ -136,5 +149,54 @@ export class Frames {
     const flags = this.flags(mfn);
     this.setOwner(mfn, this.owner(mfn), flags & ~PGC_ALLOCATED);
     return (flags & PGC_ALLOCATED) !== 0;
+  }
+}
+
+/**
+ * The same for several vCPUs: references and types change by compare-and-swap. A reference is taken first, and then it is looked whose the frame
+ * is: as long as there is one, that does not change.
+ */
+export class SharedFrames extends Frames {
+  override type(mfn: number): number { return Atomics.load(this.s.w, this.at(mfn, FRAME_TYPE)); }
+
+  override swapType(mfn: number, old: number, now: number): boolean {
+    return Atomics.compareExchange(this.s.w, this.at(mfn, FRAME_TYPE), old, now) === old;
+  }
+
+  override setType(mfn: number, type: number): void { Atomics.store(this.s.w, this.at(mfn, FRAME_TYPE), type); }
+
+  override stamp(mfn: number): void {
+    this.s.w[this.at(mfn, FRAME_STAMP)] = Atomics.load(this.s.w, HDR_FLUSH_CLOCK >>> 2);
+  }
+
+  override getOwner(mfn: number): number {
+    return this.take(mfn) ? this.owner(mfn) : NOBODY;
+  }
+
+  override getPage(mfn: number, domid: number): boolean {
+    if (!this.valid(mfn) || this.owner(mfn) !== domid || !this.take(mfn)) return false;
+    if (this.owner(mfn) === domid) return true;
+    this.putPage(mfn);
+    return false;
+  }
+
+  override getAgain(mfn: number): void {
+    invariant(Atomics.add(this.s.w, this.at(mfn, FRAME_REFS), 1) > 0, 'has a reference', mfn);
+  }
+
+  override putPage(mfn: number): void {
+    const refs = Atomics.sub(this.s.w, this.at(mfn, FRAME_REFS), 1);
+    invariant(refs > 0, 'has a reference to put', mfn);
+    if (refs === 1) this.onFree(mfn);
+  }
+
+  private take(mfn: number): boolean {
+    const at = this.at(mfn, FRAME_REFS), { w } = this.s;
+    for (let refs = Atomics.load(w, at); ;) {
+      if (refs <= 0 || refs >= REFS_MOST) return false;
+      const now = Atomics.compareExchange(w, at, refs, refs + 1);
+      if (now === refs) return true;
+      refs = now;
+    }
   }
 }

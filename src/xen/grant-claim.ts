@@ -30,6 +30,13 @@ export interface Claim {
  * @returns GNTST_*, on an error with nothing taken, or RESTART
  */
 export function acquireGrant(h: Host, granter: Domain, ref: number, user: number, readonly: boolean, transitive: boolean, claim: Claim): number {
+  h.guard?.takeGrants(granter);
+  const rc = acquire(h, granter, ref, user, readonly, transitive, claim);
+  h.guard?.giveGrants(granter);
+  return rc;
+}
+
+function acquire(h: Host, granter: Domain, ref: number, user: number, readonly: boolean, transitive: boolean, claim: Claim): number {
   const { grants } = granter, { active } = grants, increment = readonly ? GNTPIN_hstr_inc : GNTPIN_hstw_inc;
   if (ref >= grants.entries) return GNTST_bad_gntref;
   const pin = active.pin(ref);
@@ -78,13 +85,16 @@ function goOn(h: Host, granter: Domain, ref: number): number {
   return !granter.dying && h.frames.getPage(granter.grants.active.mfn(ref), granter.id) ? GNTST_okay : GNTST_bad_domain;
 }
 
-/** A grant that passes on another domain's: that one is used too. */
+/** A grant that passes on another domain's: that one is used too. Meanwhile others may use this one: no one waits for two tables at once. */
 function passOn(h: Host, granter: Domain, ref: number, user: number, readonly: boolean, claim: Claim): number {
   const { grants } = granter, { active } = grants, at = grants.entryAt(h, ref), { w } = h.s;
-  const domid = w[at + 1] & 0xffff, transRef = w[at + 2] >>> 0, other = h.domain(domid), pin = active.pin(ref);
+  const domid = w[at + 1] & 0xffff, transRef = w[at + 2] >>> 0, other = h.domain(domid);
   if (domid === granter.id || other === undefined) return GNTST_general_error;
+  h.guard?.giveGrants(granter);
   const rc = acquireGrant(h, other, transRef, granter.id, readonly, false, claim);
+  h.guard?.takeGrants(granter);
   if (rc !== GNTST_okay) return rc;
+  const pin = active.pin(ref), increment = readonly ? GNTPIN_hstr_inc : GNTPIN_hstw_inc;
   if (pin === 0) {
     active.begin(ref, user, claim.mfn, claim.offset, claim.length, true, domid, transRef);
     grants.v2Operations++;
@@ -92,8 +102,10 @@ function passOn(h: Host, granter: Domain, ref: number, user: number, readonly: b
   }
   const same = active.mfn(ref) === claim.mfn && active.start(ref) === claim.offset && active.length(ref) === claim.length
     && active.transDomid(ref) === domid && active.transRef(ref) === transRef && active.isSubPage(ref);
-  if (same) return GNTST_okay;
+  if (same && active.domid(ref) === user && !pinOverflows(pin, increment)) return GNTST_okay;
+  h.guard?.giveGrants(granter);
   releaseGrant(h, other, transRef, readonly);
+  h.guard?.takeGrants(granter);
   h.frames.putPage(claim.mfn);
   return RESTART;
 }
@@ -101,10 +113,12 @@ function passOn(h: Host, granter: Domain, ref: number, user: number, readonly: b
 /** End a use. The reference of the frame is the caller's to put. */
 export function releaseGrant(h: Host, granter: Domain, ref: number, readonly: boolean): void {
   const { grants } = granter, { active } = grants;
+  h.guard?.takeGrants(granter);
   const pin = active.pin(ref) - (readonly ? GNTPIN_hstr_inc : GNTPIN_hstw_inc);
   active.setPin(ref, pin);
   reduceStatus(h, grants, ref, readonly);
   if (pin === 0 && active.isSubPage(ref)) grants.v2Operations--;
-  const other = grants.version === 1 ? granter.id : active.transDomid(ref);
-  if (other !== granter.id) releaseGrant(h, h.domain(other)!, active.transRef(ref), readonly);
+  const other = grants.version === 1 ? granter.id : active.transDomid(ref), transRef = active.transRef(ref);
+  h.guard?.giveGrants(granter);
+  if (other !== granter.id) releaseGrant(h, h.domain(other)!, transRef, readonly);
 }

@@ -50,7 +50,10 @@ function mapOne(h: Host): number {
   if (granter === undefined) return GNTST_bad_domain;
   const { maptrack } = domain.grants, handle = maptrack.take(h.current.number);
   if (handle < 0) return GNTST_no_space;
-  const ref = op[REF] >>> 0, status = pinAndMap(h, granter, ref, flags, pins);
+  const ref = op[REF] >>> 0;
+  h.guard?.takeGrants(granter);
+  const status = pinAndMap(h, granter, ref, flags, pins);
+  h.guard?.giveGrants(granter);
   if (status !== GNTST_okay) {
     maptrack.give(handle);
     return status;

@@ -5,6 +5,7 @@
  *         compat_grant_table_op() (xen/common/compat/grant_table.c).
  */
 import { casEntry32 } from '../memory/entry.ts';
+import { GRANTS } from './counters.ts';
 import type { Domain } from './domain.ts';
 import {
   GNTST_bad_domain, GNTST_bad_page, GNTST_general_error, GNTST_okay, GTF_accept_transfer, GTF_transfer_committed, GTF_transfer_completed,
@@ -62,7 +63,7 @@ function transferOne(h: Host, at: number): number {
   const { frames } = h, giver = h.current.domain, mfn = (ops[at] >>> 0) + (ops[at + 1] >>> 0) * 2 ** 32;
   if (stealFrame(h, giver, mfn) !== 0) return GNTST_bad_page;
   giver.totalPages--;
-  h.flushAll(giver.id);
+  h.flushAll(giver.id, GRANTS);
   const taker = h.domain(ops[at + 2]), ref = ops[at + 3] >>> 0;
   let status = GNTST_bad_domain;
   if (taker !== undefined) {

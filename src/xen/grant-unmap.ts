@@ -5,6 +5,7 @@
  * Source: facts of Xen 4.17, unmap_common(), unmap_common_complete(), gnttab_unmap_grant_ref(), gnttab_unmap_and_replace()
  *         (xen/common/grant_table.c).
  */
+import { GRANTS } from './counters.ts';
 import { pinsOf } from './active-grants.ts';
 import { reduceStatus } from './grant-entry.ts';
 import {
@@ -41,7 +42,7 @@ export function unmapGrants(h: Host, hi: number, lo: number, count: number, repl
       if (!readItem(h, hi, lo, offset, UNMAP_BYTES)) fault = true;
       else fault = !writeStatus(h, hi, lo, offset + STATUS_OFFSET, unmapOne(h, i++ * 4, replace));
     }
-    h.flushAll(h.current.domain.id);
+    h.flushAll(h.current.domain.id, GRANTS);
     for (let k = 0; k < i; k++) complete(h, k * 4);
     if (fault) return -XEN_EFAULT;
     done += n;
@@ -88,9 +89,11 @@ function unmapOne(h: Host, at: number, replace: boolean): number {
 function complete(h: Host, at: number): void {
   const done = batch[at + DONE];
   if (done === 0) return;
-  const { grants } = h.domain(batch[at + DOMID])!, ref = batch[at + REF] >>> 0, mfn = batch[at + MFN] >>> 0;
+  const granter = h.domain(batch[at + DOMID])!, { grants } = granter, ref = batch[at + REF] >>> 0, mfn = batch[at + MFN] >>> 0;
+  h.guard?.takeGrants(granter);
   grants.active.setPin(ref, grants.active.pin(ref) - pinsOf(done));
   reduceStatus(h, grants, ref, (done & GNTMAP_readonly) !== 0);
+  h.guard?.giveGrants(granter);
   releaseMapping(h, mfn, done, true); // the last of a domain that is dead ends it, and its table with it
 }
 

@@ -5,7 +5,7 @@
  */
 import {
   GUEST_BLOCKED, GUEST_CPU, GUEST_CR2_HI, GUEST_CR2_LO, GUEST_DOMAIN, GUEST_FIFO_CONTROL, GUEST_FIFO_FRAME, GUEST_FIFO_TAILS, GUEST_GDT, GUEST_GDT_ENTRIES,
-  GUEST_GDT_FRAMES, GUEST_HANDLE_HEAD, GUEST_HANDLE_TAIL, GUEST_INFO_FRAME, GUEST_KERNEL_MODE, GUEST_KERNEL_SP_HI, GUEST_KERNEL_SP_LO,
+  GUEST_GDT_FRAMES, GUEST_HANDLE_HEAD, GUEST_HANDLE_TAIL, GUEST_HOME, GUEST_INFO_FRAME, GUEST_KERNEL_MODE, GUEST_KERNEL_SP_HI, GUEST_KERNEL_SP_LO,
   GUEST_KERNEL_SS, GUEST_LDT, GUEST_LDT_BASE_HI, GUEST_LDT_BASE_LO, GUEST_LDT_END, GUEST_LDT_ENTRIES, GUEST_NUMBER, GUEST_OLD_PARENT, GUEST_OLD_PARTIAL, GUEST_OLD_TABLE,
   GUEST_POLL_PORT, GUEST_ROOT, GUEST_SEGMENT_BASES, GUEST_USER_GS, GUEST_USER_ROOT,
 } from '../layout/guest-vcpu.ts';
@@ -18,8 +18,9 @@ import { Traps } from './traps.ts';
 const NONE = -1;
 const SEGMENT_BASES = 6;
 
-/** Fill the block of a vCPU that is not started, all zero. @param at - word index */
-export function layGuest(w: Int32Array, at: number, domid: number, number: number): void {
+/** Fill the block of a vCPU that is not started, all zero. @param at - word index @param home - that of its domain's block */
+export function layGuest(w: Int32Array, at: number, domid: number, number: number, home: number): void {
+  w[at + (GUEST_HOME >>> 2)] = home << 2;
   w[at + (GUEST_DOMAIN >>> 2)] = domid;
   w[at + (GUEST_NUMBER >>> 2)] = number;
   for (const none of [GUEST_HANDLE_HEAD, GUEST_HANDLE_TAIL, GUEST_INFO_FRAME, GUEST_FIFO_FRAME, GUEST_FIFO_CONTROL]) w[at + (none >>> 2)] = NONE;

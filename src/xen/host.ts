@@ -4,25 +4,30 @@
  * Guests' mistakes are numbers (-XEN_E*); nothing here throws for them.
  */
 import { ConfigError } from '../errors.ts';
-import { HDR_BYTES_USED } from '../layout/header.ts';
 import { PGC_XEN_HEAP } from '../layout/frame.ts';
-import { HV_CLAIMED, HV_FREED, HV_IO, HV_XEN } from '../layout/hypervisor.ts';
+import { HDR_BYTES_USED, HDR_FLUSH_CLOCK } from '../layout/header.ts';
+import { HV_CLAIMED, HV_FORGET, HV_FREED, HV_FREED_AT, HV_IO, HV_XEN } from '../layout/hypervisor.ts';
+import { SCOPE_PAGES } from '../layout/mailbox.ts';
 import type { Machine } from '../machine/machine.ts';
+import { EVERYTHING, mayHold, type Scope } from '../machine/scope.ts';
 import { FRAME_BYTES, wordOf } from '../memory/extents.ts';
 import { WASM_PAGE_BYTES, type Views } from '../memory/views.ts';
-import { Counters } from './counters.ts';
+import { Counters, REUSED } from './counters.ts';
 import type { Delivery } from './delivery.ts';
 import type { Domain, GuestVcpu } from './domain.ts';
 import { Domains } from './domains.ts';
-import { Frames } from './frames.ts';
+import { Frames, SharedFrames } from './frames.ts';
 import type { FrameSource } from './frame-source.ts';
+import { Guard } from './guard.ts';
 import { Interrupts } from './interrupts.ts';
 import { LostReferences, type Lost } from './lost.ts';
 import { M2p } from './m2p.ts';
 import { DOMID_IO, DOMID_SELF, DOMID_XEN, INVALID_M2P_ENTRY } from './numbers.ts';
 import type { OwnFrames } from './own-frames.ts';
 import { readSettings, type Behaviour, type XenSlot } from './settings.ts';
-import { FLUSHES, IPIS, PAGES } from './work.ts';
+import { FLUSHES, INVLPGS, IPIS, PAGES } from './work.ts';
+
+const NO_ONE: readonly GuestVcpu[] = [];
 
 /** Tells which references something outside the page tables holds. */
 export type Holder = (hold: (mfn: number, refs: number, types: number) => void) => void;
@@ -35,6 +40,8 @@ export class Host {
   readonly own: OwnFrames;
   readonly behaviour: Behaviour;
   readonly domains: Domains;
+  /** Locks of machines with several vCPUs. */
+  readonly guard: Guard | undefined;
   readonly io: Domain;
   readonly xen: Domain;
   readonly xenSlots: readonly XenSlot[];
@@ -68,18 +75,20 @@ export class Host {
     this.machine = machine;
     this.s = machine.views;
     this.own = own;
-    this.frames = new Frames(own);
+    this.frames = this.s.atomic ? new SharedFrames(own) : new Frames(own);
+    this.guard = this.s.atomic ? new Guard(own, machine.vcpus) : undefined;
+    if (this.guard) this.guard.onForget = () => this.forgetAll();
     this.m2p = new M2p(own);
     this.source = source;
     this.domains = new Domains(own, machine.vcpus);
     this.io = this.domains.at(this.s.w[own.block + (HV_IO >>> 2)] >>> 2);
     this.xen = this.domains.at(this.s.w[own.block + (HV_XEN >>> 2)] >>> 2);
     this.lostReferences = new LostReferences(own);
-    this.counters = new Counters(own);
+    this.counters = new Counters(own, machine.vcpus.length);
     const { gsis, ...settings } = readSettings(own);
     this.interrupts = new Interrupts(gsis);
     ({ behaviour: this.behaviour, budget: this.wholeBudget, xenSlots: this.xenSlots, compatSlots: this.compatSlots } = settings);
-    this.frames.onFree = mfn => this.freeFrame(mfn);
+    this.frames.onFree = mfn => this.freeLast(mfn);
     this.s.w[HDR_BYTES_USED >>> 2] = this.s.byteLength / WASM_PAGE_BYTES;
   }
 
@@ -151,8 +160,17 @@ export class Host {
    * The last reference to a frame was put. A frame of the hypervisor is free only with the domain that it was shared with.
    * Source: Xen 4.17, cleanup_page_mappings() (xen/arch/x86/mm.c), free_domheap_pages() (xen/common/page_alloc.c).
    */
-  private freeFrame(mfn: number): void {
-    const owner = this.ownerOf(mfn);
+  private freeLast(mfn: number): void {
+    const { guard } = this, owner = this.ownerOf(mfn);
+    guard?.takeHeap();
+    this.freeFrame(mfn, owner);
+    guard?.giveHeap();
+    if (!owner?.dead) return;
+    if (guard?.isBeside) guard.forgetLater();
+    else this.forget(owner);
+  }
+
+  private freeFrame(mfn: number, owner: Domain | undefined): void {
     this.frames.setType(mfn, 0);
     if (this.frames.isXenHeap(mfn)) {
       if (owner) owner.xenPages--;
@@ -164,7 +182,12 @@ export class Host {
       }
       this.release(mfn, owner === undefined || owner.dying);
     }
-    if (owner?.dead) this.forget(owner);
+  }
+
+  /** Domains that are dead and have no frame left are no more. */
+  private forgetAll(): void {
+    Atomics.store(this.s.w, this.own.block + (HV_FORGET >>> 2), 0);
+    for (const domain of [...this.domains.values()]) if (domain.dead) this.forget(domain);
   }
 
   /**
@@ -183,13 +206,14 @@ export class Host {
       this.counters.work.add(PAGES, 1);
     }
     this.freed = true;
+    this.s.w[this.own.block + (HV_FREED_AT >>> 2)] = this.s.w[HDR_FLUSH_CLOCK >>> 2];
     this.source.release(mfn);
   }
 
   /** Before freed frames are used again no vCPU may reach them through what it cached. */
   flushFreed(): void {
     if (!this.freed) return;
-    for (const domid of this.domains.keys()) this.flushAll(domid);
+    for (const domid of this.domains.keys()) this.flushStale(domid, this.s.w[this.own.block + (HV_FREED_AT >>> 2)], REUSED);
     this.freed = false;
   }
 
@@ -216,16 +240,44 @@ export class Host {
     this.budget = budget;
   }
 
-  /** Invalidate everything that the vCPUs of a domain have cached. */
-  flushAll(domid: number): void {
-    for (const guest of this.domains.get(domid)?.vcpus ?? []) this.flush(guest);
+  /** Invalidate everything that the vCPUs of a domain have cached. @param cause - why, for the counters */
+  flushAll(domid: number, cause: number): void {
+    this.invalidate(this.domains.get(domid)?.vcpus ?? NO_ONE, EVERYTHING, cause);
+  }
+
+  /**
+   * ... of those that may have cached what could be used last at tick `stamp`. With one vCPU no one keeps ticks.
+   *
+   * Source: facts of Xen 4.17, tlbflush_filter() (xen/arch/x86/include/asm/flushtlb.h), filtered_flush_tlb_mask() (xen/include/xen/mm.h).
+   */
+  flushStale(domid: number, stamp: number, cause: number): void {
+    const guests = this.domains.get(domid)?.vcpus ?? NO_ONE;
+    if (!this.s.atomic) return this.invalidate(guests, EVERYTHING, cause);
+    const stale = guests.filter(guest => guest.cpu !== undefined && mayHold(this.s, guest.v, stamp));
+    this.counters.filtered(cause, guests.length - stale.length);
+    this.invalidate(stale, EVERYTHING, cause);
   }
 
   /** Invalidate everything that a vCPU has cached. */
-  flush(guest: GuestVcpu): void {
+  flush(guest: GuestVcpu, cause: number): void {
+    if (guest !== this.current) return this.invalidate([guest], EVERYTHING, cause);
     if (guest.cpu === undefined) return;
-    guest.cpu.flush();
-    this.counters.work.add(guest === this.current ? FLUSHES : IPIS, 1);
+    this.machine.shootdowns.here(guest.v, EVERYTHING);
+    this.counters.work.add(FLUSHES, 1);
+  }
+
+  /** Have vCPUs invalidate what a scope says, and wait until they have. */
+  invalidate(guests: readonly GuestVcpu[], scope: Readonly<Scope>, cause: number): void {
+    const { shootdowns } = this.machine, one = scope.kind === SCOPE_PAGES;
+    for (let k = 0; k < guests.length; k++) {
+      const guest = guests[k], here = guest === this.current;
+      if (guest.cpu === undefined) continue;
+      if (here || !this.s.atomic) shootdowns.here(guest.v, scope);
+      else shootdowns.post(guest.v, scope);
+      this.counters.work.add(here ? one ? INVLPGS : FLUSHES : IPIS, 1);
+      if (!here) this.counters.sent(cause);
+    }
+    if (this.s.atomic) shootdowns.wait();
   }
 
   /** Ask for the call in progress to be made again, with up to four other arguments. @param at - word index of its arguments @returns its number */

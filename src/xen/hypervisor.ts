@@ -18,29 +18,29 @@ import { hiWord, loWord } from '../machine/address.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Vcpu } from '../machine/vcpu.ts';
 import { audit } from './audit.ts';
-import { call, callNumber } from './calls.ts';
-import { MODE_SWITCH, PAGE_FAULT, type CounterValues } from './counters.ts';
+import { call, callNumber, type Serve } from './calls.ts';
+import { layAccounts, MODE_SWITCH, PAGE_FAULT, type CounterValues } from './counters.ts';
 import { Delivery } from './delivery.ts';
-import { NO_FRAME, type Domain, type GuestVcpu } from './domain.ts';
-import { checkDomainOptions, type DomainOptions } from './domain-options.ts';
+import type { Domain, GuestVcpu } from './domain.ts';
+import type { DomainOptions } from './domain-options.ts';
 import { layDomain } from './domains.ts';
+import { makeDomain } from './make-domain.ts';
 import { deliverInterrupt, raiseVirq } from './event-bind.ts';
 import { destroyDomain } from './destroy.ts';
 import { FreeFrames, type FrameSource } from './frame-source.ts';
+import { iret, systemCall, trap } from './guest-mode.ts';
 import { Host } from './host.ts';
 import { checkHypervisorOptions, type HypervisorOptions } from './hypervisor-options.ts';
 import { M2p } from './m2p.ts';
 import { holdForDevices, isGranted } from './grant-audit.ts';
-import { disownMappings } from './grant-release.ts';
 import { ldtDescriptor } from './ldt.ts';
 import { DOMID_IO, DOMID_XEN, XEN_EPERM } from './numbers.ts';
 import { OwnFrames } from './own-frames.ts';
 import { faultAddress, guestRead, guestWrite, pageFault } from './page-fault.ts';
 import { pageType } from './page-info.ts';
 import { holdForEoiMaps } from './physdev-op.ts';
-import { loadRoot, startRoot, switchRoot } from './root.ts';
+import { loadRoot, startRoot } from './root.ts';
 import { laySettings } from './settings.ts';
-import { COMPAT_TRAPS, TRAPS } from './work.ts';
 
 const IO_FRAMES = 0x100;
 
@@ -49,6 +49,7 @@ export class Hypervisor {
   private readonly idle: GuestVcpu; // of the hypervisor itself, for what no guest asked for
   private readonly epochAt: number; // word index
   private epoch = -1; // when the current vCPU was looked up
+  private readonly serve: Serve;
 
   /** Put a hypervisor on a machine. @throws ConfigError - an option; nothing is changed then */
   static create(machine: Machine, options: HypervisorOptions): Hypervisor {
@@ -57,6 +58,7 @@ export class Hypervisor {
     const { ioFrames = Math.min(IO_FRAMES, frames) } = options;
     s.w[own.block + (HV_FRAMES >>> 2)] = frames;
     laySettings(own, options);
+    layAccounts(own, machine.vcpus.length);
     M2p.create(own, options.m2pLevel3, options.m2pCompat);
     const none = { privileged: false, is32: false, grants: { maxFrames: 0, maxMaptrackFrames: 0 } };
     s.w[own.block + (HV_IO >>> 2)] = layDomain(own, { ...none, id: DOMID_IO }) << 2;
@@ -86,47 +88,13 @@ export class Hypervisor {
     this.host.holders.push(hold => holdForDevices(this.host, hold));
     this.host.holders.push(hold => holdForEoiMaps(this.host, hold));
     this.host.isGranted = (mfn, domain) => isGranted(this.host, mfn, domain);
+    const { guard } = this.host;
+    this.serve = guard === undefined ? call : (h, nr, at, self) => guard.sub(nr, at, () => call(h, nr, at, self));
   }
 
   /** Make a domain that owns the given frames, zeroed or not as they are. @throws ConfigError - an option; nothing is changed then */
   createDomain(options: DomainOptions): Domain {
-    const { host } = this, { frames } = host, { sharedInfo } = options;
-    const runs = options.p2m ?? [];
-    checkDomainOptions(host, options);
-    const owned = runs.reduce((sum, [, , count]) => sum + count, 0);
-    const domain = host.domains.add({
-      id: options.id, privileged: options.privileged ?? false, is32: options.is32 ?? false, maxPages: options.maxPages ?? owned,
-      maxVcpus: options.maxVcpus ?? 1, grants: options.grants ?? {},
-    });
-    try {
-      this.furnish(domain, options);
-    } catch (error) {
-      host.domains.delete(domain);
-      throw error;
-    }
-    domain.totalPages = owned;
-    for (const [pfn, mfn, count] of runs) {
-      for (let k = 0; k < count; k++) {
-        frames.assign(mfn + k, domain.id);
-        host.m2p.set(mfn + k, pfn + k, 0);
-      }
-    }
-    if (sharedInfo !== undefined) {
-      domain.sharedInfo = sharedInfo;
-      host.shareFrame(domain, sharedInfo);
-    }
-    domain.grants.add(host, domain, options.grants?.frames ?? []);
-    disownMappings(host, domain.id);
-    return domain;
-  }
-
-  /** Let a new domain have what takes memory of the hypervisor's. @throws ConfigError - there is none */
-  private furnish(domain: Domain, { iomem = [], maxEventPort, compatStart, pirqs, grants = {} }: DomainOptions): void {
-    for (const [first, last] of iomem) if (!domain.iomem.add(first, last)) throw new ConfigError('own.frames', 'frames for ranges of iomem', this.host.own.frames);
-    domain.maxEventPort = maxEventPort ?? domain.maxEventPort;
-    domain.compatStart = compatStart ?? domain.compatStart;
-    domain.pirqs = pirqs ?? 0;
-    if (!domain.grants.reserve(grants.frames?.length ?? 0)) throw new ConfigError('grants.frames', `at most ${domain.grants.maxFrames} frames, and memory for what is known of them`, grants.frames?.length);
+    return this.alone(() => makeDomain(this.host, options));
   }
 
   /**
@@ -135,6 +103,10 @@ export class Hypervisor {
    * @throws ConfigError - the tables are not valid
    */
   startVcpu(domain: Domain, cpu: Vcpu, root: number): GuestVcpu {
+    return this.alone(() => this.start(domain, cpu, root));
+  }
+
+  private start(domain: Domain, cpu: Vcpu, root: number): GuestVcpu {
     const { current } = this.host, guest = this.host.current = domain.addVcpu(cpu);
     try {
       startRoot(this.host, guest, root);
@@ -170,6 +142,10 @@ export class Hypervisor {
    * @returns whether it is done; if not, it has to be called again @throws ConfigError - as `destroyDomain()`
    */
   destroyDomainPart(id: number): boolean {
+    return this.alone(() => this.destroyPart(id));
+  }
+
+  private destroyPart(id: number): boolean {
     const { host } = this, domain = host.domain(id);
     if (domain === undefined || domain.dead) throw new ConfigError('id', 'the number of a domain that is not dead', id);
     domain.stopVcpus();
@@ -239,12 +215,23 @@ export class Hypervisor {
    * unless `host.preempted`; then its arguments are those of what is left, and it has to be dispatched again.
    */
   dispatchPart(cpu: Vcpu): number {
+    const { guard } = this.host;
+    if (guard === undefined) return this.dispatchNow(cpu);
+    guard.begin(cpu);
+    try {
+      return this.dispatchNow(cpu);
+    } finally {
+      guard.end();
+    }
+  }
+
+  private dispatchNow(cpu: Vcpu): number {
     const { host } = this, v = cpu.block >>> 2, guest = this.enter(cpu);
     host.preempted = false;
     if (!guest.kernelMode) return -XEN_EPERM;
     host.budget = host.wholeBudget;
-    host.counters.work.add(guest.domain.is32 ? COMPAT_TRAPS : TRAPS, 1);
-    const nr = callNumber(host.s.w, v, guest.domain.is32), rc = call(host, nr, v + (VCPU_CALL_ARGS >>> 2));
+    trap(host, guest);
+    const nr = callNumber(host.s.w, v, guest.domain.is32), rc = call(host, nr, v + (VCPU_CALL_ARGS >>> 2), this.serve);
     host.counters.count(nr, !host.preempted, host.s.w, v);
     host.budget = Infinity;
     return rc;
@@ -256,12 +243,22 @@ export class Hypervisor {
    * @returns FAULT_NONE, or the exception that the guest sees, `vector << 16 | error code`; CR2 is `cr2()` then
    */
   write(cpu: Vcpu, va: bigint, data: Uint8Array): number {
-    return guestWrite(this.host, this.enter(cpu), va, data);
+    this.begin(cpu);
+    try {
+      return guestWrite(this.host, this.enter(cpu), va, data);
+    } finally {
+      this.host.guard?.end();
+    }
   }
 
   /** The guest kernel loads bytes. @returns as `write()`, `out` filled if FAULT_NONE */
   read(cpu: Vcpu, va: bigint, out: Uint8Array): number {
-    return guestRead(this.host, this.enter(cpu), va, out);
+    this.begin(cpu);
+    try {
+      return guestRead(this.host, this.enter(cpu), va, out);
+    } finally {
+      this.host.guard?.end();
+    }
   }
 
   /**
@@ -269,25 +266,38 @@ export class Hypervisor {
    *
    * @param fault - `vector << 16 | error code` as the processor has it, CR2 set @param va - address of the access
    * @param data - what it stores; undefined: it stores nothing
-   * @returns FAULT_NONE: the store was done in its stead, go on behind it; or the exception to inject
+   * @returns FAULT_NONE: the store was done in its stead, go on behind it; or the exception to inject, the guest being in its kernel then
    */
   pageFault(cpu: Vcpu, fault: number, va: bigint, data?: Uint8Array): number {
-    return pageFault(this.host, this.enter(cpu), fault, va, data);
+    this.begin(cpu);
+    try {
+      return pageFault(this.host, this.enter(cpu), fault, va, data);
+    } finally {
+      this.host.guard?.end();
+    }
   }
 
   /**
-   * The guest goes on in its kernel, or in its user mode: 64-bit guests have a root table for each.
+   * The guest goes on in its kernel, by a system call, or in its user mode, by the hypercall iret: 64-bit guests have a root table for each.
+   * An exception that the guest sees has brought it to its kernel already.
    *
-   * @returns false, with nothing changed, if there is no root table for user mode. Source: Xen 4.17, toggle_guest_mode() (xen/arch/x86/pv/domain.c)
+   * @returns false, with nothing changed, if there is no root table for user mode
    */
   setMode(cpu: Vcpu, mode: 'kernel' | 'user'): boolean {
-    const guest = this.enter(cpu), kernel = mode === 'kernel';
+    this.begin(cpu);
+    try {
+      return this.enterMode(cpu, mode);
+    } finally {
+      this.host.guard?.end();
+    }
+  }
+
+  private enterMode(cpu: Vcpu, mode: 'kernel' | 'user'): boolean {
+    const { host } = this, guest = this.enter(cpu), kernel = mode === 'kernel';
     if (guest.kernelMode === kernel) return true;
-    if (!kernel && !guest.domain.is32 && guest.userRoot === NO_FRAME) return false;
-    guest.kernelMode = kernel;
-    this.host.counters.work.add(guest.domain.is32 ? COMPAT_TRAPS : TRAPS, 1);
-    if (!guest.domain.is32) switchRoot(guest);
-    this.host.counters.charge(MODE_SWITCH, this.host.s.w, guest.v);
+    if (kernel) systemCall(host, guest);
+    else if (!iret(host, guest)) return false;
+    host.counters.charge(MODE_SWITCH, host.s.w, guest.v);
     return true;
   }
 
@@ -297,9 +307,14 @@ export class Hypervisor {
    * @param out - the descriptor's two words @returns FAULT_NONE, or the exception to inject: #GP, or the #PF of reading the table
    */
   descriptor(cpu: Vcpu, selector: number, out: Int32Array): number {
-    const guest = this.enter(cpu), fault = ldtDescriptor(this.host, guest, selector, out);
-    this.host.counters.charge(PAGE_FAULT, this.host.s.w, guest.v);
-    return fault;
+    this.begin(cpu);
+    try {
+      const guest = this.enter(cpu), fault = ldtDescriptor(this.host, guest, selector, out);
+      this.host.counters.charge(PAGE_FAULT, this.host.s.w, guest.v);
+      return fault;
+    } finally {
+      this.host.guard?.end();
+    }
   }
 
   /**
@@ -322,12 +337,12 @@ export class Hypervisor {
   /** A line of the machine's interrupt controllers goes up or down: domains that have it are told by their event channels. */
   setLine(gsi: number, up: boolean): void {
     this.host.interrupts.setLine(gsi, up);
-    if (up) deliverInterrupt(this.host, gsi);
+    if (up) this.alone(() => deliverInterrupt(this.host, gsi));
   }
 
   /** A device sends one of its messages. */
   sendMessage(bus: number, devfn: number, entry = 0): void {
-    deliverInterrupt(this.host, this.host.interrupts.messageIrq(bus, devfn, entry));
+    this.alone(() => deliverInterrupt(this.host, this.host.interrupts.messageIrq(bus, devfn, entry)));
   }
 
   /**
@@ -336,7 +351,7 @@ export class Hypervisor {
    * @param vcpu - whose it is, if each vCPU has one @returns whether a port is bound to it @throws ConfigError - the domain has no such one
    */
   raiseVirq(domain: Domain, virq: number, vcpu = 0): boolean {
-    return raiseVirq(this.host, domain, virq, vcpu);
+    return this.alone(() => raiseVirq(this.host, domain, virq, vcpu));
   }
 
   /** CR2 as the guest sees it. */
@@ -346,7 +361,12 @@ export class Hypervisor {
 
   /** What does not hold of the numbered invariants, in prose; empty: all is well. */
   audit(): string[] {
-    return audit(this.host);
+    return this.alone(() => audit(this.host));
+  }
+
+  /** The same after the thread of a vCPU ended in the middle of a call, which this thread's takes over. @param holder, v - see `Guard.inherit()` */
+  auditAfter(holder: number, v: number): string[] {
+    return this.host.guard?.inherit(holder, v, () => audit(this.host)) ?? this.audit();
   }
 
   /** What was done since the start, counted by the names of Xen's perfc, how often each hypercall was made, and what it cost. */
@@ -354,8 +374,22 @@ export class Hypervisor {
     return this.host.counters.read();
   }
 
+  /** Do something that no vCPU asked for, while no other thread does anything. */
+  private alone<T>(what: () => T): T {
+    const { guard, counters } = this.host;
+    if (guard === undefined) return what();
+    counters.useOf(undefined);
+    return guard.alone(what);
+  }
+
+  /** Something is done for a vCPU, beside those of other domains. */
+  private begin(cpu: Vcpu): void {
+    this.host.guard?.beginOwn(cpu);
+  }
+
   private enter(cpu: Vcpu): GuestVcpu {
     const { host } = this, epoch = host.s.w[this.epochAt];
+    if (host.guard !== undefined) host.counters.useOf(host.guard.number);
     if (host.current.cpu === cpu && host.current !== this.idle && this.epoch === epoch) return host.current;
     this.epoch = epoch;
     return host.current = this.guestOf(cpu);

@@ -1,5 +1,6 @@
 /** References that nothing holds any more, as the real Xen loses them: for the audit. */
-import { HV_LOST, HV_LOST_USED, LOST_BY, LOST_BYTES, LOST_MFN, LOST_REFS, LOST_TYPES } from '../layout/hypervisor.ts';
+import { HV_LOST, HV_LOST_LOCK, HV_LOST_USED, LOST_BY, LOST_BYTES, LOST_MFN, LOST_REFS, LOST_TYPES } from '../layout/hypervisor.ts';
+import { RANK_LOST } from '../layout/lock.ts';
 import type { OwnFrames } from './own-frames.ts';
 import { PagedTable } from './paged-table.ts';
 
@@ -26,7 +27,14 @@ export class LostReferences {
   }
 
   /** Note some. Without memory for it they stay unknown, and the audit complains. */
-  add({ by, mfn, refs, types }: Lost): void {
+  add(lost: Lost): void {
+    const { s } = this.own, lock = this.own.block + (HV_LOST_LOCK >>> 2);
+    if (s.atomic) s.locks.take(lock, RANK_LOST);
+    this.append(lost);
+    if (s.atomic) s.locks.give(lock);
+  }
+
+  private append({ by, mfn, refs, types }: Lost): void {
     const { w } = this.own.s, n = w[this.used];
     if (!this.rows.reserve(n + 1)) return;
     const at = this.rows.row(n);

@@ -8,7 +8,7 @@ import {
   MMU_PT_UPDATE_NO_TRANSLATE, MMU_UPDATE_BYTES, PGT_COUNT, PGT_VALIDATED, PGT_WRITABLE,
 } from '../layout/frame.ts';
 import { storeEntry } from '../memory/entry.ts';
-import { CALLS_TO_MMU_UPDATE, NUM_PAGE_UPDATES, WRITABLE_MMU_UPDATES } from './counters.ts';
+import { CALLS_TO_MMU_UPDATE, NUM_PAGE_UPDATES, TABLES, WRITABLE_MMU_UPDATES } from './counters.ts';
 import { NO_FRAME, type Domain } from './domain.ts';
 import { frameOf } from './entry-flags.ts';
 import { arrayOk, copyFromGuest, copyToGuest } from './guest-memory.ts';
@@ -92,11 +92,11 @@ function requests(h: Host, at: number, count: number, before: number, tableOwner
   } else if (h.current.oldTable !== NO_FRAME) {
     const { w } = h.s, pLo = w[at + 4], pHi = w[at + 5];
     h.continueCall(HYPERVISOR_mmu_update, at, [0, 0], [MMU_UPDATE_PREEMPTED, 0], [0, 0], [rc, 0]);
-    if (flush) h.flushAll(tableOwner.id);
+    if (flush) h.flushAll(tableOwner.id, TABLES);
     writeDone(h, pLo, pHi, before + i);
     return HYPERVISOR_mmu_update;
   }
-  if (flush) h.flushAll(tableOwner.id);
+  if (flush) h.flushAll(tableOwner.id, TABLES);
   return finish(h, at, before, i, rc);
 }
 

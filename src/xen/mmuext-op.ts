@@ -5,7 +5,7 @@
  *         xen/include/public/xen.h.
  */
 import { PGT_PINNED, PGT_WRITABLE } from '../layout/frame.ts';
-import { CALLS_TO_MMUEXT_OP, NUM_MMUEXT_OPS } from './counters.ts';
+import { ASKED, CALLS_TO_MMUEXT_OP, NUM_MMUEXT_OPS } from './counters.ts';
 import { NO_FRAME, type Domain } from './domain.ts';
 import { addressOk, copyFromGuest, ownArrayOk, XLAT_BYTES } from './guest-memory.ts';
 import type { Host } from './host.ts';
@@ -20,7 +20,7 @@ import {
 } from './numbers.ts';
 import { deferPut, getPageType, putOldTable, putPageAndType, putPageType, tableType } from './page-type.ts';
 import { newBase, newUserBase } from './root.ts';
-import { flushEvery, flushMasked, flushVcpu, vcpuMask } from './va-mapping.ts';
+import { flushEvery, flushMasked, flushOwn, vcpuMask } from './va-mapping.ts';
 import { PAGES, REQUESTS } from './work.ts';
 
 /** struct mmuext_op, as 64-bit and as 32-bit guests lay it out. */
@@ -135,8 +135,8 @@ function ownOperation(h: Host, op: Op): number {
   switch (op.command) {
     case MMUEXT_NEW_BASEPTR: return newBase(h, number(op.lo, op.hi));
     case MMUEXT_NEW_USER_BASEPTR: return newUserBase(h, number(op.lo, op.hi));
-    case MMUEXT_TLB_FLUSH_LOCAL: flushVcpu(h, h.current, false, 0, 0); return 0;
-    case MMUEXT_INVLPG_LOCAL: flushVcpu(h, h.current, true, op.hi, op.lo); return 0;
+    case MMUEXT_TLB_FLUSH_LOCAL: flushOwn(h, false, 0, 0); return 0;
+    case MMUEXT_INVLPG_LOCAL: flushOwn(h, true, op.hi, op.lo); return 0;
     case MMUEXT_TLB_FLUSH_ALL: flushEvery(h, false, 0, 0); return 0;
     case MMUEXT_INVLPG_ALL: flushEvery(h, true, op.hi, op.lo); return 0;
     case MMUEXT_TLB_FLUSH_MULTI: case MMUEXT_INVLPG_MULTI: {
@@ -157,7 +157,7 @@ function setLdt(h: Host, op: Op): number {
   if (entries > LDT_MOST || (entries !== 0 && ((op.lo & 0xfff) !== 0 || !addressOk(op.hi)))) return -XEN_EINVAL;
   const lo = entries === 0 ? 0 : op.lo, hi = entries === 0 ? 0 : op.hi;
   if (lo === guest.ldtBaseLo && hi === guest.ldtBaseHi && entries === guest.ldtEntries) return 0;
-  if (putLdt(h, guest)) h.flush(guest);
+  if (putLdt(h, guest)) h.flush(guest, ASKED);
   guest.ldtBaseLo = lo;
   guest.ldtBaseHi = hi;
   guest.ldtEntries = entries;

@@ -7,6 +7,7 @@
 import { VCPU_SUBCALL } from '../layout/vcpu.ts';
 import { CALLS_FROM_MULTICALL } from './counters.ts';
 import { copyFromGuest, copyToGuest, ownArrayOk } from './guest-memory.ts';
+import type { Serve } from './calls.ts';
 import type { Host } from './host.ts';
 import { HYPERVISOR_multicall, XEN_EFAULT, XEN_EINVAL } from './numbers.ts';
 import { SUBCALLS } from './work.ts';
@@ -14,20 +15,20 @@ import { SUBCALLS } from './work.ts';
 const ARGS = 5; //      arguments that calls take; an entry has room for 6
 export const ENTRY_WORDS = 8; // of struct multicall_entry, each of the guest's width: operation, result, 6 arguments
 
-/** Arguments: list of calls, count. @param at - word index @param call - serves one */
-export function multicall(h: Host, at: number, call: (h: Host, nr: number, at: number) => number): number {
+/** Arguments: list of calls, count. @param at - word index @param serve - serves one */
+export function multicall(h: Host, at: number, serve: Serve): number {
   if (h.inMulticall) return -XEN_EINVAL;
   const { w } = h.s, count = w[at + 2] >>> 0, wide = !h.current.domain.is32, size = ENTRY_WORDS * (wide ? 8 : 4);
   if (!ownArrayOk(h, w[at + 1], w[at], count, size)) return -XEN_EFAULT;
   h.inMulticall = true;
   try {
-    return calls(h, at, count, size, call);
+    return calls(h, at, count, size, serve);
   } finally {
     h.inMulticall = false;
   }
 }
 
-function calls(h: Host, at: number, count: number, size: number, call: (h: Host, nr: number, at: number) => number): number {
+function calls(h: Host, at: number, count: number, size: number, serve: Serve): number {
   const { w } = h.s, wide = size === ENTRY_WORDS * 8, sub = h.current.v + (VCPU_SUBCALL >>> 2);
   let lo = w[at], hi = w[at + 1];
   for (let i = 0; i < count; i++) {
@@ -41,7 +42,7 @@ function calls(h: Host, at: number, count: number, size: number, call: (h: Host,
     h.counters.work.add(SUBCALLS, 1);
     h.counters.charge(HYPERVISOR_multicall, w, h.current.v);
     const nr = wide && entry[1] !== 0 ? -1 : entry[0];
-    const result = call(h, nr, sub);
+    const result = serve(h, nr, sub, serve);
     h.counters.count(nr, !h.preempted, w, h.current.v);
     if (!h.preempted) h.counters.add(CALLS_FROM_MULTICALL, 1);
     if (!writeResult(h, lo, hi, result, wide)) {

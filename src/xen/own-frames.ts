@@ -5,7 +5,8 @@
  */
 import { ConfigError } from '../errors.ts';
 import { HDR_HYPERVISOR } from '../layout/header.ts';
-import { HV_BYTES, HV_OWN_FIRST, HV_OWN_FRAMES, HV_OWN_NEXT } from '../layout/hypervisor.ts';
+import { HV_BYTES, HV_HEAP_LOCK, HV_OWN_FIRST, HV_OWN_FRAMES, HV_OWN_NEXT } from '../layout/hypervisor.ts';
+import { RANK_HEAP } from '../layout/lock.ts';
 import { FRAME_BYTES, wordOf } from '../memory/extents.ts';
 import type { Views } from '../memory/views.ts';
 
@@ -77,6 +78,14 @@ export class OwnFrames {
 
   /** Zeroed pages that follow each other. @returns word index of the first; 0: there are not so many */
   allocate(pages: number): number {
+    if (!this.s.atomic) return this.find(pages);
+    this.s.locks.take(this.block + (HV_HEAP_LOCK >>> 2), RANK_HEAP);
+    const at = this.find(pages);
+    this.s.locks.give(this.block + (HV_HEAP_LOCK >>> 2));
+    return at;
+  }
+
+  private find(pages: number): number {
     const { w } = this.s, bits = this.block + (HV_BYTES >>> 2);
     for (let page = this.frames - pages; page >= 0; page--) {
       if ((page & 31) === 31 && w[bits + (page >>> 5)] === -1) page -= 31;
@@ -94,7 +103,9 @@ export class OwnFrames {
 
   /** Give back pages that were allocated. @param at - word index of the first */
   free(at: number, pages: number): void {
+    if (this.s.atomic) this.s.locks.take(this.block + (HV_HEAP_LOCK >>> 2), RANK_HEAP);
     this.mark((at - this.base) / PAGE_WORDS, pages, false);
+    if (this.s.atomic) this.s.locks.give(this.block + (HV_HEAP_LOCK >>> 2));
   }
 
   /** Frame of a page. @param at - its word index */

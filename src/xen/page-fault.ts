@@ -9,11 +9,12 @@ import { hiWord, joinWords, loWord } from '../machine/address.ts';
 import { PAGE_FAULT, PAGE_FAULTS, PTWR_EMULATIONS } from './counters.ts';
 import type { GuestVcpu } from './domain.ts';
 import { addressOk } from './guest-memory.ts';
+import { bounce } from './guest-mode.ts';
 import type { Host } from './host.ts';
 import { descriptorFault, isDescriptorFault } from './ldt.ts';
 import { VMASST_TYPE_writable_pagetables } from './numbers.ts';
 import { emulateTableWrite } from './table-write.ts';
-import { BOUNCES, EMULATIONS, ENTRIES_SEEN, FAULTS } from './work.ts';
+import { EMULATIONS, ENTRIES_SEEN, FAULTS } from './work.ts';
 
 const LARGEST_STORE = 8;
 
@@ -59,9 +60,9 @@ export function pageFault(h: Host, guest: GuestVcpu, fault: number, va: bigint, 
   return settled(h, guest, (fault & ~PFEC_U) | (guest.kernelMode ? 0 : PFEC_U)); // U/S tells the guest's own modes apart, not the processor's
 }
 
-/** A fault was served. @param given - what the guest gets of it */
+/** A fault was served. @param given - what the guest's kernel gets of it */
 function settled(h: Host, guest: GuestVcpu, given: number): number {
-  if (given !== FAULT_NONE) h.counters.work.add(BOUNCES, 1);
+  if (given !== FAULT_NONE) bounce(h, guest);
   h.counters.charge(PAGE_FAULT, h.s.w, guest.v);
   return given;
 }

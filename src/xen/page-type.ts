@@ -11,6 +11,7 @@ import { invariant } from '../errors.ts';
 import {
   PGT_COUNT, PGT_L1_TABLE, PGT_PAE_XEN_L2, PGT_PARTIAL, PGT_SEG_DESC, PGT_TYPE_MASK, PGT_VALIDATED, PGT_WRITABLE,
 } from '../layout/frame.ts';
+import { RETYPED } from './counters.ts';
 import { demoteL1, demoteTable } from './demote.ts';
 import { promoteDescriptors } from './descriptor.ts';
 import { NO_FRAME } from './domain.ts';
@@ -35,30 +36,29 @@ export const levelOf = (type: number): number => type >>> TYPE_SHIFT;
  */
 export function getPageType(h: Host, mfn: number, type: number): number {
   const { frames } = h;
-  const old = frames.type(mfn);
-  let now = old + 1;
-  if ((now & PGT_COUNT) === 0) return -XEN_EINVAL;
-  if ((old & PGT_COUNT) === 0) {
-    if ((old & PGT_TYPE_MASK) !== type) now = (now & ~(PGT_TYPE_MASK | PGT_VALIDATED)) | type;
-  } else if ((old & (PGT_TYPE_MASK | PGT_PAE_XEN_L2)) !== type) {
-    return -XEN_EINVAL;
-  } else if ((old & PGT_VALIDATED) === 0) {
-    invariant((old & PGT_PARTIAL) !== 0, 'is not being validated by anyone else', mfn);
-    now = old & ~PGT_PARTIAL;
-  }
-  frames.setType(mfn, now);
-  if ((now & PGT_VALIDATED) !== 0) return 0;
-  if ((old & PGT_COUNT) === 0 && (old & PGT_TYPE_MASK) !== 0 && (old & PGT_TYPE_MASK) !== type) h.flushAll(frames.owner(mfn));
-  let rc = 0;
-  if (type === PGT_WRITABLE) {
-    frames.setType(mfn, now | PGT_VALIDATED);
-  } else {
-    if ((old & PGT_PARTIAL) === 0) {
-      frames.setValidated(mfn, 0, false);
-      frames.setLinear(mfn, 0);
+  let old, now;
+  do {
+    old = frames.type(mfn);
+    now = old + 1;
+    if ((now & PGT_COUNT) === 0) return -XEN_EINVAL;
+    if ((old & PGT_COUNT) === 0) {
+      if ((old & PGT_TYPE_MASK) !== type) now = (now & ~(PGT_TYPE_MASK | PGT_VALIDATED)) | type;
+      if (type === PGT_WRITABLE) now |= PGT_VALIDATED; // there is nothing to validate
+    } else if ((old & (PGT_TYPE_MASK | PGT_PAE_XEN_L2)) !== type) {
+      return -XEN_EINVAL;
+    } else if ((old & PGT_VALIDATED) === 0) {
+      invariant((old & PGT_PARTIAL) !== 0, 'is not being validated by anyone else', mfn);
+      now = old & ~PGT_PARTIAL;
     }
-    rc = validate(h, mfn, type);
+  } while (!frames.swapType(mfn, old, now));
+  const changed = (old & PGT_COUNT) === 0 && (old & PGT_TYPE_MASK) !== 0 && (old & PGT_TYPE_MASK) !== type;
+  if (changed) h.flushStale(frames.owner(mfn), frames.stampOf(mfn), RETYPED);
+  if ((now & PGT_VALIDATED) !== 0) return 0;
+  if ((old & PGT_PARTIAL) === 0) {
+    frames.setValidated(mfn, 0, false);
+    frames.setLinear(mfn, 0);
   }
+  const rc = validate(h, mfn, type);
   if ((old & PGT_PARTIAL) !== 0) frames.putPage(mfn);
   return rc;
 }
@@ -90,22 +90,25 @@ function validate(h: Host, mfn: number, type: number): number {
  */
 export function putPageType(h: Host, mfn: number, partial = false, parent = NO_FRAME): number {
   const { frames } = h;
-  const old = frames.type(mfn);
-  if (!partial) {
-    invariant((old & PGT_PARTIAL) === 0 && (old & PGT_COUNT) !== 0 && ((old & PGT_VALIDATED) !== 0 || h.ownerOf(mfn)?.dying === true),
-      'has a type reference to put', mfn);
-  } else if ((old & PGT_PARTIAL) === 0) {
+  for (;;) {
+    const old = frames.type(mfn);
+    if (!partial) {
+      invariant((old & PGT_PARTIAL) === 0 && (old & PGT_COUNT) !== 0 && ((old & PGT_VALIDATED) !== 0 || h.ownerOf(mfn)?.dying === true),
+        'has a type reference to put', mfn);
+    } else if ((old & PGT_PARTIAL) === 0) {
+      return 0;
+    }
+    if ((old & PGT_COUNT) === 1 && levelOf(old) <= HIGHEST_TABLE && (old & (PGT_VALIDATED | PGT_PARTIAL)) !== 0) {
+      frames.setType(mfn, old & ~(PGT_VALIDATED | PGT_PARTIAL));
+      const rc = putLast(h, mfn, old, parent);
+      if ((old & PGT_PARTIAL) !== 0) frames.putPage(mfn);
+      return rc;
+    }
+    if ((old & PGT_COUNT) === 1) frames.stamp(mfn);
+    if (!frames.swapType(mfn, old, old - 1)) continue;
+    if (isLinear(h, old, parent)) putLinear(h, mfn, parent);
     return 0;
   }
-  if ((old & PGT_COUNT) === 1 && levelOf(old) <= HIGHEST_TABLE && (old & (PGT_VALIDATED | PGT_PARTIAL)) !== 0) {
-    frames.setType(mfn, old & ~(PGT_VALIDATED | PGT_PARTIAL));
-    const rc = putLast(h, mfn, old, parent);
-    if ((old & PGT_PARTIAL) !== 0) frames.putPage(mfn);
-    return rc;
-  }
-  frames.setType(mfn, old - 1);
-  if (isLinear(h, old, parent)) putLinear(h, mfn, parent);
-  return 0;
 }
 
 /** Is `parent` a table of the same level? */
@@ -125,6 +128,7 @@ function putLast(h: Host, mfn: number, old: number, parent: number): number {
   const rc = level === 1 ? demoteL1(h, mfn) : demoteTable(h, mfn, level);
   if (isLinear(h, old, parent) && (old & PGT_VALIDATED) !== 0 && rc !== -XEN_EINTR) putLinear(h, mfn, parent);
   if (rc === 0) {
+    frames.stamp(mfn);
     frames.setType(mfn, frames.type(mfn) - 1);
   } else if (rc === -XEN_EINTR) {
     frames.setType(mfn, frames.type(mfn) | PGT_VALIDATED);

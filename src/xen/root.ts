@@ -7,6 +7,7 @@
 import { PTE_A, PTE_P, PTE_RW, PTE_US } from '../arch/pte.ts';
 import { ConfigError } from '../errors.ts';
 import { MMU_NORMAL_PT_UPDATE, PGT_PINNED } from '../layout/frame.ts';
+import { ASKED } from './counters.ts';
 import { NO_FRAME, type GuestVcpu } from './domain.ts';
 import type { Host } from './host.ts';
 import { putLdt } from './ldt.ts';
@@ -53,7 +54,7 @@ export function switchRoot({ cpu, domain, kernelMode, root, userRoot }: GuestVcp
 export function loadRoot(h: Host, guest: GuestVcpu): void {
   if (guest.cpu === undefined) return;
   switchRoot(guest);
-  h.flush(guest);
+  h.flush(guest, ASKED);
 }
 
 /** A new root for the guest's kernel. @returns 0 or -XEN_E* */

@@ -8,6 +8,7 @@
 import type { Domain } from './domain.ts';
 import { eventsAwaited, enableEvents, isPending2l } from './event-2l.ts';
 import { isPendingFifo } from './event-fifo.ts';
+import type { Port } from './event-port.ts';
 import { copyFromGuest, ownArrayOk } from './guest-memory.ts';
 import type { Host } from './host.ts';
 import { XEN_EFAULT, XEN_EINVAL, XEN_ENOSYS, XEN_EPERM, XEN_ESRCH } from './numbers.ts';
@@ -55,9 +56,11 @@ function shutDown(domain: Domain, reason: number): void {
 /** Events are let through, and the vCPU waits, before they are looked for: none can come between unseen. */
 function block(h: Host): number {
   const guest = h.current, vcpu = guest.domain.vcpus.indexOf(guest);
+  h.guard?.takeEvents(guest.domain);
   enableEvents(h, guest.domain, vcpu);
   sleep(h, guest, 0);
   if (eventsAwaited(h, guest.domain, vcpu)) wake(h, guest);
+  h.guard?.giveEvents(guest.domain);
   return 0;
 }
 
@@ -70,14 +73,23 @@ function poll(h: Host, lo: number, hi: number): number {
   wake(h, guest);
   if (eventsAwaited(h, domain, domain.vcpus.indexOf(guest))) return 0;
   let number = 0;
+  const ports: Port[] = [];
   for (let k = 0; k < count; k++) {
     const at = (portsLo + k * PORT_BYTES) | 0, carry = at >>> 0 < portsLo >>> 0 ? 1 : 0;
     if (!copyFromGuest(h, (portsHi + carry) | 0, at, PORT_BYTES)) return -XEN_EFAULT;
     number = h.buffer[0] >>> 0;
     const port = domain.events.find(number);
     if (!port?.usable) return -XEN_EINVAL;
-    if (domain.events.isFifo ? isPendingFifo(h, domain, port) : isPending2l(h, domain, port)) return 0;
+    if (isPending(h, domain, port)) return 0;
+    ports.push(port);
   }
+  h.guard?.takeEvents(domain);
   sleep(h, guest, count === 1 ? number : -1);
+  if (h.guard !== undefined && (eventsAwaited(h, domain, domain.vcpus.indexOf(guest)) || ports.some(port => isPending(h, domain, port)))) wake(h, guest);
+  h.guard?.giveEvents(domain);
   return 0;
+}
+
+function isPending(h: Host, domain: Domain, port: Port): boolean {
+  return domain.events.isFifo ? isPendingFifo(h, domain, port) : isPending2l(h, domain, port);
 }

@@ -4,9 +4,10 @@
  * Source: facts of Xen 4.17, __do_update_va_mapping(), vcpumask_to_pcpumask() (xen/arch/x86/mm.c), compat_update_va_mapping().
  */
 import { MMU_NORMAL_PT_UPDATE, PGT_COUNT, PGT_VALIDATED } from '../layout/frame.ts';
-import { invlpg } from '../mmu/invalidate.ts';
-import { CALLS_TO_UPDATE_VA } from './counters.ts';
-import type { Domain, GuestVcpu } from './domain.ts';
+import { SCOPE_PAGES } from '../layout/mailbox.ts';
+import { EVERYTHING, type Scope } from '../machine/scope.ts';
+import { ASKED, CALLS_TO_UPDATE_VA } from './counters.ts';
+import type { Domain } from './domain.ts';
 import { tableFor } from './guest-entry.ts';
 import { addressOk, copyFromGuest } from './guest-memory.ts';
 import type { Host } from './host.ts';
@@ -14,7 +15,7 @@ import { modL1 } from './mod-entry.ts';
 import { UVMF_ALL, UVMF_FLUSHTYPE_MASK, UVMF_INVLPG, UVMF_LOCAL, UVMF_TLB_FLUSH, XEN_EFAULT, XEN_EINVAL, XEN_EPERM, XEN_ESRCH } from './numbers.ts';
 import { levelOf } from './page-type.ts';
 import { updateOne } from './runs.ts';
-import { ENTRIES_SEEN, INVLPGS, IPIS, REQUESTS } from './work.ts';
+import { ENTRIES_SEEN, FLUSHES, INVLPGS, REQUESTS } from './work.ts';
 
 /** Arguments: address, entry, flags, and for another domain's frames its number. A 32-bit guest passes the entry as two. @param at - word index */
 export function updateVaMapping(h: Host, at: number, other: boolean): number {
@@ -51,7 +52,7 @@ function flush(h: Host, vaHi: number, vaLo: number, flagsLo: number, flagsHi: nu
   if (flagsHi === 0 && who === UVMF_ALL) {
     flushEvery(h, one, vaHi, vaLo);
   } else if (flagsHi === 0 && who === UVMF_LOCAL) {
-    flushVcpu(h, h.current, one, vaHi, vaLo);
+    flushOwn(h, one, vaHi, vaLo);
   } else {
     const mask = vcpuMask(h, flagsHi, who);
     if (mask === undefined) return -XEN_EFAULT;
@@ -73,22 +74,32 @@ export function vcpuMask(h: Host, hi: number, lo: number): bigint | undefined {
   return mask;
 }
 
-/** Invalidate one address, or everything, on a vCPU of the current domain. */
-export function flushVcpu(h: Host, guest: GuestVcpu, one: boolean, vaHi: number, vaLo: number): void {
-  if (!one) return h.flush(guest);
-  if (guest.cpu === undefined || !addressOk(vaHi)) return;
-  invlpg(h.s.w, guest.v, vaHi, vaLo);
-  h.counters.work.add(guest === h.current ? INVLPGS : IPIS, 1);
+const page: Scope = { kind: SCOPE_PAGES, id: 0, hi: 0, lo: 0, pages: 1 };
+
+/** What one address is to an invalidation, or all; undefined: an address that is not the guest's. */
+function scopeAt(one: boolean, vaHi: number, vaLo: number): Readonly<Scope> | undefined {
+  if (!one) return EVERYTHING;
+  page.hi = vaHi;
+  page.lo = vaLo;
+  return addressOk(vaHi) ? page : undefined;
 }
 
-/** ... on all of them. */
+/** Invalidate one address, or everything, on the vCPU that makes the call. */
+export function flushOwn(h: Host, one: boolean, vaHi: number, vaLo: number): void {
+  const scope = scopeAt(one, vaHi, vaLo);
+  if (scope === undefined) return;
+  h.machine.shootdowns.here(h.current.v, scope);
+  h.counters.work.add(one ? INVLPGS : FLUSHES, 1);
+}
+
+/** ... on all of the current domain. */
 export function flushEvery(h: Host, one: boolean, vaHi: number, vaLo: number): void {
-  const { vcpus } = h.current.domain;
-  for (let k = 0; k < vcpus.length; k++) flushVcpu(h, vcpus[k], one, vaHi, vaLo);
+  const scope = scopeAt(one, vaHi, vaLo);
+  if (scope !== undefined) h.invalidate(h.current.domain.vcpus, scope, ASKED);
 }
 
 /** ... on those of a mask. */
 export function flushMasked(h: Host, mask: bigint, one: boolean, vaHi: number, vaLo: number): void {
-  const { vcpus } = h.current.domain;
-  for (let k = 0; k < vcpus.length; k++) if (((mask >> BigInt(k)) & 1n) !== 0n) flushVcpu(h, vcpus[k], one, vaHi, vaLo);
+  const scope = scopeAt(one, vaHi, vaLo);
+  if (scope !== undefined) h.invalidate(h.current.domain.vcpus.filter((_, k) => ((mask >> BigInt(k)) & 1n) !== 0n), scope, ASKED);
 }

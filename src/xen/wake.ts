@@ -3,9 +3,12 @@
  *
  * Source: facts of Xen 4.17, vcpu_block(), vcpu_unblock() (xen/common/sched/core.c), evtchn_check_pollers() (xen/common/event_channel.c).
  */
-import { VCPU_WAITS } from '../layout/vcpu.ts';
+import { MAIL_RUN, RUN_PLAYED, RUN_QUIET } from '../layout/mailbox.ts';
+import { VCPU_MAIL, VCPU_WAITS } from '../layout/vcpu.ts';
 import type { Domain, GuestVcpu } from './domain.ts';
 import type { Host } from './host.ts';
+
+const CLAIM_MS = 5; // between two looks at who is at the mailbox
 
 /** A vCPU waits for an event. @param port - and for this port besides: 0 none, -1 any */
 export function sleep(h: Host, guest: GuestVcpu, port: number): void {
@@ -40,5 +43,10 @@ export function wakePollers(h: Host, d: Domain, port: number): void {
  * @returns false: the time is over, and the guest still waits
  */
 export function waitForEvent(memory: WebAssembly.Memory, block: number, timeout = Infinity): boolean {
-  return Atomics.wait(new Int32Array(memory.buffer), (block + VCPU_WAITS) >>> 2, 1, timeout) !== 'timed-out';
+  const w = new Int32Array(memory.buffer), run = (block + VCPU_MAIL + MAIL_RUN) >>> 2;
+  const isPlayed = Atomics.compareExchange(w, run, RUN_PLAYED, RUN_QUIET) === RUN_PLAYED; // others do meanwhile what they ask of it
+  const woken = Atomics.wait(w, (block + VCPU_WAITS) >>> 2, 1, timeout) !== 'timed-out';
+  if (!isPlayed) return woken;
+  for (let now; (now = Atomics.compareExchange(w, run, RUN_QUIET, RUN_PLAYED)) !== RUN_QUIET;) Atomics.wait(w, run, now, CLAIM_MS);
+  return woken;
 }

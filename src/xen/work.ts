@@ -1,7 +1,7 @@
 /**
  * The hypervisor's own work, counted by kind and, in timed mode, priced by cause. Which kind belongs to which cause:
  *
- *   trap      world switches: hypercalls, page faults, exceptions handed on, calls of a multicall's list
+ *   trap      world switches: hypercalls, page faults, exceptions handed on, changes of the guest's mode, calls of a multicall's list
  *   validate  requests, entries looked at, stores emulated, pages cleared or copied
  *   flush     invalidations, here and on other processors
  *   copy      accesses to the guest's memory; these are among the vCPU's own cycles (TLB, walks, data) already
@@ -26,13 +26,14 @@ export const PAGES = 8;
 export const FLUSHES = 9;
 export const INVLPGS = 10;
 export const IPIS = 11;
+export const MODE_SWITCHES = 12;
 
 /** Kinds, in the order of their numbers: its price, and its cause. */
 const KINDS: readonly (readonly [price: keyof HypervisorCosts, cause: number])[] = [
   ['trap', 0], ['compatTrap', 0], ['fault', 0], ['bounce', 0], ['subcall', 0], ['request', 1], ['entry', 1], ['emulation', 1], ['page', 1], ['flush', 2],
-  ['invlpg', 2], ['ipi', 2],
+  ['invlpg', 2], ['ipi', 2], ['modeSwitch', 0],
 ];
-const NAMES = ['traps', 'compatTraps', 'faults', 'bounces', 'subcalls', 'requests', 'entries', 'emulations', 'pages', 'flushes', 'invlpgs', 'ipis'] as const;
+const NAMES = ['traps', 'compatTraps', 'faults', 'bounces', 'subcalls', 'requests', 'entries', 'emulations', 'pages', 'flushes', 'invlpgs', 'ipis', 'modeSwitches'] as const;
 export const CAUSES = ['trap', 'validate', 'flush', 'copy'] as const;
 const COPY = 3;
 
@@ -43,19 +44,28 @@ export type WorkCycles = Readonly<Record<(typeof CAUSES)[number], number>>;
 
 export class Work {
   private readonly s: Views;
-  private readonly counts: number; // indices of 64-bit words
-  private readonly prices: number;
-  private readonly open: number; //   cycles by cause that no call was charged with yet
+  private readonly prices: number; // indices of 64-bit words
+  private counts = 0;
+  private open = 0; //               cycles by cause that no call was charged with yet
   private readonly timed: boolean; // the machine is: else nothing has a price
   private readonly causes = Uint8Array.from(KINDS, ([, cause]) => cause);
 
   constructor({ s, block }: OwnFrames) {
-    const at = (offset: number): number => (block + (offset >>> 2)) >>> 1;
     this.s = s;
-    this.counts = at(HV_WORK);
-    this.prices = at(HV_PRICES);
-    this.open = at(HV_OPEN);
+    this.prices = (block + (HV_PRICES >>> 2)) >>> 1;
+    this.use(block);
     this.timed = s.w[(s.w[HDR_VCPU_BASE >>> 2] + VCPU_TIMED) >>> 2] !== 0;
+  }
+
+  /** From here on it is counted in another block. @param block - its word index */
+  use(block: number): void {
+    this.counts = (block + (HV_WORK >>> 2)) >>> 1;
+    this.open = (block + (HV_OPEN >>> 2)) >>> 1;
+  }
+
+  /** What work of a kind costs, 0 in functional mode. */
+  priceOf(kind: number): number {
+    return this.timed ? this.s.d[this.prices + kind] : 0;
   }
 
   /** From now on work has a price. */
@@ -85,8 +95,10 @@ export class Work {
     return due;
   }
 
-  read(): WorkCounts {
-    return Object.fromEntries(NAMES.map((name, k) => [name, this.s.d[this.counts + k]])) as Record<(typeof NAMES)[number], number>;
+  /** @param blocks - word indices of all that have counters */
+  read(blocks: readonly number[]): WorkCounts {
+    const sum = (k: number): number => blocks.reduce((all, block) => all + this.s.d[((block + (HV_WORK >>> 2)) >>> 1) + k], 0);
+    return Object.fromEntries(NAMES.map((name, k) => [name, sum(k)])) as Record<(typeof NAMES)[number], number>;
   }
 }
 

@@ -5,13 +5,13 @@ import { createReadStream } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { project } from './pagewalk.ts';
 
-it('the package has the built code, the wasm, types and papers, and no tests or traces', () => {
+it('the package has the built code, the wasm, types, papers and the bundled compilation, and no tests or other traces', () => {
   const listed = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: project, stdio: ['ignore', 'pipe', 'ignore'] });
   const parsed = JSON.parse(listed.toString());
   const [{ files }] = Array.isArray(parsed) ? parsed : Object.values(parsed) as { files: { path: string }[] }[][];
   const paths: string[] = files.map((f: { path: string }) => f.path);
-  for (const needed of ['README.md', 'LICENSE', 'CHANGELOG.md', 'package.json', 'wasm/pagewalk.wasm', 'dist/index.js', 'dist/index.d.ts', 'dist/trace/index.js', 'dist/cli/main.js']) expect(paths).toContain(needed);
-  expect(paths.filter(p => !/^(dist\/.*\.(js|d\.ts)|wasm\/pagewalk\.wasm|README\.md|LICENSE|CHANGELOG\.md|package\.json)$/.test(p))).toEqual([]);
+  for (const needed of ['README.md', 'LICENSE', 'CHANGELOG.md', 'package.json', 'wasm/pagewalk.wasm', 'dist/index.js', 'dist/index.d.ts', 'dist/trace/index.js', 'dist/cli/main.js', 'dist/compare/compare-worker.js', ...['sh', 'gcc', 'cc1', 'as'].map(name => `test/fixtures/compile/${name}.pwt.gz`)]) expect(paths).toContain(needed);
+  expect(paths.filter(p => !/^(dist\/.*\.(js|d\.ts)|wasm\/pagewalk\.wasm|test\/fixtures\/compile\/\w+\.pwt\.gz|README\.md|LICENSE|CHANGELOG\.md|package\.json)$/.test(p))).toEqual([]);
 });
 
 it('every export of package.json is there, and no runtime dependency', () => {
@@ -21,7 +21,7 @@ it('every export of package.json is there, and no runtime dependency', () => {
 });
 
 describe('each way in', () => {
-  it.each(['index', 'trace/index', 'xen/index', 'models/index'])('%s has the names of its source', async entry => {
+  it.each(['index', 'trace/index', 'xen/index', 'models/index', 'smp/index'])('%s has the names of its source', async entry => {
     const [built, source] = await Promise.all([import(`${project}dist/${entry}.js`), import(`${project}src/${entry}.ts`)]) as Record<string, unknown>[];
     expect(Object.keys(built).sort()).toEqual(Object.keys(source).sort());
     const plain = (names: object) => Object.fromEntries(Object.entries(names).filter(([, value]) => typeof value !== 'function').map(([name, value]) => [name, typeof value === 'object' ? { ...value } : value]));

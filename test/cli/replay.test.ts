@@ -98,7 +98,7 @@ describe('bad input ends with status 2, one line that says why, and nothing half
     ['a preset with a hole', ['replay', '-', '--cpu', file('holed.json', JSON.stringify(hole))], /holed\.json\.tlb\[0\]\.structures\[0\]\.ways: expected/],
     ['a preset that is not JSON', ['replay', '-', '--cpu', file('text.json', '{\n  "name": x }')], /text\.json: line 2: expected JSON/],
     ['a preset that is not there', ['replay', '-', '--cpu', 'none.json'], /none\.json: file: expected a readable JSON file/],
-    ['an unknown command', ['relpay'], /command: expected one of replay/],
+    ['an unknown command', ['relpay'], /command: expected one of compare, crossover, replay/],
     ['conformance without a path', ['conformance'], /path: expected/],
     ['conversion to an unknown format', ['convert', fixture('compile/gcc.pwt.gz'), join(folder, 'x.vcd')], /target: expected a name ending in/],
   ])('%s', (_, args, message) => {

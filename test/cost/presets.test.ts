@@ -4,6 +4,7 @@ import { figure } from '../../src/cost/cpu-model.ts';
 import type { CpuModel, PageSize, Service } from '../../src/cost/cpu-model.ts';
 import { checkCpuModel } from '../../src/cost/preset-check.ts';
 import { findPreset, presets } from '../../src/cost/presets/all.ts';
+import { SWITCH_NAMES } from '../../src/cost/switches.ts';
 import { ConfigError } from '../../src/errors.ts';
 
 it('finds one preset for each file, under the name of the file', () => {
@@ -34,7 +35,7 @@ it.each(Object.entries(presets))('%s says where every figure is from', (name, mo
   numbers(model, name, undefined, found);
   const structures = model.tlb.flatMap(level => level.structures).length;
   const geometries = structures + Object.keys(model.psc).length + model.caches.levels.length;
-  expect(found.length).toBe(7 + model.tlb.length + 2 * geometries + model.caches.levels.length);
+  expect(found.length).toBe(7 + SWITCH_NAMES.length + model.tlb.length + 2 * geometries + model.caches.levels.length);
   for (const [at, owner] of found) {
     expect(at).toMatch(/\.value$/);
     const sourced = owner as { from?: unknown; source?: unknown };

@@ -1,20 +1,25 @@
 /** Where the cycles go: all of them have a cause, and workloads cost what they are made of. */
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { kernelCosts, type KernelCosts } from '../../src/cost/kernel-costs.ts';
+import { costsOf } from '../../src/cost/costs.ts';
+import { figure } from '../../src/cost/cpu-model.ts';
+import type { KernelCosts } from '../../src/cost/kernel-costs.ts';
+import { presets } from '../../src/cost/presets/all.ts';
 import { crossing } from '../../src/guest/crossover.ts';
 import { totalCycles } from '../../src/guest/cycle-account.ts';
 import { ProcessTree } from '../../src/guest/process-tree.ts';
 import { runTree, type TreeFigures } from '../../src/guest/run-tree.ts';
 import { CHANGES, PATTERNS, runWorkload, type WorkloadOptions } from '../../src/guest/workload.ts';
 
+const { kernel: kernelCosts, shadow: shadowCosts } = costsOf(presets.skylake); // the default processor's
 const COMPILE = fileURLToPath(new URL('../fixtures/compile/', import.meta.url));
 
 describe('the cycles of a compilation', () => {
-  let tree: ProcessTree, native: TreeFigures, xen: TreeFigures;
+  let tree: ProcessTree, native: TreeFigures, xen: TreeFigures, shadow: TreeFigures;
   beforeAll(async () => {
     tree = await ProcessTree.load(COMPILE);
     [native, xen] = [await runTree({ tree, contents: false }), await runTree({ tree, contents: false, ops: 'xen' })];
+    shadow = await runTree({ tree, contents: false, shadow: {} });
   });
 
   it('of a hypervisor are those that the vCPU paid it', () => {
@@ -23,8 +28,25 @@ describe('the cycles of a compilation', () => {
     expect([hypervisorTrap, hypervisorValidate, hypervisorFlush].every(cycles => cycles > 0)).toBe(true);
   });
 
+  it('of shadows are those that the vCPU paid for them, each by its cause', () => {
+    const { hypervisorTrap, hypervisorEmulate, hypervisorShadow, hypervisorSync, hypervisorFlush, hypervisorValidate } = shadow.cycles, causes = [hypervisorTrap, hypervisorEmulate, hypervisorShadow, hypervisorSync, hypervisorFlush];
+    expect(causes.reduce((sum, cycles) => sum + cycles)).toBe(shadow.cpu.cycles.hypervisor);
+    expect([causes.every(cycles => cycles > 0), hypervisorValidate]).toEqual([true, 0]);
+    const counts = shadow.shadow!, { kernel: { faults } } = shadow, guestFaults = Object.values(faults).reduce((sum, many) => sum + many);
+    expect(counts.fastNotPresent + counts.guestFault).toBe(guestFaults);
+    expect(counts.exitPageFault).toBe(guestFaults + counts.shadowFill + counts.emulatedWrite);
+    expect([counts.exitCr3, counts.exitInvlpg]).toEqual([native.native!.rootLoads + 1, native.native!.invlpgs]); // and the kernel's own root
+    expect([shadow.cycles.rootLoads, shadow.cycles.invlpgs, shadow.cycles.exceptions]).toEqual([0, 0, native.cycles.exceptions]);
+  });
+
+  it('of shadows follow a price that is changed, and nothing else does', async () => {
+    const dear = await runTree({ tree, contents: false, shadow: {}, shadowCosts: { ...shadowCosts, unsync: figure(shadowCosts.unsync) + 1000 } });
+    expect({ ...dear.cycles, hypervisorSync: 0 }).toEqual({ ...shadow.cycles, hypervisorSync: 0 });
+    expect(dear.cycles.hypervisorSync - shadow.cycles.hypervisorSync).toBe(1000 * dear.shadow!.unsync);
+  });
+
   it('of a kernel are its counts by their prices', () => {
-    const { kernel, cycles, native: counts } = native, price = (name: keyof KernelCosts) => (kernelCosts[name] as { value: number }).value;
+    const { kernel, cycles, native: counts } = native, price = (name: keyof KernelCosts) => figure(kernelCosts[name]);
     expect(cycles.exceptions).toBe(Object.values(kernel.faults).reduce((sum, many) => sum + many) * price('exception'));
     expect(cycles.systemCalls).toBe(Object.values(kernel.systemCalls).reduce((sum, many) => sum + many) * price('systemCall'));
     expect([cycles.rootLoads, cycles.invlpgs]).toEqual([counts!.rootLoads * price('rootLoad'), counts!.invlpgs * price('invlpg')]);
@@ -33,12 +55,13 @@ describe('the cycles of a compilation', () => {
   });
 
   it('follow a price that is changed, and nothing else does', async () => {
-    const dear = await runTree({ tree, contents: false, kernelCosts: { ...kernelCosts, exception: 1500 } });
+    const dear = await runTree({ tree, contents: false, kernelCosts: { ...kernelCosts, exception: figure(kernelCosts.exception) + 1000 } });
     expect(totalCycles(dear.cycles) - totalCycles(native.cycles)).toBe(1000 * native.cpu.faults);
     expect({ ...dear.cycles, exceptions: 0 }).toEqual({ ...native.cycles, exceptions: 0 });
   });
 
   it('are none in functional mode', async () => {
+    expect(totalCycles((await runTree({ tree, contents: false, mode: 'functional', shadow: {} })).cycles)).toBe(0);
     expect(totalCycles((await runTree({ tree, contents: false, mode: 'functional' })).cycles)).toBe(0);
   });
 
@@ -52,19 +75,20 @@ describe('a workload', () => {
 
   it.each(PATTERNS.flatMap(pattern => CHANGES.map(change => [pattern, change] as const)))('of %s with changes by %s changes the same entries by any way, and leaves nothing', (pattern, change) => {
     const options: WorkloadOptions = { ...small, pattern, change, interval: 1000 };
-    const [native, xen] = [runWorkload(options), runWorkload({ ...options, ops: 'xen' })];
-    expect(xen.updatesPerAccess).toBe(native.updatesPerAccess);
+    const [native, xen, shadow] = [runWorkload(options), runWorkload({ ...options, ops: 'xen' }), runWorkload({ ...options, shadow: {} })];
+    expect([xen.updatesPerAccess, shadow.updatesPerAccess]).toEqual([native.updatesPerAccess, native.updatesPerAccess]);
     expect(native.updatesPerAccess).toBeGreaterThan(0);
-    expect(xen.kernel.faults).toEqual(native.kernel.faults);
-    expect([native.frames.leaked, xen.frames.leaked, xen.complaints]).toEqual([0, 0, []]);
-    expect(xen.cyclesPerAccess).toBeGreaterThan(native.cyclesPerAccess);
+    expect([xen.kernel.faults, shadow.kernel.faults]).toEqual([native.kernel.faults, native.kernel.faults]);
+    expect([native.frames.leaked, xen.frames.leaked, xen.complaints, shadow.frames.leaked, shadow.complaints]).toEqual([0, 0, [], 0, []]);
+    expect([xen.cyclesPerAccess > native.cyclesPerAccess, shadow.cyclesPerAccess > native.cyclesPerAccess]).toEqual([true, true]);
+    expect(totalCycles(shadow.measured) / small.accesses).toBe(shadow.cyclesPerAccess);
     expect(runWorkload(options)).toEqual(native);
   });
 
-  it('without changes costs nearly the same by either way: entries are used where they are', () => {
-    const [native, xen] = [runWorkload({ ...small, interval: 0 }), runWorkload({ ...small, interval: 0, ops: 'xen' })];
+  it('without changes costs nearly the same by any way without a second stage: entries are used where they are', () => {
+    const native = runWorkload({ ...small, interval: 0 });
     expect(native.updatesPerAccess).toBe(0);
-    expect(Math.abs(xen.cyclesPerAccess / native.cyclesPerAccess - 1)).toBeLessThan(0.05);
+    for (const way of [{ ops: 'xen' }, { shadow: {} }] as const) expect(Math.abs(runWorkload({ ...small, interval: 0, ...way }).cyclesPerAccess / native.cyclesPerAccess - 1)).toBeLessThan(0.05);
   });
 
   it('costs less a page in larger batches', () => {

@@ -1,4 +1,5 @@
-/** Small kernels for tests: the same options on a machine of its own, and in a paravirtualized domain. */
+/** Small kernels for tests: the same options on a machine of its own, under a second stage or shadows, and in a paravirtualized domain. */
+import type { CpuModel } from '../../src/cost/cpu-model.ts';
 import { buildKernel } from '../../src/guest/built-kernel.ts';
 import { exec } from '../../src/guest/fork.ts';
 import { handleFault } from '../../src/guest/fault.ts';
@@ -8,6 +9,7 @@ import type { NativeOps } from '../../src/guest/native-ops.ts';
 import { hiOf, loOf } from '../../src/guest/platform.ts';
 import { PROT_READ, PROT_WRITE, type Vma } from '../../src/guest/vma.ts';
 import type { StageOptions } from '../../src/guest/second-stage.ts';
+import type { Shadowed, ShadowedOptions } from '../../src/guest/shadowed.ts';
 import type { XenDomain } from '../../src/guest/xen-domain.ts';
 import type { XenOps, XenPolicy } from '../../src/guest/xen-ops.ts';
 import type { AccessColumns } from '../../src/machine/columns.ts';
@@ -26,13 +28,15 @@ export class Rig {
   readonly k: Kernel;
   readonly xen: { readonly domain: XenDomain; readonly ops: XenOps } | undefined;
   readonly native: NativeOps | undefined;
+  readonly shadow: Shadowed | undefined;
   private readonly columns: AccessColumns;
   mm: Mm;
 
-  constructor(ops: 'native' | 'xen', options: KernelOptions & { readonly policy?: XenPolicy; readonly pcid?: boolean; readonly stage?: StageOptions } = {}, mode: 'timed' | 'functional' = 'functional') {
-    const { kernel, native, xen } = buildKernel({ ...options, ops, mode, memory: '16M' });
+  constructor(ops: 'native' | 'xen', options: KernelOptions & { readonly policy?: XenPolicy; readonly cpu?: CpuModel; readonly pcid?: boolean; readonly stage?: StageOptions; readonly shadow?: ShadowedOptions; readonly engine?: 'ts' | 'wasm' } = {}, mode: 'timed' | 'functional' = 'functional') {
+    const { kernel, native, shadow, xen } = buildKernel({ ...options, ops, mode, memory: '16M' });
     this.k = kernel;
     this.native = native;
+    this.shadow = shadow;
     this.xen = xen;
     this.columns = this.k.p.machine.columns(1);
     this.mm = this.exec(undefined);
@@ -85,6 +89,6 @@ export class Rig {
   }
 
   complaints(): string[] {
-    return this.xen?.domain.xen.audit() ?? [];
+    return this.xen?.domain.xen.audit() ?? this.shadow?.guest.audit() ?? [];
   }
 }

@@ -1,9 +1,10 @@
-/** Random lives of processes, on a kernel of its own, with PCIDs, under a second stage, and in a paravirtualized domain by every policy: the same to the processes. */
+/** Random lives of processes, on a kernel of its own, with PCIDs, under a second stage, under shadows, and in a paravirtualized domain by every policy: the same to the processes. */
 import { describe, expect, it } from 'vitest';
 import { exit, fork } from '../../src/guest/fork.ts';
 import { map, protect, remap, setBreak, unmap } from '../../src/guest/mapping-calls.ts';
 import type { KernelOptions } from '../../src/guest/kernel.ts';
 import type { Mm } from '../../src/guest/mm.ts';
+import { shadowCycles } from '../../src/guest/shadow-cycles.ts';
 import { PROT_READ, PROT_WRITE } from '../../src/guest/vma.ts';
 import { area, HEAP, HEAP_PAGES, Rig } from './kernels.ts';
 
@@ -14,6 +15,10 @@ const WAYS: readonly Making[] = [
   ['native, PCID', 'native', { pcid: true }],
   ['EPT', 'native', { stage: { format: 'ept' } }],
   ['NPT, large pages, PCID', 'native', { stage: { format: 'npt', hostPages: '2m' }, pcid: true }],
+  ['shadow', 'native', { shadow: {} }],
+  ['shadow, PCID, TypeScript', 'native', { shadow: {}, pcid: true, engine: 'ts' }],
+  ['shadow, every store to a table emulated', 'native', { shadow: { policy: { outOfSync: 0, superpages: false, guess: false } } }],
+  ['shadow, few frames for it, large pages below', 'native', { shadow: { hostPages: '2m', poolFrames: 24, policy: { outOfSync: 1, flood: 2, fastPath: false } } }],
   ['xen', 'xen', {}],
   ['xen, array', 'xen', { policy: { batching: 'array' } }],
   ['xen, unbatched', 'xen', { policy: { batching: 'unbatched' } }],
@@ -113,6 +118,7 @@ function live([, ops, options]: Making, seed: number, steps: number, kernel: Ker
   expect(rig.complaints()).toEqual([]);
   life.end();
   expect([rig.k.framesInUse, rig.k.tables.tables, rig.k.reclaim.swapped]).toEqual([0, 0, 0]);
+  if (rig.shadow !== undefined) expect(Object.values(shadowCycles(rig.shadow.guest.counters(), rig.shadow.prices)).reduce((sum, cycles) => sum + cycles)).toBe(rig.k.p.cpu.counters().cycles.hypervisor);
   expect(rig.complaints()).toEqual([]);
   const { faults, promotions, splits, refaults, evictions } = rig.k.figures;
   return { log: life.log, faults, promotions, splits, refaults, evictions };

@@ -1,5 +1,5 @@
-/** The recorded compilation as a tree of processes: natively and in a paravirtualized domain. */
-import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+/** The recorded compilation as a tree of processes: natively, under a second stage, under shadows, and in a paravirtualized domain. */
+import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,8 +9,20 @@ import { ProcessTree } from '../../src/guest/process-tree.ts';
 import { runTree, type TreeFigures, type TreeOptions } from '../../src/guest/run-tree.ts';
 
 const COMPILE = fileURLToPath(new URL('../fixtures/compile/', import.meta.url));
+const SHARED = fileURLToPath(new URL('../../../shared/traces/compile/', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'pagewalk-tree-'));
 afterAll(() => rmSync(folder, { recursive: true }));
+
+/** Native, direct, nested, shadow. */
+const WAYS: readonly Omit<TreeOptions, 'tree'>[] = [{}, { ops: 'xen' }, { stage: { format: 'ept' } }, { stage: { format: 'npt', hostPages: '2m' } }, { shadow: {} }, { shadow: { hostPages: '2m' } }];
+const ENGINES = ['ts', 'wasm'] as const;
+
+/** ... with either engine, and by some of their options. */
+const OTHERS: readonly Omit<TreeOptions, 'tree'>[] = [
+  ...WAYS.flatMap(way => ENGINES.map(engine => ({ ...way, engine }))), { mode: 'functional' }, { mode: 'functional', shadow: {} }, { pcid: true },
+  { ops: 'xen', policy: { batching: 'array', pinning: 'early' } }, { ops: 'xen', policy: { batching: 'ptwr' } },
+  { stage: { format: 'ept' }, pcid: true }, { shadow: { policy: { outOfSync: 0 } }, pcid: true },
+];
 
 /** A folder with the given files. */
 function files(name: string, contents: Readonly<Record<string, string>>): string {
@@ -42,23 +54,21 @@ describe('the bundled compilation', () => {
     expect(tree.accesses).toBe(8_942_561);
   });
 
-  it('has the same faults and memory in every process by any way, engine and mode; nothing is refused or left', async () => {
+  it('has processes of which nothing is refused', () => {
     expect(native.processes.map(({ name, accesses, refused }) => [name, accesses, refused])).toEqual([['cc1', 4_000_000, 0], ['as', 3_408_822, 0], ['gcc', 1_229_606, 0], ['sh', 304_133, 0]]);
     expect(new Set(native.processes.map(({ memory }) => memory)).size).toBe(4);
-    const others: Omit<TreeOptions, 'tree'>[] = [
-      { engine: 'ts' }, { mode: 'functional' }, { pcid: true }, { ops: 'xen' }, { ops: 'xen', engine: 'ts' }, { ops: 'xen', policy: { batching: 'array', pinning: 'early' } },
-      { ops: 'xen', policy: { batching: 'ptwr' } }, { stage: {} }, { stage: { format: 'npt', hostPages: '2m' }, engine: 'ts' }, { stage: { format: 'ept' }, pcid: true },
-    ];
-    for (const options of others) {
-      const figures = await run(options);
-      expect(seen(figures), JSON.stringify(options)).toEqual(seen(native));
-      expect(figures.kernel.faults).toEqual(native.kernel.faults);
-      expect([figures.frames.leaked, figures.complaints]).toEqual([0, []]);
-    }
   });
 
-  it('keeps the books of the hypervisor in order after every fork, exec and exit', async () => {
+  it.each(OTHERS)('has the same faults and memory in every process with %j; nothing is left', async options => {
+    const figures = await run(options);
+    expect(seen(figures)).toEqual(seen(native));
+    expect(figures.kernel.faults).toEqual(native.kernel.faults);
+    expect([figures.frames.leaked, figures.complaints]).toEqual([0, []]);
+  });
+
+  it('keeps the books of the hypervisor, and shadows, in order after every fork, exec and exit', async () => {
     const points: string[] = [], complaints: string[] = [];
+    await run({ shadow: {}, contents: false, observe: (_, audit) => complaints.push(...audit()) });
     await run({ ops: 'xen', contents: false, observe: (what, audit) => { points.push(what); complaints.push(...audit()); } });
     expect(complaints).toEqual([]);
     expect(points).toEqual(['fork', 'exec', 'fork', 'exec', 'exit', 'fork', 'exec', 'exit', 'exit', 'exit']);
@@ -66,17 +76,20 @@ describe('the bundled compilation', () => {
 
   it('gives the same figures again', async () => {
     expect(await run({})).toEqual(native);
-    expect(await run({ ops: 'xen' })).toEqual(await run({ ops: 'xen' }));
+    for (const way of [{ ops: 'xen' }, { shadow: {} }] as const) expect(await run(way)).toEqual(await run(way));
   });
 
   it('has the same memory with less of it than it touches, and pages come back', async () => {
     const memories = ({ processes }: TreeFigures) => processes.map(({ name, memory }) => [name, memory]);
-    const [bare, xen] = [await run({ limitPages: 600 }), await run({ limitPages: 600, ops: 'xen' })];
+    const [bare, xen, shadow] = [await run({ limitPages: 600 }), await run({ limitPages: 600, ops: 'xen' }), await run({ limitPages: 600, shadow: {} })];
     expect(memories(bare)).toEqual(memories(native));
-    expect(seen(xen)).toEqual(seen(bare));
+    expect([seen(xen), seen(shadow)]).toEqual([seen(bare), seen(bare)]);
     expect(bare.kernel.evictions).toBeGreaterThan(300);
     expect(bare.kernel.refaults.reduce((sum, many) => sum + many)).toBeGreaterThan(20);
-    expect([xen.kernel.refaults, xen.complaints]).toEqual([bare.kernel.refaults, []]);
+    const { hypervisorTrap, hypervisorEmulate, hypervisorShadow, hypervisorSync, hypervisorFlush } = shadow.cycles;
+    expect([shadow.shadow!.setDirty > 20, shadow.shadow!.setAccessed > 20]).toEqual([true, true]);
+    expect(hypervisorTrap + hypervisorEmulate + hypervisorShadow + hypervisorSync + hypervisorFlush).toBe(shadow.cpu.cycles.hypervisor);
+    expect([xen.kernel.refaults, xen.complaints, shadow.kernel.refaults, shadow.complaints]).toEqual([bare.kernel.refaults, [], bare.kernel.refaults, []]);
   });
 
   it('loads roots without losing what is cached where it has PCIDs', async () => {
@@ -100,6 +113,19 @@ describe('the bundled compilation', () => {
     expect([mmu_update.calls, multicall.calls].every(many => many > 0)).toBe(true);
     expect(late.cpu.cycles.hypervisor).toBeGreaterThan(0);
     expect(native.cpu.cycles.hypervisor).toBe(0);
+  });
+});
+
+describe.skipIf(!existsSync(SHARED))('../shared/traces/compile', () => {
+  let tree: ProcessTree, bundled: TreeFigures;
+  beforeAll(async () => {
+    [tree, bundled] = [await ProcessTree.load(SHARED), await runTree({ tree: COMPILE })];
+  });
+
+  it.each(WAYS)('is the same compilation with %j', async way => {
+    const { processes, complaints } = await runTree({ tree, ...way });
+    expect(processes).toEqual(bundled.processes);
+    expect(complaints).toEqual([]);
   });
 });
 
@@ -142,6 +168,37 @@ describe('a folder of traces', () => {
   });
 });
 
+describe('a trace alone', () => {
+  it('is a process whose children end when they are forked: their pages are shared no more', async () => {
+    const text = `${store(0x1fff000000)}${store(0x4031000)}${brk(1)}SYSCALL[1,1](12) sys_brk ( 0x4055000 ) --> [pre-success] Success(0x4055000) \n${store(0x4036000)}${forked(1, 2)}${wait(1, 2)}${store(0x4036000)}`;
+    const file = join(files('alone', { 'a.lackey': text }), 'a.lackey'), tree = await ProcessTree.open(file);
+    expect(tree).toMatchObject({ accesses: 4, root: { name: 'a', pid: 1, children: [] } });
+    for (const ops of ['native', 'xen'] as const) {
+      const { kernel, complaints, frames, processes } = await runTree({ tree, ops });
+      expect([kernel.forks, kernel.exits, kernel.faults.copy, kernel.faults.reuse, complaints, frames.leaked]).toEqual([1, 2, 0, 1, [], 0]);
+      expect(processes.map(({ name }) => name)).toEqual(['a']);
+    }
+  });
+
+  it('needs no system calls, and may be of any format', async () => {
+    const tree = await ProcessTree.open(join(files('plain', { 'x.trace.din': '2 401000\n0 7ff000\n1 7ff010\n' }), 'x.trace.din'));
+    expect(tree).toMatchObject({ accesses: 3, root: { name: 'x.trace', pid: 1 } });
+    expect((await runTree({ tree })).processes[0]).toMatchObject({ accesses: 3, refused: 0 });
+  });
+
+  it('is refused like others', async () => {
+    await expect(ProcessTree.open(join(folder, 'none'))).rejects.toThrow('none: open: expected a file');
+    await expect(ProcessTree.open(join(files('bad', { 'a.lackey': `${brk(1)}nonsense\n` }), 'a.lackey'))).rejects.toThrow('line 2');
+  });
+
+  it('tells how far it is', async () => {
+    const done: number[] = [], tree = await ProcessTree.open(join(COMPILE, 'sh.pwt.gz'));
+    await runTree({ tree, contents: false, onProgress: accesses => done.push(accesses) });
+    expect(done.at(-1)).toBe(tree.accesses);
+    expect(done.every((accesses, k) => k === 0 || accesses > done[k - 1])).toBe(true);
+  });
+});
+
 describe('small trees', () => {
   const base = `${store(0x1fff000000)}${store(0x4031000)}${brk(1)}SYSCALL[1,1](12) sys_brk ( 0x4055000 ) --> [pre-success] Success(0x4055000) \n`;
   const child = `${store(0x1fff000000)}${load(0x4031000)}${brk(2)}${exited(2)}`;
@@ -179,7 +236,8 @@ describe('small trees', () => {
 
   it.each([
     [{ ops: 'vmware' }, 'ops'], [{ pages: '1g' }, 'pages'], [{ ops: 'xen', policy: { batching: 'all' } }, 'batching'], [{ ops: 'xen', policy: { pinning: 'never' } }, 'pinning'],
-    [{ policy: {} }, 'policy'], [{ ops: 'xen', pcid: true }, 'pcid'], [{ ops: 'xen', stage: {} }, 'stage'], [{ stage: { format: 'vmx' } }, 'stage.format'], [{ stage: { hostPages: '1g' } }, 'stage.hostPages'], [{ limitPages: 0 }, 'limitPages'], [{ faultAround: 3 }, 'faultAround'], [{ promoteAt: 513 }, 'promoteAt'],
+    [{ policy: {} }, 'policy'], [{ ops: 'xen', pcid: true }, 'pcid'], [{ ops: 'xen', stage: {} }, 'stage'], [{ ops: 'xen', shadow: {} }, 'shadow'], [{ stage: {}, shadow: {} }, 'shadow'], [{ shadow: { hostPages: '1g' } }, 'shadow.hostPages'], [{ shadow: { poolFrames: 1.5 } }, 'shadow.poolFrames'],
+    [{ shadow: { policy: { flood: 0 } } }, 'policy.flood'], [{ shadow: { policy: { unshadow: false } } }, 'shadow.policy.unshadow'], [{ shadow: {}, shadowCosts: {} }, 'shadowCosts.exitPageFault'], [{ stage: { format: 'vmx' } }, 'stage.format'], [{ stage: { hostPages: '1g' } }, 'stage.hostPages'], [{ limitPages: 0 }, 'limitPages'], [{ faultAround: 3 }, 'faultAround'], [{ promoteAt: 513 }, 'promoteAt'],
     [{ memory: '16K' }, 'memory'],
   ])('are refused with %j', async (options, field) => {
     const dir = files('one', { 'a.lackey': base });

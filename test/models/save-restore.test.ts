@@ -94,6 +94,7 @@ describe.each(widths)('a %s domain that was saved', (_, wide) => {
     const r = lcg(4), spoil = (at: number, by: (byte: number) => number) => Uint8Array.from(image, (byte, k) => (k === at ? by(byte) : byte));
     for (const length of [0, 15, 16, 40, 2000, image.length - 1]) expect(refusal(image.slice(0, length))).toMatchObject({ name: 'InputError', file: 'guest.pwvd', where: expect.stringMatching(`^byte ${length} \\(`), changed: false });
     for (let k = 0; k < 25; k++) expect(refusal(spoil(k < 20 ? k : r(image.length), byte => byte ^ 1 << r(8)))).toMatchObject({ name: 'InputError', where: expect.stringMatching(/^byte \d+ \(.+\)$/), changed: false });
+    expect(refusal(Buffer.concat([image, Uint8Array.of(0)]))).toMatchObject({ name: 'InputError', where: `byte ${image.length} (end)`, changed: false });
     expect(refusal(spoil(4, () => 2))).toMatchObject({ message: 'guest.pwvd: byte 4 (version): expected 1, got 2', changed: false });
     expect(refusal(spoil(image.length - 1, byte => byte ^ 4)).message).toMatch(/^guest.pwvd: byte \d+ \(checksum of page 255\): expected 0x\w+, got 0x\w+$/);
   });

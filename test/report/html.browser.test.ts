@@ -7,6 +7,8 @@ import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { reportHtml } from '../../src/report/html.ts';
+import { compareHtml } from '../../src/report/compare-page.ts';
+import { comparison, usualGroup } from './sample-comparison.ts';
 import { sampleResult } from './sample-result.ts';
 
 const chromium = findChromium();
@@ -39,18 +41,10 @@ describe.skipIf(chromium === undefined)('report in chromium (skipped where none 
       name: `</title><script>parent.document.title='pwned'</script>${'x'.repeat(300)}`, missing: 0, points: 1,
     })],
   ])('%s', { timeout: 120_000 }, async (_, result) => {
-    const { findings, log, dom } = await visit(reportHtml(result));
-    expect(log.filter((line) => /CONSOLE/.test(line))).toEqual([]);
+    const { findings, log, dom } = await visit(reportHtml(result), 'misses-l1');
     expect(dom).not.toContain('pwned</title>');
-    expect(findings.map(({ width }) => width)).toEqual(WIDTHS);
+    looksRight(findings, log);
     for (const found of findings) {
-      expect(found.scrollWidth, `scrolls sideways at ${found.width}`).toBeLessThanOrEqual(found.width);
-      expect(found.focusable).toBe(found.stages);
-      expect(found.stages).toBeGreaterThanOrEqual(5);
-      expect(found.cursors).toBe(2); // a ring and its halo
-      expect(found.smallestText).toBeGreaterThanOrEqual(8);
-      expect(found.outside).toEqual([]);
-      expect(found.title).toContain('pagewalk report');
       const { l1Misses, at } = result.runs[0]!.series[0]!;
       if (result.runs[0]!.series.length === 1) {
         expect(found.readouts[0])
@@ -65,12 +59,36 @@ describe.skipIf(chromium === undefined)('report in chromium (skipped where none 
   });
 });
 
-/** Opens the page in frames of all widths at once and asks each. */
-async function visit(page: string): Promise<{ findings: readonly Finding[]; log: readonly string[]; dom: string }> {
+it.skipIf(chromium === undefined)('comparisons in chromium', { timeout: 120_000 }, async () => {
+  const usual = usualGroup();
+  const page = compareHtml(comparison([usual, { ...usual, pages: '2m', cpu: 'a-processor-with-a-very-long-name-indeed' }]));
+  const { findings, log } = await visit(page, 'cost-0-0');
+  looksRight(findings, log);
+  for (const { readouts } of findings) {
+    expect(readouts).toEqual(['native, updates per access 0.00010: 20.040', 'native, updates per access 0.00032: 20.128', 'direct, updates per access 0.00032: 20.480']);
+  }
+});
+
+function looksRight(findings: readonly Finding[], log: readonly string[]): void {
+  expect(log.filter((line) => /CONSOLE/.test(line))).toEqual([]);
+  expect(findings.map(({ width }) => width)).toEqual(WIDTHS);
+  for (const found of findings) {
+    expect(found.scrollWidth, `scrolls sideways at ${found.width}`).toBeLessThanOrEqual(found.width);
+    expect(found.focusable).toBe(found.stages);
+    expect(found.stages).toBeGreaterThanOrEqual(5);
+    expect(found.cursors).toBe(2); // a ring and its halo
+    expect(found.smallestText).toBeGreaterThanOrEqual(8);
+    expect(found.outside).toEqual([]);
+    expect(found.title).toContain('pagewalk report');
+  }
+}
+
+/** Opens the page in frames of all widths at once and asks each. @param chart - of lines, whose numbers are read */
+async function visit(page: string, chart: string): Promise<{ findings: readonly Finding[]; log: readonly string[]; dom: string }> {
   const folder = mkdtempSync(join(tmpdir(), 'pagewalk-report-'));
   try {
     const file = join(folder, 'frames.html');
-    writeFileSync(file, frames(page));
+    writeFileSync(file, frames(page, chart));
     const { stdout, stderr } = await promisify(execFile)(chromium!, [
       '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync',
       '--disable-background-networking', '--disable-component-update', `--user-data-dir=${join(folder, 'profile')}`,
@@ -85,15 +103,15 @@ async function visit(page: string): Promise<{ findings: readonly Finding[]; log:
   }
 }
 
-function frames(page: string): string {
+function frames(page: string, chart: string): string {
   const escaped = page.replaceAll('&', '&amp;').replaceAll('"', '&quot;');
   return `<!DOCTYPE html><title>frames</title><body>
 ${WIDTHS.map((width) => `<iframe style="border:0;width:${width}px;height:50em" srcdoc="${escaped}"></iframe>`).join('')}
 <pre id="found"></pre><script>
 const ask = (frame) => {
   const { contentDocument: page, contentWindow: window } = frame;
-  const stage = page.querySelector('#misses-l1 .stage');
-  const readout = page.querySelector('#misses-l1 .readout');
+  const stage = page.querySelector('#${chart} .stage');
+  const readout = page.querySelector('#${chart} .readout');
   const press = (key) => {
     stage.dispatchEvent(new window.KeyboardEvent('keydown', { key, bubbles: true, cancelable: true }));
     return readout.textContent;

@@ -1,5 +1,7 @@
-/** What a block of `.pwt` tells the census is what the census would find: replays of the two are the same, in either engine and cut anywhere. */
+/** What a block of `.pwt` touches is told as by its columns: replays by either are the same. */
 import { expect, it } from 'vitest';
+import type { CpuModel } from '../../src/cost/cpu-model.ts';
+import { skylake } from '../../src/cost/presets/skylake.ts';
 import { zen3 } from '../../src/cost/presets/zen3.ts';
 import { KIND_FETCH } from '../../src/trace/batch.ts';
 import { openTrace } from '../../src/trace/open.ts';
@@ -23,12 +25,21 @@ function calls(seed: number, count: number): string[] {
   return all;
 }
 
+/** Few entries, and a second level for all. @param one - the first level is for all, too; else it is too small for fetches */
+function small(one: boolean): CpuModel {
+  const all = ['load', 'store', 'fetch'] as const, [data, fetch] = zen3.tlb[0].structures, [second] = zen3.tlb[1].structures;
+  const first = one ? [{ ...data, ways: 4, serves: all }] : [{ ...data, ways: 3 }, { ...fetch, ways: 1 }];
+  return { ...zen3, tlb: [{ ...zen3.tlb[0], structures: first }, { ...zen3.tlb[1], structures: [{ ...second, sets: 2, ways: 4, serves: all }] }] };
+}
+
 it.each([1, 2, 3])('trace %i', async seed => {
-  const bytes = await written({ accesses: calls(seed, 150_000), events: [] }, PwtWriter, 1 + seed * 30_000);
-  const result = async (engine: 'ts' | 'wasm', limit: number, cpus: number) => {
+  const bytes = await written({ accesses: calls(seed, 90_000), events: [] }, PwtWriter, 1 + seed * 20_000);
+  const result = async (engine: 'ts' | 'wasm', by: 'touches' | 'columns', cpus: readonly CpuModel[]) => {
     const reader = await openTrace(stream(bytes), { engine });
-    const { seconds: _, rate: __, ...same } = await replay(reader, { name: 'trace', cpus: Array(cpus).fill(zen3), pages: ['4k', 'thp'], engine, limit });
+    const { seconds: _, rate: __, ...same } = await replay(reader, { name: 'trace', cpus, pages: ['4k', 'thp'], engine, ...(by === 'columns' ? { limit: 1e9 } : {}) }); // what is cut off anywhere comes in columns
     return same;
   };
-  for (const limit of [1e9, 1024 * 70, 65536 + 1 + seed * 777, 20 + seed]) expect(await result('wasm', limit, 2)).toEqual(await result('ts', limit, 2));
+  const apart = [zen3, skylake, small(false)], columns = await result('ts', 'columns', apart);
+  for (const engine of ['ts', 'wasm'] as const) expect(await result(engine, 'touches', apart)).toEqual(columns);
+  expect(await result('wasm', 'touches', [zen3, small(true)])).toEqual(await result('ts', 'columns', [zen3, small(true)]));
 });

@@ -1,4 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { NEST_REF_COUNT } from '../../src/layout/nested.ts';
+import { VCPU_NEST, VCPU_OUT_HIT, VCPU_OUT_REFS } from '../../src/layout/vcpu.ts';
+import { readReferences } from '../../src/machine/nested-reference.ts';
 import { TwoStages, type Format, type GuestMode, type Leaf } from './two-stages.ts';
 
 const GUEST_ENTRIES: Readonly<Record<GuestMode, readonly number[]>> = { flat: [0], legacy: [2, 1], pae: [2, 1], '4-level': [4, 3, 2], '5-level': [5, 4, 3] };
@@ -6,6 +9,15 @@ const GUEST_ENTRIES: Readonly<Record<GuestMode, readonly number[]>> = { flat: [0
 const NOTHING = { tlb: [], hitCycles: 0, psc: {} };
 
 const VA: Readonly<Record<GuestMode, number>> = { flat: 0x40000000 + 0x600000, legacy: 0x80400000, pae: 0x80400000, '4-level': 0x7f12_4060_0000, '5-level': 0x7f12_4060_0000 };
+
+/** What the walk of the last access read, as the engine noted it: level of the guest's entry sought, of the host's, address. */
+function references(w: Int32Array, v: number): string[] {
+  const many = (w[v + (VCPU_NEST >>> 2)] + NEST_REF_COUNT) >>> 2;
+  w[many] = w[v + (VCPU_OUT_REFS >>> 2)]; // the list is empty once it is priced
+  const keys = readReferences(w, v).map(({ guest, host, paHi, paLo }) => `${guest} ${host} ${(paHi >>> 0) * 2 ** 32 + (paLo >>> 0)}`);
+  w[many] = 0;
+  return keys;
+}
 
 describe.each(['ept', 'npt'] as Format[])('%s: every reference of a two-dimensional walk', format => {
   for (const mode of Object.keys(GUEST_ENTRIES) as GuestMode[]) {
@@ -41,12 +53,31 @@ describe.each(['ept', 'npt'] as Format[])('%s: every reference of a two-dimensio
     });
   }
 
-  it('counts 24, 19, 19, 15, 8, 35, 14 and 4', () => {
-    const count = (mode: GuestMode, leaf: Leaf, hostLevels: 4 | 5, hostLeaf: Leaf) => {
-      const entries = GUEST_ENTRIES[mode][leaf - 1], host = hostLevels - hostLeaf + 1;
-      return entries * (host + 1) + host;
-    };
-    expect([count('4-level', 1, 4, 1), count('4-level', 2, 4, 1), count('4-level', 1, 4, 2), count('4-level', 2, 4, 2), count('4-level', 3, 4, 3),
-      count('5-level', 1, 5, 1), count('pae', 1, 4, 1), count('flat', 1, 4, 1)]).toEqual([24, 19, 19, 15, 8, 35, 14, 4]);
+  it.each<[GuestMode, Leaf, 4 | 5, Leaf, number]>([
+    ['4-level', 1, 4, 1, 24], ['4-level', 2, 4, 1, 19], ['4-level', 1, 4, 2, 19], ['4-level', 2, 4, 2, 15], ['4-level', 3, 4, 3, 8],
+    ['5-level', 1, 5, 1, 35], ['pae', 1, 4, 1, 14], ['flat', 1, 4, 1, 4],
+  ])('are, for %s leaf %i under %i levels leaf %i: %i; and no walk makes any other, whatever is cached', (mode, leaf, hostLevels, hostLeaf, all) => {
+    const t = new TwoStages(format, hostLevels, hostLeaf, mode, {}), gpa = 0x40000000 + 0x400000, [cpu] = t.machine.vcpus;
+    for (let page = 0; page < 1024; page++) t.hostMap(gpa + page * 4096);
+    t.guestMap(VA[mode], leaf, leaf === 3 ? 0x40000000 : gpa);
+    t.hostMap(mode === 'flat' ? VA[mode] : gpa);
+    t.enter(1 << 6);
+    const { w } = t.machine.views, v = cpu.block >>> 2;
+    const list = () => cpu.explain(BigInt(VA[mode]), 0).references.map(r => ({ key: r.stage === 'guest' ? `${r.level} 0 ${r.paddr}` : `${r.towards} ${r.level} ${r.paddr}`, needed: r.needed }));
+    const full = list().map(r => r.key), lengths: number[] = [];
+    expect([full.length, new Set(full).size]).toEqual([all, all]);
+    for (const forget of [() => undefined, () => cpu.invlpg(BigInt(VA[mode])), () => cpu.flush(), () => t.enterStage(1 << 6), () => format === 'ept' && cpu.guest.invept(2, 0n)]) {
+      forget();
+      const needed = list().filter(r => r.needed).map(r => r.key);
+      expect(cpu.translate(BigInt(VA[mode]), 0)).toMatchObject({ ok: true });
+      if (w[v + (VCPU_OUT_HIT >>> 2)] !== 0) continue; // from the TLB
+      const made = references(w, v);
+      expect(made.filter(key => !needed.includes(key))).toEqual([]);
+      expect(needed.filter(key => !full.includes(key))).toEqual([]);
+      expect(new Set(made).size).toBe(made.length);
+      lengths.push(made.length);
+    }
+    expect(Math.max(...lengths)).toBeLessThanOrEqual(all);
+    if (all > 4) expect(Math.min(...lengths)).toBeLessThan(all); // caches save some
   });
 });

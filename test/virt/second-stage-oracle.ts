@@ -120,6 +120,7 @@ function eptMisconfigured(stage: Stage, entry: bigint, level: number, mapsPage: 
   const read = bit(entry, 0), write = bit(entry, 1), execute = bit(entry, 2) || (stage.modeBasedExecute && bit(entry, 10));
   if (!read && write) return true;
   if (!read && execute && !stage.executeOnly) return true;
+  if (!read && mapsPage && stage.pagingWrite && bit(entry, 58)) return true;
   if (beyond(entry, stage.paBits)) return true;
   // Bits 7:3 of entries that reference a table; bit 7 of an entry that cannot map a page is one of them.
   if (!mapsPage) return bits(entry, 6, 3) !== 0n;

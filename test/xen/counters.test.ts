@@ -16,8 +16,9 @@ it.each(widths)('counters of a %s guest have the names of perfc', (_, wide) => {
   expect(g.xen.write(g.cpu, g.va(g.level1[0]) + 1600n, new Uint8Array(8))).toBe(0);
   expect(g.xen.write(g.cpu, g.va(mfn), new Uint8Array(8))).not.toBe(0);
   expect(Number(g.xen.hypercall(g.cpu, HYPERVISOR_mmu_update, 0x1000n, 1n, 0n, BigInt(DOMID_SELF)))).toBe(-14);
-  const { work, ...counted } = g.xen.counters(), cycles = { trap: 0, validate: 0, flush: 0, copy: 0 };
+  const { work, shootdowns, ...counted } = g.xen.counters(), cycles = { trap: 0, validate: 0, flush: 0, copy: 0 };
   expect(work).toMatchObject({ requests: 7, emulations: 1, faults: 2, bounces: 1 });
+  expect(Object.values(shootdowns)).toEqual(Array(5).fill({ sent: 0, filtered: 0, cycles: 0 })); // there is no other vCPU
   expect(counted).toEqual({
     calls_to_mmu_update: 2, num_page_updates: 3, writable_mmu_updates: 1, calls_to_update_va: 1, calls_to_mmuext_op: 1, num_mmuext_ops: 1,
     page_faults: 3, copy_user_faults: 1, ptwr_emulations: 1, calls_from_multicall: 0,

@@ -2,7 +2,7 @@
  * Several domains that all run, each on a vCPU of its own, with few frames, a grant table and a shared info page: for what domains do to each
  * other. Every call is followed by the audit.
  */
-import { FRAME_STRIDE } from '../../src/layout/frame.ts';
+import { FRAME_STAMP, FRAME_STRIDE } from '../../src/layout/frame.ts';
 import { Machine } from '../../src/machine/machine.ts';
 import type { EngineChoice } from '../../src/machine/options.ts';
 import type { Vcpu } from '../../src/machine/vcpu.ts';
@@ -79,10 +79,12 @@ export class Tenants {
     if (complaints.length > 0) throw new Error(complaints.join('; '));
   }
 
-  /** Every byte that a domain can reach or has given, and the frame table: for "nothing changed". */
+  /** Every byte that a domain can reach or has given, and the frame table but for the ticks of the clock of flushes: for "nothing changed". */
   state(): Buffer {
-    const { views } = this.machine, { frames } = this.xen.host, at = views.lowWord * 4;
-    return Buffer.concat([views.u8.slice(at + SHARED * 4096, at + (FIRST + this.list.length * EACH) * 4096), views.u8.slice(frames.rows * 4, (frames.rows + frames.count * (FRAME_STRIDE >>> 2)) * 4)]);
+    const { views } = this.machine, { frames } = this.xen.host, at = views.lowWord * 4, row = FRAME_STRIDE >>> 2;
+    const rows = views.w.slice(frames.rows, frames.rows + frames.count * row);
+    for (let mfn = 0; mfn < frames.count; mfn++) if (frames.typeCount(mfn) === 0) rows[mfn * row + (FRAME_STAMP >>> 2)] = 0;
+    return Buffer.concat([views.u8.slice(at + SHARED * 4096, at + (FIRST + this.list.length * EACH) * 4096), Buffer.from(rows.buffer)]);
   }
 
   /**

@@ -2,6 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { figure } from '../../src/cost/cpu-model.ts';
 import { checkHypervisorCosts, hypervisorCosts, type HypervisorCosts } from '../../src/cost/hypervisor-costs.ts';
 import { HYPERVISOR_multicall, HYPERVISOR_update_va_mapping } from '../../src/xen/numbers.ts';
+import { ACCESS_USER, ACCESS_WRITE } from '../../src/arch/fault.ts';
+import { priced } from '../guest/meter.ts';
 import { ARGS, DATA, entryOf, Guest, READ, TABLE } from './guest.ts';
 
 const widths = [['64-bit', true], ['32-bit', false]] as const;
@@ -43,6 +45,54 @@ describe.each(widths)('the hypervisor’s work for a %s guest in timed mode', (_
     expect(cycles.pageFaults).toMatchObject({ trap: 2 * cost('fault') + cost('bounce'), validate: cost('emulation') + cost('entry') });
     expect(cycles.unknownCalls.trap).toBe(trap);
     expect(hypercalls['mmuext_op']!.cycles.flush).toBe(2 * cost('flush')); // one for the frame that becomes a table
+  });
+
+  /** Source: create_bounce_frame, lstar_enter, compat_int80_direct_trap, do_iret(): see src/xen/guest-mode.ts. */
+  it('of a guest that goes to its kernel and back: each event once', () => {
+    const g = timed(), toUser = () => g.xen.setMode(g.cpu, 'user'), toKernel = () => g.xen.setMode(g.cpu, 'kernel');
+    if (wide) expect(g.ext(15, BigInt(g.table(g.free(0), [[511, entryOf(g.tables[1]!, TABLE)]])))).toBe(0);
+    const worked = (what: () => unknown) => {
+      const before = g.xen.counters().work;
+      what();
+      const after = g.xen.counters().work;
+      return Object.fromEntries(Object.entries(after).map(([kind, times]) => [kind, times - before[kind as keyof typeof before]]).filter(([, times]) => times !== 0));
+    };
+    const call = { [wide ? 'traps' : 'compatTraps']: 1 }, switched = wide ? { modeSwitches: 1 } : {};
+    expect(worked(toUser)).toEqual({ ...call, ...switched });
+    expect(worked(toKernel)).toEqual({ ...call, bounces: 1, ...switched }); // a system call
+    toUser();
+    const fault = () => g.xen.pageFault(g.cpu, g.cpu.write(0x1000n, Uint8Array.of(1), ACCESS_USER | ACCESS_WRITE), 0x1000n);
+    expect(worked(() => expect(fault()).toBe((14 << 16) | 6))).toEqual({ faults: 1, bounces: 1, ...switched });
+    expect(g.xen.guestOf(g.cpu).kernelMode).toBe(true);
+    expect(g.cpu.registers.cr3 >> 12n).toBe(BigInt(g.xen.guestOf(g.cpu).root)); // the kernel's tables, to serve it
+    expect(worked(toKernel)).toEqual({}); // it is there
+    expect(worked(() => fault() & 0xffff)).toEqual({ faults: 1, bounces: 1 }); // of the kernel's own
+    expect(g.xen.audit()).toEqual([]);
+    const { cycles: { modeSwitches, pageFaults } } = g.xen.counters(), mode = wide ? cost('modeSwitch') : 0;
+    expect(modeSwitches).toEqual({ trap: 3 * (trap + mode) + cost('bounce'), validate: 0, flush: 0, copy: 0 });
+    expect(pageFaults.trap).toBe(2 * (cost('fault') + cost('bounce')) + mode);
+  });
+
+  it('is a price for each thing done, and all of it is on an account: interrupts of other processors too', () => {
+    const g = timed({ vcpus: 2 }), mfn = g.table(g.free(0), [[3, entryOf(g.free(1), READ)]]), start = g.xen.counters();
+    g.machine.vcpus.forEach(cpu => cpu.resetCounters());
+    g.pin(1, mfn);
+    g.ext(10); // MMUEXT_TLB_FLUSH_ALL
+    g.ext(11, g.va(g.free(1))); // MMUEXT_INVLPG_ALL
+    expect(g.map(g.va(g.free(2)), entryOf(g.free(2), READ), 1n | 4n)).toBe(0); // and everything, everywhere
+    g.unpin(mfn);
+    g.xen.write(g.cpu, 0x1000n, new Uint8Array(8));
+    const now = g.xen.counters(), { work } = now;
+    expect(work.ipis - start.work.ipis).toBeGreaterThanOrEqual(3);
+    const totals = (values: typeof now) => {
+      const sums = { trap: 0, validate: 0, flush: 0 };
+      for (const cycles of [...Object.values(values.hypercalls).map(one => one.cycles), ...Object.values(values.cycles)]) for (const cause of ['trap', 'validate', 'flush'] as const) sums[cause] += cycles[cause];
+      return sums;
+    };
+    const [before, after] = [totals(start), totals(now)];
+    expect(sum(after) - sum(before)).toBe(priced(work, hypervisorCosts) - priced(start.work, hypervisorCosts));
+    expect(after.flush - before.flush).toBe((['flush', 'invlpg', 'ipi'] as const).reduce((cycles, name) => cycles + cost(name) * (work[`${name === 'flush' ? 'flushe' : name}s`] - start.work[`${name === 'flush' ? 'flushe' : name}s`]), 0));
+    expect(g.machine.vcpus.map(cpu => cpu.counters().cycles.hypervisor)).toEqual([sum(after) - sum(before), 0]); // who asks pays
   });
 
   it('of a multicall: one world switch, a little for each call', () => {

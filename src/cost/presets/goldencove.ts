@@ -6,6 +6,7 @@
  * Sapphire Rapids, has 57 linear and 52 physical bits (CPUID 80000008h).
  */
 import type { CpuModel } from '../cpu-model.ts';
+import { BEHRENS, switchesDefault } from '../switches.ts';
 import { estimate, measured, vendor } from './sourced.ts';
 
 const CPUID = 'CPUID of Core i9-12900K, P core (InstLatx64, GenuineIntel0090672_AlderLake_01_LC_BC_CPUID)';
@@ -106,5 +107,10 @@ export const goldencove: CpuModel = {
     ],
     memoryCycles: measured(303, `${LATENCY}: Page_Random, 512 MB`),
     remoteCycles: estimate(190, 'the desktop part has one node; 60 ns, as between two sockets of its time'),
+  },
+  switches: {
+    ...switchesDefault,
+    syscall: estimate(77, `not found for Golden Cove; as Ice Lake: ${BEHRENS}`),
+    exit: estimate(1020, 'S. Christopherson, kvm mailing list, 2024: an exit for CPUID 1018 to 1034 cycles; processor not named, of that time'),
   },
 };

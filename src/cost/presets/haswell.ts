@@ -4,6 +4,7 @@
  * `pages1g`: CPUID 80000001h EDX bit 26 is set; `la57`: CPUID 7 ECX bit 16 is clear.
  */
 import type { CpuModel } from '../cpu-model.ts';
+import { BEHRENS, LUTOMIRSKI_EXIT, TORVALDS, switchesDefault } from '../switches.ts';
 import { estimate, measured, vendor } from './sourced.ts';
 
 const CPUID = 'CPUID of Core i7-4770 (InstLatx64, GenuineIntel00306C3_Haswell_CPUID)';
@@ -88,5 +89,12 @@ export const haswell: CpuModel = {
     ],
     memoryCycles: measured(230, `${SEVEN}: 36 cycles and 57 ns`),
     remoteCycles: estimate(145, 'one node only; 43 ns, by which an E5-2699 v3 pair is slower (7-cpu.com)'),
+  },
+  switches: {
+    ...switchesDefault,
+    syscall: estimate(89, `${BEHRENS}: 49 and 40 on Broadwell, the next`),
+    exception: measured(1045, TORVALDS),
+    exit: estimate(1300, `not found for Haswell; between ${LUTOMIRSKI_EXIT} and Skylake's 1529`),
+    rootLoad: estimate(206, `${BEHRENS}: Broadwell, the next`),
   },
 };

@@ -7,6 +7,7 @@
  * `pages1g` and `la57`: CPUID 80000001h EDX bit 26 and 7 ECX bit 16 are set.
  */
 import type { CpuModel } from '../cpu-model.ts';
+import { BEHRENS, LUTOMIRSKI_EXIT, switchesDefault } from '../switches.ts';
 import { estimate, vendor } from './sourced.ts';
 
 const CPUID = 'CPUID of Xeon Gold 6330 (InstLatx64, GenuineIntel00606A6_ICX_CPUID2)';
@@ -106,5 +107,10 @@ export const icelake: CpuModel = {
     ],
     memoryCycles: estimate(200, 'about 100 ns at 2.0 GHz, as servers of its time have; not found for this part'),
     remoteCycles: estimate(110, 'about 55 ns at 2.0 GHz to the other socket; not found for this part'),
+  },
+  switches: {
+    ...switchesDefault,
+    syscall: estimate(77, `${BEHRENS}: 45 and 32 on an Ice Lake server. l4re.org/perf: a call of L4Re's kernel, of 148 instructions, 160 cycles on a Xeon Platinum 8352S`),
+    exit: estimate(1400, `not found for Ice Lake; a little under Skylake's 1529, as ${LUTOMIRSKI_EXIT} was under it`),
   },
 };

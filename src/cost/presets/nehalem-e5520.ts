@@ -6,6 +6,7 @@
  * `pages1g` and `la57`: CPUID 80000001h EDX bit 26 and 7 ECX bit 16 are clear.
  */
 import type { CpuModel } from '../cpu-model.ts';
+import { TORVALDS, switchesDefault } from '../switches.ts';
 import { estimate, measured, vendor } from './sourced.ts';
 
 const CPUID = 'CPUID of Xeon X5550 (InstLatx64, GenuineIntel00106A2_Nehalem-EP_CPUID)';
@@ -85,5 +86,11 @@ export const nehalemE5520: CpuModel = {
     ],
     memoryCycles: estimate(150, '66 ns (Sniper gainestown.cfg, membench) at 2.27 GHz; InstLatx64: 176 to 182 at 2.67'),
     remoteCycles: estimate(86, '7-cpu.com, Westmere X5650: 105 ns remote against 67 ns local; 38 ns at 2.27 GHz'),
+  },
+  switches: {
+    ...switchesDefault,
+    syscall: estimate(150, 'Soares and Stumm, FlexSC (OSDI 2010): 79 cycles in and 71 out on a Core i7 of 2.3 GHz; from memory, not looked up'),
+    exception: estimate(1000, `not found for Nehalem; between the two of ${TORVALDS}`),
+    exit: measured(2000, 'Landau et al., SplitX (WIOV 2011): direct cost of an exit, Xeon X5570 at 2.93 GHz, KVM of Linux 2.6.34 with EPT and VPID'),
   },
 };

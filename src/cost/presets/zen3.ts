@@ -13,6 +13,7 @@
  * `pages1g`: CPUID 80000001h EDX bit 26 is set; `la57`: CPUID 7 ECX bit 16 is clear.
  */
 import type { CpuModel } from '../cpu-model.ts';
+import { BEHRENS, ROTH_EXIT, switchesDefault } from '../switches.ts';
 import { estimate, measured, vendor } from './sourced.ts';
 
 const CPUID = 'CPUID of EPYC 7713 (InstLatx64, AuthenticAMD0A00F11_K19_Milan_CPUID1)';
@@ -92,4 +93,5 @@ export const zen3: CpuModel = {
     memoryCycles: estimate(470, 'fitted to zen3-chase.csv, rows 4K-stride-in-2M and 64B-dense from 26602 pages; noisy, so high'),
     remoteCycles: estimate(320, 'about 100 ns at 3.24 GHz to the other socket; not found'),
   },
+  switches: { ...switchesDefault, syscall: estimate(138, `${BEHRENS}: 83 and 55`), exit: estimate(1360, `not found for Zen 3; ${ROTH_EXIT}`) },
 };

@@ -5,6 +5,7 @@
  * `pages1g` and `la57`: CPUID 80000001h EDX bit 26 and 7 ECX bit 16 are set; the Ryzen part has no 5-level paging.
  */
 import type { CpuModel } from '../cpu-model.ts';
+import { BEHRENS, ROTH_EXIT, switchesDefault } from '../switches.ts';
 import { estimate, measured, vendor } from './sourced.ts';
 
 const CPUID = 'CPUID of EPYC 9654 (InstLatx64, AuthenticAMD0A10F11_K19_Genoa_01_CPUID)';
@@ -85,4 +86,5 @@ export const zen4: CpuModel = {
     memoryCycles: estimate(385, 'about 110 ns at 3.5 GHz; the Ryzen part has 71 ns (InstLatx64)'),
     remoteCycles: estimate(350, 'about 100 ns at 3.5 GHz to the other socket; not found'),
   },
+  switches: { ...switchesDefault, syscall: estimate(138, `not found for Zen 4; as Zen 3: ${BEHRENS}`), exit: estimate(1360, `not found for Zen 4; ${ROTH_EXIT}`) },
 };

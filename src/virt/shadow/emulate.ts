@@ -1,7 +1,8 @@
 /**
  * A guest's write to one of its tables, made by the hypervisor; the shadows follow at once.
  *
- * What is written tells whether it is a table still: bytes that are no entry, or many writes with no access through it between.
+ * What is written tells whether it is a table still: bytes that are no entry, entries cleared one after the other, or many writes with no access through
+ * it between.
  *
  * Source: Xen 4.17 mm/shadow/hvm.c, sh_x86_emulate_write() and check_for_early_unshadow(); mm/shadow/multi.c, sh_validate_guest_entry(); Linux kernel
  *         documentation, "The x86 kvm shadow mmu", on write flooding.
@@ -17,6 +18,7 @@ import { unshadow } from './unshadow.ts';
 import { WORK } from './work.ts';
 
 const LEAST_ENTRY_BYTES = 4;
+const NONE = -1;
 
 /** Write bytes inside one guest frame that may be a table. */
 export function emulateWrite(h: ShadowState, gfn: number, mfn: number, offset: number, data: Uint8Array): void {
@@ -24,7 +26,15 @@ export function emulateWrite(h: ShadowState, gfn: number, mfn: number, offset: n
   markDirty(h, gfn);
   if (!h.isInSyncTable(mfn)) return;
   h.work.add(WORK.emulatedWrite);
-  followWrite(h, mfn, offset, data.length);
+  if (h.policy.unshadow && isCleared(h, mfn, offset, data)) unshadow(h, mfn, WORK.unshadowCleared);
+  else followWrite(h, mfn, offset, data.length);
+}
+
+/** Are these zeroes over entries, as were the last that the guest wrote to this table, with no other fault between? Processes end so. */
+function isCleared(h: ShadowState, mfn: number, offset: number, data: Uint8Array): boolean {
+  const zeroes = offset % LEAST_ENTRY_BYTES === 0 && data.length >= LEAST_ENTRY_BYTES && data.every(byte => byte === 0), again = zeroes && h.lastCleared === mfn;
+  h.lastCleared = zeroes && !again ? mfn : NONE;
+  return again;
 }
 
 /** The bytes of an in-sync table have changed. */

@@ -28,6 +28,7 @@ export const FAULT_EMULATE = -2;
 /** ... where the guest has no memory. */
 export const FAULT_MMIO = -3;
 
+const NONE = -1;
 const PAGES_OF_A_WALK = 5;
 const WALKS_MOST = 64;
 
@@ -37,7 +38,7 @@ export function handleFault(h: ShadowState, r: ShadowRoot, vaHi: number, vaLo: n
   h.work.add(WORK.exitPageFault);
   if (code & PFEC_RSVD && isMagic(h, r, vaHi, vaLo)) {
     h.work.add(WORK.fastNotPresent);
-    return inject(r, vaHi, vaLo, pageFault(w, v, access, 0));
+    return inject(h, r, vaHi, vaLo, pageFault(w, v, access, 0));
   }
   reserve(h, PAGES_OF_A_WALK);
   if (r.page < 0) r.load(false);
@@ -47,7 +48,7 @@ export function handleFault(h: ShadowState, r: ShadowRoot, vaHi: number, vaLo: n
     if (fault !== FAULT_NONE) {
       h.work.add(WORK.guestFault);
       noteAbsent(h, r, walk, vaHi, vaLo);
-      return inject(r, vaHi, vaLo, fault);
+      return inject(h, r, vaHi, vaLo, fault);
     }
     if (walk.mark(h, access)) break;
   }
@@ -69,6 +70,7 @@ function permitted(h: ShadowState, r: ShadowRoot, vaHi: number, vaLo: number, ac
     return FAULT_EMULATE;
   }
   if (write) markDirty(h, walk.gfn);
+  h.lastCleared = NONE;
   fill(h, r, walk, vaHi, vaLo, way === 'flip');
   return FAULT_RETRY;
 }
@@ -85,10 +87,11 @@ function giveWay(h: ShadowState, mfn: number, access: number, again: boolean): b
 }
 
 /** Hand a #PF to the guest. */
-function inject(r: ShadowRoot, vaHi: number, vaLo: number, fault: number): number {
+function inject(h: ShadowState, r: ShadowRoot, vaHi: number, vaLo: number, fault: number): number {
   const { s: { w }, v } = r.registers;
   w[v + (VCPU_CR2_LO >>> 2)] = vaLo;
   w[v + (VCPU_CR2_HI >>> 2)] = vaHi;
+  h.lastCleared = NONE;
   return fault;
 }
 

@@ -25,6 +25,8 @@ export class OutOfSync {
   readonly most: number;
   /** Copies by machine frame, the oldest first. */
   readonly copies = new Map<number, Int32Array>();
+  /** Memory of copies that are needed no more. */
+  private readonly spare: Int32Array[] = [];
 
   constructor(most: number) {
     this.most = most;
@@ -36,9 +38,18 @@ export class OutOfSync {
 
   /** The table has no shadows any more. */
   forget(mfn: number): void {
+    const copy = this.copies.get(mfn);
+    if (copy === undefined) return;
     this.copies.delete(mfn);
+    this.spare.push(copy);
   }
 
+  /** Copy a table. */
+  remember(mfn: number, words: Int32Array): void {
+    const copy = this.spare.pop() ?? new Int32Array(FRAME_WORDS);
+    copy.set(words);
+    this.copies.set(mfn, copy);
+  }
 }
 
 /** An entry of a table that may be out of sync is shadowed as it is now: its copy has it, and its other shadows, made before, give theirs up. */
@@ -69,19 +80,19 @@ export function maySkip(h: ShadowState, mfn: number): boolean {
 export function unsync(h: ShadowState, mfn: number): void {
   const { copies, most } = h.outOfSync, at = h.memory.wordAt(mfn, 0);
   if (copies.size >= most) resync(h, copies.keys().next().value!);
-  copies.set(mfn, h.s.w.slice(at, at + FRAME_WORDS));
+  h.outOfSync.remember(mfn, h.s.w.subarray(at, at + FRAME_WORDS));
   h.work.add(WORK.unsync);
 }
 
 /** Catch up with a table that may be out of sync, and follow its writes again. */
 export function resync(h: ShadowState, mfn: number): void {
-  const copy = h.outOfSync.copies.get(mfn), at = h.memory.wordAt(mfn, 0);
+  const copy = h.outOfSync.copies.get(mfn), at = h.memory.wordAt(mfn, 0), { w } = h.s;
   if (copy === undefined) return;
   h.work.add(WORK.resync);
   h.outOfSync.forget(mfn);
   removeWritable(h, mfn);
   for (let word = 0; word < FRAME_WORDS; word += 2) {
-    if (h.s.w[at + word] !== copy[word] || h.s.w[at + word + 1] !== copy[word + 1]) revalidate(h, mfn, word * 4, 8);
+    if (w[at + word] !== copy[word] || w[at + word + 1] !== copy[word + 1]) revalidate(h, mfn, word * 4, 8);
   }
 }
 

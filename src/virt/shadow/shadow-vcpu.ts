@@ -14,6 +14,7 @@ import { FAULT_EMULATE, FAULT_MMIO, FAULT_RETRY, handleFault, leafSlot } from '.
 import { dropFlips, mayFlip } from './fill.ts';
 import type { HardwareVcpu } from './hardware.ts';
 import { roleOf } from './kind.ts';
+import { look, LOOK_PERMITTED } from './look.ts';
 import { resync, resyncAll } from './out-of-sync.ts';
 import { ENTRIES } from './pages.ts';
 import { ShadowRoot } from './root.ts';
@@ -44,7 +45,11 @@ export interface GuestView {
 }
 
 const BY = ['processor', 'hypervisor', 'mmio'] as const;
-const BY_PROCESSOR = 0, BY_HYPERVISOR = 1, BY_MMIO = 2;
+/** See `ShadowVcpu.by`. */
+export const BY_PROCESSOR = 0;
+const BY_HYPERVISOR = 1, BY_MMIO = 2;
+/** See `ShadowVcpu.serve()`. */
+export const ACCESS_AGAIN = -1;
 const FAULTS_MOST = 64;
 const SPAN_MOST = 65536;
 const MASK_32 = 0xffff_ffffn;
@@ -85,7 +90,7 @@ export class ShadowVcpu {
 
   /** The fast door. @returns FAULT_NONE with the address in `paddrLo`, `paddrHi` and who makes the access in `by`; or the guest's fault */
   access(vaHi: number, vaLo: number, kind: number): number {
-    const { h, r, hardware } = this;
+    const { r, hardware } = this;
     if (r.registers.mode < MODE_4LEVEL) vaHi = 0;
     this.cycles = 0;
     for (let faults = 0; ; faults++) {
@@ -98,12 +103,47 @@ export class ShadowVcpu {
         this.by = BY_PROCESSOR;
         return FAULT_NONE;
       }
-      if (faultVector(fault) !== FAULT_PF >>> 16) return fault;
-      const answer = handleFault(h, r, vaHi | 0, vaLo | 0, kind, faultCode(fault), faults > 0);
-      this.settle();
-      if (answer === FAULT_RETRY) continue;
-      return answer === FAULT_EMULATE || answer === FAULT_MMIO ? this.hand(answer, vaLo) : answer;
+      const answer = this.serve(fault, vaHi, vaLo, kind, faults > 0);
+      if (answer !== ACCESS_AGAIN) return answer;
     }
+  }
+
+  /**
+   * Serve a fault of the hardware, for a caller that has it make accesses by itself.
+   *
+   * @param kind - of the access that faulted @param again - it has faulted before
+   * @returns ACCESS_AGAIN: it is to be made once more; FAULT_NONE: somebody else makes it, see `by`; or the guest's fault
+   */
+  serve(fault: number, vaHi: number, vaLo: number, kind: number, again: boolean): number {
+    if (faultVector(fault) !== FAULT_PF >>> 16) return fault;
+    const answer = handleFault(this.h, this.r, vaHi | 0, vaLo | 0, kind, faultCode(fault), again);
+    this.settle();
+    if (answer === FAULT_RETRY) return ACCESS_AGAIN;
+    return answer === FAULT_EMULATE || answer === FAULT_MMIO ? this.hand(answer, vaLo) : answer;
+  }
+
+  /**
+   * A supervisor's access, not to a user's page, of which only the exits are of interest: by the shadow tables alone, with nothing cached, and no
+   * translation counted or priced.
+   *
+   * @returns FAULT_NONE with who makes it in `by`, or the guest's fault
+   */
+  touch(vaHi: number, vaLo: number, kind: number): number {
+    for (let faults = 0; ; faults++) {
+      invariant(faults < FAULTS_MOST, 'shadows let a permitted access through');
+      const code = look(this.h, this.r, vaHi, vaLo, kind);
+      this.by = BY_PROCESSOR;
+      if (code === LOOK_PERMITTED) return FAULT_NONE;
+      const answer = this.serve(FAULT_PF | code, vaHi, vaLo, kind, faults > 0);
+      if (answer !== ACCESS_AGAIN) return answer;
+    }
+  }
+
+  /** Make the write that the last `touch()`, or `serve()`, said is the hypervisor's. @param data - bytes of one page */
+  emulate(data: Uint8Array): void {
+    invariant(this.by === BY_HYPERVISOR, 'the write is the hypervisor\'s');
+    emulateWrite(this.h, this.r.walk.gfn, this.paddrHi * 0x100000 + (this.paddrLo >>> 12), this.paddrLo & (FRAME_BYTES - 1), data);
+    this.settle();
   }
 
   private hand(answer: number, vaLo: number): number {

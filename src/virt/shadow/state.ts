@@ -38,6 +38,8 @@ export class ShadowState {
   readonly flips = new Set<number>();
   /** Writes emulated to a guest table since an access last went through it, by its machine frame. */
   readonly floods = new Map<number, number>();
+  /** Machine frame of the table that the last fault was for, if it was cleared in part; -1: something else. */
+  lastCleared = -1;
   /** The processors may have cached what the shadows no longer say. */
   flushDue = false;
   /** High word of a magic entry: reserved address bits. 0: the processor has none, and there are no magic entries. */

@@ -19,7 +19,7 @@ import { WORK } from './work.ts';
 export function setEntry(h: ShadowState, slot: number, lo: number, hi: number): void {
   const { s, pages } = h, at = pages.wordOf(slot), page = Math.floor(slot / ENTRIES);
   const oldLo = s.w[at], oldHi = s.w[at + 1];
-  h.flips.delete(slot);
+  if (h.flips.size > 0) h.flips.delete(slot);
   if (oldLo === lo && oldHi === hi) return;
   h.work.add(WORK.entryShadowed);
   const leafLevel = LEVEL_OF[pages.kind[page]] === 1;

@@ -14,7 +14,7 @@ import type { Views } from '../../memory/views.ts';
 
 const NAMES = [
   'exitPageFault', 'exitCr0', 'exitCr3', 'exitCr4', 'exitEfer', 'exitInvlpg', 'exitInvpcid', 'fastNotPresent', 'guestFault', 'shadowFill', 'emulatedWrite',
-  'emulatedWp', 'wpFlip', 'unsync', 'resync', 'setAccessed', 'setDirty', 'logDirty', 'mmio', 'unshadowFlood', 'unshadowNotEntries', 'unshadowUser',
+  'emulatedWp', 'wpFlip', 'unsync', 'resync', 'setAccessed', 'setDirty', 'logDirty', 'mmio', 'unshadowCleared', 'unshadowFlood', 'unshadowNotEntries', 'unshadowUser',
   'unshadowRemapped', 'walkReference', 'entryShadowed', 'tableMade', 'tableFreed', 'poolReclaim', 'writableGuessed', 'writableScanned', 'scannedEntry', 'flush', 'invlpg',
 ] as const;
 

@@ -15,38 +15,73 @@ import type { ShadowState } from './state.ts';
 import { setEntry } from './tables.ts';
 import { WORK } from './work.ts';
 
+const NONE = -1;
+const ROWS_FIRST = 1024;
+const GOLDEN = 0x9e3779b1; // odd: multiples of it differ in all their bits
+
 export class WritableMappings {
-  private readonly counts = new Map<number, number>();
-  private readonly last = new Map<number, number>();
   readonly large = new Set<number>();
+  /** Sum over all frames. */
+  total = 0;
+  // Open addressing: rows of frames, which stay when their count is 0 until the table is full.
+  private frames = new Float64Array(ROWS_FIRST).fill(NONE);
+  private counts = new Int32Array(ROWS_FIRST);
+  private last = new Float64Array(ROWS_FIRST);
+  private used = 0;
 
   add(mfn: number, slot: number): void {
-    this.counts.set(mfn, (this.counts.get(mfn) ?? 0) + 1);
-    this.last.set(mfn, slot);
+    let row = this.row(mfn);
+    if (this.frames[row] === NONE) {
+      if (2 * this.used >= this.frames.length) row = this.rehash(mfn);
+      this.used++;
+      this.frames[row] = mfn;
+    }
+    this.counts[row]++;
+    this.last[row] = slot;
+    this.total++;
   }
 
   remove(mfn: number): void {
-    const left = this.of(mfn) - 1;
-    if (left > 0) this.counts.set(mfn, left);
-    else {
-      this.counts.delete(mfn);
-      this.last.delete(mfn);
-    }
+    this.counts[this.row(mfn)]--;
+    this.total--;
   }
 
   of(mfn: number): number {
-    return this.counts.get(mfn) ?? 0;
+    return this.counts[this.row(mfn)];
   }
 
+  /** Slot of the mapping made last, if there still is any. */
   guess(mfn: number): number {
-    return this.last.get(mfn) ?? -1;
+    const row = this.row(mfn);
+    return this.counts[row] > 0 ? this.last[row] : NONE;
   }
 
-  /** Sum over all frames. */
-  get total(): number {
-    let sum = 0;
-    for (const n of this.counts.values()) sum += n;
-    return sum;
+  /** The row of a frame, or the free one where it belongs. */
+  private row(mfn: number): number {
+    const { frames } = this, mask = frames.length - 1;
+    let row = Math.imul(mfn ^ mfn / 0x100000, GOLDEN) >>> 8 & mask;
+    while (frames[row] !== mfn && frames[row] !== NONE) row = row + 1 & mask;
+    return row;
+  }
+
+  /** Keep the frames that are mapped, in a table of which they use a quarter at most. @returns the row of `mfn`, which is none of them */
+  private rehash(mfn: number): number {
+    const { frames, counts, last } = this;
+    let rows = ROWS_FIRST, mapped = 0;
+    for (const count of counts) if (count > 0) mapped++;
+    while (rows < 4 * (mapped + 1)) rows *= 2;
+    this.frames = new Float64Array(rows).fill(NONE);
+    this.counts = new Int32Array(rows);
+    this.last = new Float64Array(rows);
+    this.used = mapped;
+    frames.forEach((frame, from) => {
+      if (counts[from] === 0) return;
+      const row = this.row(frame);
+      this.frames[row] = frame;
+      this.counts[row] = counts[from];
+      this.last[row] = last[from];
+    });
+    return this.row(mfn);
   }
 }
 

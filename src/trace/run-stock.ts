@@ -1,0 +1,27 @@
+/**
+ * Runs that are done, kept for the next replay on the same processor: memory that a process has touched before costs it less than memory that the
+ * operating system has to give.
+ */
+import type { Run, RunOptions } from './replay-run.ts';
+
+const MOST = 8;
+
+/** By all that decides a run; the one kept last is last. */
+const stock: { readonly key: string; readonly run: Run }[] = [];
+
+const keyOf = (options: RunOptions): string => JSON.stringify(options);
+
+/** Keep a run whose result was taken. */
+export function keep(run: Run): void {
+  if (run.renewable) stock.push({ key: keyOf(run.options), run });
+  if (stock.length > MOST) stock.shift();
+}
+
+/** @returns a run with these options, as new; undefined: none is kept */
+export function kept(options: RunOptions): Run | undefined {
+  const key = keyOf(options), place = stock.findLastIndex(one => one.key === key);
+  if (place < 0) return undefined;
+  const [{ run }] = stock.splice(place, 1);
+  run.renew();
+  return run;
+}

@@ -1,0 +1,106 @@
+/** vCPUs in worker threads, on the built package: programs begin, end, are stopped; threads that end are noticed, and what they held is put in order. */
+import { afterEach, describe, expect, it } from 'vitest';
+import { Machine } from '../../dist/index.js';
+import { Cluster, type Outcome } from '../../dist/smp/index.js';
+import { programs } from './crew.ts';
+import { makeWorld } from './world.mjs';
+
+const SMALL = new URL('./small-programs.mjs', import.meta.url);
+const options = { memory: '1M', vcpus: 2, mode: 'functional' } as const;
+const open: Cluster[] = [];
+
+function clusterOn(machine: Machine, given: ConstructorParameters<typeof Cluster>[1] = { machine: options }): Cluster {
+  const cluster = new Cluster(machine, given);
+  open.push(cluster);
+  return cluster;
+}
+
+afterEach(async () => {
+  await Promise.all(open.splice(0).map(cluster => cluster.close()));
+});
+
+const until = async (what: () => boolean): Promise<void> => {
+  while (!what()) await new Promise(resolve => { setTimeout(resolve, 2); });
+};
+
+describe('a program', () => {
+  it('is given its vCPU and its data, and what it returns comes back', async () => {
+    const machine = Machine.create(options), cluster = clusterOn(machine);
+    const both = await Promise.all([0, 1].map(number => cluster.start(number, { module: SMALL, name: 'tell', data: { plus: 5 } })));
+    expect(both).toEqual([0, 1].map(number => ({ how: 'returned', value: { number, sum: number + 5, block: machine.vcpus[number]!.block, xen: false } })));
+    expect(await cluster.start(1, { module: SMALL, name: 'tell', data: { plus: 1 } })).toMatchObject({ how: 'returned', value: { sum: 2 } }); // the same thread again
+  });
+
+  it('does steps until it is stopped, and then its finally', async () => {
+    const machine = Machine.create(options), cluster = clusterOn(machine), run = cluster.start(0, { module: SMALL, name: 'forever', data: 0x5000 });
+    await until(() => cluster.beats(0) > 3);
+    expect(() => cluster.start(0, { module: SMALL, name: 'tell' })).toThrow(/number: expected a vCPU that runs no program/);
+    expect(await cluster.join(1)).toEqual([{ how: 'late' }]);
+    cluster.stop(0);
+    expect(await run).toEqual({ how: 'stopped' });
+    const byte = new Uint8Array(1);
+    machine.read(0x5000n, byte);
+    expect(byte[0]).toBe(7);
+  });
+
+  it('that throws has failed, and one that is not there, too', async () => {
+    const cluster = clusterOn(Machine.create(options));
+    expect(await cluster.start(0, { module: SMALL, name: 'fail' })).toEqual({ how: 'failed', error: 'RangeError: no further' });
+    expect(await cluster.start(0, { module: SMALL, name: 'nothing' })).toMatchObject({ how: 'failed', error: expect.stringMatching(/name: expected a function that/) as string });
+    expect(() => cluster.start(2, { module: SMALL })).toThrow(/number: expected a vCPU of the machine, below 2/);
+  });
+
+  it('needs a machine in shared memory with several vCPUs', () => {
+    expect(() => new Cluster(Machine.create({ memory: '1M' }))).toThrow(/machine: expected a machine with several vCPUs, got 1/);
+    expect(() => new Cluster(Machine.create({ ...options, buffer: 'plain', engine: 'ts' }))).toThrow(/machine: expected a machine in shared memory/);
+  });
+});
+
+describe('a thread that ends', () => {
+  it('is noticed, and leaves a sound machine if it was in no call', async () => {
+    const machine = Machine.create(options), cluster = clusterOn(machine), other = cluster.start(1, { module: SMALL, name: 'forever', data: 0x6000 });
+    expect(await cluster.start(0, { module: SMALL, name: 'exit' })).toEqual({ how: 'died', why: 'exit status 3', sound: true });
+    cluster.stop(1);
+    expect(await other).toEqual({ how: 'stopped' });
+    expect(await cluster.start(0, { module: SMALL, name: 'tell', data: { plus: 0 } })).toMatchObject({ how: 'returned' }); // another takes its place
+  });
+
+  it('is ended if its program does no step for too long', async () => {
+    const cluster = clusterOn(Machine.create(options), { machine: options, stall: 60 });
+    expect(await cluster.start(0, { module: SMALL, name: 'hang' })).toMatchObject({ how: 'died', sound: true });
+  });
+
+  it.each(['domain', 'hypervisor'] as const)('with the lock of the %s is recovered from: others go on', async which => {
+    const world = makeWorld({ domains: 1, vcpus: 2, engine: 'ts' }), cluster = clusterOn(world.machine, { machine: world.options });
+    const dead = await cluster.start(0, { module: SMALL, name: 'dieWith', data: which });
+    expect(dead).toEqual({ how: 'died', why: 'exit status 4', sound: true });
+    expect(await cluster.start(1, programs(world, { seed: 1, steps: 50 })[1]!)).toMatchObject({ how: 'returned' });
+    expect(world.xen.audit()).toEqual([]);
+  });
+
+  it.each(['grants', 'heap', 'half'] as const)('and leaves %s half done breaks the machine, with the reason', async which => {
+    const world = makeWorld({ domains: 2, vcpus: 1, engine: 'ts' }), cluster = clusterOn(world.machine, { machine: world.options });
+    const other = cluster.start(1, programs(world, { seed: 1, steps: 1e9 })[1]!);
+    await until(() => cluster.beats(1) > 10);
+    const dead = await cluster.start(0, { module: SMALL, name: 'dieWith', data: which });
+    const reason = { grants: "with the lock of a domain's grants", heap: 'with the lock of freed frames', half: 'XA1: frame 0x80 has' }[which];
+    expect(dead).toMatchObject({ how: 'died', sound: false, why: expect.stringContaining(reason) as string });
+    expect(await other).toMatchObject({ how: 'failed', error: expect.stringMatching(/BrokenError: the thread of vCPU 0 ended in the middle of a hypercall/) as string });
+    expect(() => cluster.start(1, { module: SMALL, name: 'tell' })).toThrow(/the thread of vCPU 0 ended/);
+  });
+
+  it('at any moment leaves no one waiting for ever', async () => {
+    for (let round = 0; round < 4; round++) {
+      const world = makeWorld({ domains: 2, vcpus: 2, engine: round % 2 ? 'ts' : 'wasm', fifo: round > 1 }), cluster = clusterOn(world.machine, { machine: world.options });
+      const runs: Promise<Outcome>[] = programs(world, { seed: round, steps: 1e9 }).map((program, number) => cluster.start(number, program));
+      await until(() => cluster.beats(0) > 50 + round);
+      cluster.kill(0);
+      const first = await runs[0]!;
+      for (const number of [1, 2, 3]) cluster.stop(number);
+      const others = await Promise.all(runs.slice(1));
+      expect(first.how).toBe('died');
+      if (first.how === 'died' && first.sound) expect([others.map(({ how }) => how), world.xen.audit()]).toEqual([['stopped', 'stopped', 'stopped'], []]);
+      else for (const outcome of others) expect(outcome.how === 'stopped' || (outcome.how === 'failed' && outcome.error.startsWith('BrokenError'))).toBe(true);
+    }
+  });
+});

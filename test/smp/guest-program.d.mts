@@ -1,0 +1,24 @@
+import type { Context, Program } from '../../dist/smp/index.js';
+import type { GuestPlace } from './world.mjs';
+
+export const run: Program;
+
+/** A guest's vCPU: how it makes calls. Each returns what the call answers, or the status of its operation. */
+export class Guest {
+  constructor(context: Context);
+  readonly guest: GuestPlace;
+  readonly handles: { readonly handle: number; readonly page: number }[];
+  readonly wrong: string[];
+  frame(k: number): number;
+  map(page: number, value: bigint, flags?: bigint): number;
+  update(...requests: (readonly [table: number, slot: number, value: bigint, command?: number])[]): number;
+  ext(command: number, argument?: bigint): number;
+  grant(ref: number, flags: number, to: number, k: number): void;
+  mapGrant(page: number, flags: number, ref: number, from: number): number;
+  unmapGrant(mapping: { readonly handle: number; readonly page: number }): number;
+  copy(toRef: boolean, from: number, ref: number, k: number, length: number): number;
+  event(command: number, ...words: number[]): number;
+  reservation(command: number, mfn: number): number;
+  churn(page: number): boolean;
+  use(page: number, kind: number): number;
+}

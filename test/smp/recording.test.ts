@@ -1,0 +1,52 @@
+/** Recordings of parallel runs: in which order locks were taken and letters read. On the built package. */
+import { describe, expect, it } from 'vitest';
+import { Cluster, Recording } from '../../dist/smp/index.js';
+import { done, programs } from './crew.ts';
+import { makeWorld, type World } from './world.mjs';
+
+async function on<T>(world: World, what: (cluster: Cluster) => Promise<T>): Promise<T> {
+  const cluster = new Cluster(world.machine, { machine: world.options });
+  try {
+    return await what(cluster);
+  } finally {
+    await cluster.close();
+  }
+}
+
+describe.each([[1, 2, 'wasm'], [1, 3, 'ts'], [2, 2, 'ts'], [2, 1, 'wasm']] as const)('%i domains of %i vCPUs (%s)', (domains, vcpus, engine) => {
+  it('come to the same bytes when a recording of them is replayed', async () => {
+    const make = () => makeWorld({ domains, vcpus, engine }), work = { seed: 3, steps: 400, own: true };
+    const first = make(), { outcomes, recording } = await on(first, cluster => cluster.record(programs(first, work)));
+    expect(outcomes.map(done).every(calls => calls > 150)).toBe(true);
+    const entries = Array.from({ length: recording.length }, (_, k) => recording.entry(k));
+    expect(entries.filter(({ vcpu }, k) => k > 0 && vcpu !== entries[k - 1]!.vcpu).length).toBeGreaterThan(domains * vcpus); // they ran beside each other
+    if (vcpus > 1) expect(entries.some(({ place }) => place !== 0)).toBe(true); // and read letters
+    for (let again = 0; again < 2; again++) {
+      const twin = make();
+      expect((await on(twin, cluster => cluster.replay(programs(twin, work), recording))).map(done)).toEqual(outcomes.map(done));
+      expect(twin.machine.views.w.findIndex((word, k) => word !== first.machine.views.w[k])).toBe(-1);
+    }
+    expect(first.xen.audit()).toEqual([]);
+  });
+});
+
+it('is refused by a run that does something else, and none waits for ever', async () => {
+  const make = () => makeWorld({ domains: 1, vcpus: 2, engine: 'ts' }), first = make();
+  const { recording } = await on(first, cluster => cluster.record(programs(first, { seed: 1, steps: 100, own: true })));
+  const twin = make(), outcomes = await on(twin, cluster => cluster.replay(programs(twin, { seed: 2, steps: 100, own: true }), recording, 300));
+  expect(outcomes.map(({ how }) => how)).toContain('failed');
+  expect(JSON.stringify(outcomes)).toMatch(/recording: expected that of this run/);
+});
+
+it('is not made where vCPUs share a cache', async () => {
+  const world = makeWorld({ domains: 1, vcpus: 2, engine: 'ts', mode: 'timed' });
+  await expect(on(world, cluster => cluster.record(programs(world, { seed: 1, steps: 1 })))).rejects.toThrow(/machine: expected one in functional mode, or without a cache that vCPUs share, got "timed"/);
+});
+
+it('has room for all, or says so', () => {
+  const recording = Recording.create(2);
+  for (let k = 0; k < 3; k++) recording.add(k, 5, 0);
+  expect(() => recording.length).toThrow(/record: expected room for all 3 entries, got 2/);
+  expect(recording.entry(1)).toEqual({ vcpu: 1, what: 5, place: 0 });
+  expect(() => Recording.create(0)).toThrow(/record/);
+});
