@@ -4,6 +4,8 @@ import type { Input } from './input.ts';
 import type { Target } from './target.ts';
 
 const MOST_CHANGES = 6, MOST_RUN = 16;
+/** Histories that are shorter than this part of what they may have are joined with others. */
+const SHORT = 0.4;
 const BYTES = [0, 1, 2, 3, 4, 7, 8, 0x0f, 0x10, 0x20, 0x40, 0x7f, 0x80, 0xfe, 0xff];
 
 export class Mutator {
@@ -26,6 +28,7 @@ export class Mutator {
     const { r } = this;
     if (corpus.length === 0 || r.chance(2)) return this.fresh();
     const { head, records } = this.choose(corpus), list = [...records];
+    while (list.length < this.target.most * SHORT && r.chance(80)) list.push(...this.choose(corpus).records); // to begin a history takes as long as a hundred operations
     for (let n = 1 + r.below(MOST_CHANGES); n > 0; n--) this.change(list, corpus);
     list.length = Math.min(list.length, this.target.most);
     if (list.length === 0) list.push(this.record());
