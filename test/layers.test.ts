@@ -97,6 +97,16 @@ it.each(sources.map(f => f.slice('src/'.length)))('%s imports from lower layers 
   expect(strays(file, read(`src/${file}`))).toEqual([]);
 });
 
+// Fuzzing uses the sources, and what tests have made to compare with; nothing uses it but its own tests.
+it.each(optional('fuzz'))('%s imports sources, oracles and its own', file => {
+  const strangers = importsOf(read(file)).filter(from => !/^(node:|\.\/|(\.\.\/)+(fuzz|src|test|bench)\/|(\.\.\/)*[\w-]+(\/[\w-]+)*\.ts$)/.test(from) || /\.test\.ts$|^vitest/.test(from));
+  expect(strangers).toEqual([]);
+});
+
+it.each([...sources, ...optional('bench')])('%s knows nothing of fuzzing or tests', file => {
+  expect(importsOf(read(file)).filter(from => /(^|\/)(fuzz|test)\//.test(from))).toEqual([]);
+});
+
 it('finds files of every layer there is', () => {
   expect(sources.length).toBeGreaterThan(40);
   for (const folder of NO_NODE) expect(sources.some(f => f.startsWith(`src/${folder}/`)), folder).toBe(true);

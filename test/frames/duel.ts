@@ -46,8 +46,9 @@ export class FrameDuel {
   readonly done = new Map<string, number>();
   /** Runs that left something to put. */
   owed = 0;
+  /** What decides on the next operation. */
+  random: Random;
   private readonly options: FrameDuelOptions;
-  private readonly random: Random;
   private readonly frames: number[] = [];
   private readonly tables: readonly number[];
 
@@ -205,16 +206,17 @@ export class FrameDuel {
 
   /** Make `n` operations. @throws at the first difference in a result */
   play(n: number): void {
-    const r = this.random;
-    for (let k = 0; k < n; k++) {
-      const what = r.below(100);
-      if (what < 12) this.setRow(r.of(this.frames));
-      else if (what < 24) this.putEntry(r.of(this.tables), r.below(512));
-      else if (what < 60) this.run();
-      else if (what < 99) this.update();
-      else this.pages();
-      this.settle();
-    }
+    for (let k = 0; k < n; k++) this.step();
+  }
+
+  step(): void {
+    const r = this.random, what = r.below(100);
+    if (what < 12) this.setRow(r.of(this.frames));
+    else if (what < 24) this.putEntry(r.of(this.tables), r.below(512));
+    else if (what < 60) this.run();
+    else if (what < 99) this.update();
+    else this.pages();
+    this.settle();
   }
 
   /** Byte offsets at which the two states differ, the first few. */

@@ -5,6 +5,7 @@ import {
 } from '../../src/arch/registers.ts';
 import type { CpuModel, PageSize } from '../../src/cost/cpu-model.ts';
 import { Machine } from '../../src/machine/machine.ts';
+import type { EngineChoice } from '../../src/machine/options.ts';
 import { readEntry, writeEntry } from '../../src/memory/entry.ts';
 import { answerText, Permits } from './stale-oracle.ts';
 import { Random } from './tlb-random.ts';
@@ -23,6 +24,8 @@ export interface Plan {
   readonly mix: Mix;
   /** Few invalidations, so that much is stale. */
   readonly calm: boolean;
+  /** Default: as every machine's. */
+  readonly engine?: EngineChoice;
 }
 
 /** What a history was made of. */
@@ -46,12 +49,12 @@ export class History {
   private readonly kinds: readonly number[];
   private smap = false;
 
-  constructor(plan: Plan) {
+  constructor(plan: Plan, random = new Random(plan.seed)) {
     this.plan = plan;
-    this.random = new Random(plan.seed);
+    this.random = random;
     this.kinds = plan.calm ? KINDS.slice(3) : KINDS;
     const paging = plan.levels === 5 ? '5-level' : '4-level';
-    this.machine = Machine.create({ memory: '1M', cpu: plan.model, hostPage: plan.hostPage, mode: plan.mode, paging });
+    this.machine = Machine.create({ memory: '1M', cpu: plan.model, hostPage: plan.hostPage, mode: plan.mode, paging, ...(plan.engine ? { engine: plan.engine } : {}) });
     this.pages = this.somePages(12);
     this.permits = new Permits(this.pages, plan.levels, 46);
     for (const { at, level } of everyEntry(plan.levels)) this.write(at, randomEntry(this.random, level, this.plan.mix));
@@ -69,10 +72,12 @@ export class History {
   }
 
   run(operations: number): void {
-    for (let n = 0; n < operations; n++) {
-      if (this.random.chance(78)) this.access();
-      else this.change();
-    }
+    for (let n = 0; n < operations; n++) this.step();
+  }
+
+  step(): void {
+    if (this.random.chance(78)) this.access();
+    else this.change();
   }
 
   private get cpu() {

@@ -8,6 +8,7 @@ import type { CpuModel, PageSize } from '../../src/cost/cpu-model.ts';
 import { ARR_CLOCK } from '../../src/layout/array.ts';
 import { VCPU_OUT_HIT, VCPU_OUT_REFS, VCPU_OUT_START } from '../../src/layout/vcpu.ts';
 import { Machine } from '../../src/machine/machine.ts';
+import type { EngineChoice } from '../../src/machine/options.ts';
 import type { Vcpu } from '../../src/machine/vcpu.ts';
 import { readEntry, writeEntry } from '../../src/memory/entry.ts';
 import { TlbOracle, type Outcome } from './tlb-oracle.ts';
@@ -24,6 +25,8 @@ export interface Setting {
   readonly addresses: number;
   /** How often entries change and things are invalidated, 1 = often. Large TLBs need peace to fill. */
   readonly unrest: number;
+  /** Default: as every machine's. */
+  readonly engine?: EngineChoice;
 }
 
 const KINDS = [ACCESS_READ, ACCESS_WRITE, ACCESS_FETCH, ACCESS_USER, ACCESS_USER | ACCESS_WRITE, ACCESS_USER | ACCESS_FETCH];
@@ -53,12 +56,12 @@ export class Duel {
   private readonly out: { readonly hit: number; readonly refs: number; readonly start: number };
   private last = 'start';
 
-  constructor(setting: Setting) {
+  constructor(setting: Setting, random = new Random(setting.seed)) {
     this.setting = setting;
-    this.random = new Random(setting.seed);
+    this.random = random;
     this.addresses = new WorkingSet(this.random, setting.levels, setting.addresses);
     this.machine = Machine.create({
-      memory: '1M', cpu: setting.model, hostPage: setting.hostPage, paging: setting.levels === 5 ? '5-level' : '4-level',
+      memory: '1M', cpu: setting.model, hostPage: setting.hostPage, paging: setting.levels === 5 ? '5-level' : '4-level', ...(setting.engine ? { engine: setting.engine } : {}),
     });
     this.cpu = this.machine.vcpus[0];
     const w = this.machine.views.w, v = this.cpu.block >>> 2;
@@ -81,7 +84,7 @@ export class Duel {
     this.compareAll();
   }
 
-  private step(): void {
+  step(): void {
     if (!this.random.chance(100 * this.setting.unrest * SHARES / 1000)) {
       this.access(this.addresses.next(), this.random.pick(KINDS));
       return;

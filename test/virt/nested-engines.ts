@@ -1,6 +1,6 @@
 /** The same guest on several machines: each engine, timed and functional; and what each says of an access, as the oracle's text. */
 import { ACCESS_FETCH, ACCESS_IMPLICIT, ACCESS_SHADOW_STACK, ACCESS_USER, ACCESS_WRITE, FAULT_PF } from '../../src/arch/fault.ts';
-import { CR4_LA57, CR4_PAE, CR4_PSE, CR4_SMAP, CR4_SMEP, EFER_LME, EFER_NXE } from '../../src/arch/registers.ts';
+import { CR4_LA57, CR4_PAE, CR4_PKE, CR4_PKS, CR4_PSE, CR4_SMAP, CR4_SMEP, EFER_LME, EFER_NXE } from '../../src/arch/registers.ts';
 import { FAST_USED } from '../../src/layout/fast-table.ts';
 import { REF_BYTES, REF_GUEST, REF_HOST, REF_PA_HI, REF_PA_LO, NEST_REFS } from '../../src/layout/nested.ts';
 import { VCPU_FAST_USED, VCPU_NEST, VCPU_OUT_HIT, VCPU_OUT_REFS, VCPU_OUT_SIZE } from '../../src/layout/vcpu.ts';
@@ -32,6 +32,11 @@ export class Engine {
     this.first = wordOf(this.machine.views, 0, 0);
   }
 
+  /** Does it run guests under their second stage? Else the guest has the processor to itself. */
+  protected get stageful(): boolean {
+    return true;
+  }
+
   private get cpu() {
     return this.machine.vcpus[0]!;
   }
@@ -52,13 +57,17 @@ export class Engine {
   /** Begin to run a guest. @returns undefined, or why MOV to CR3 was refused */
   enter(guest: Guest, stage: Stage): string | undefined {
     const { cpu } = this, { mode } = guest, long = mode === '4-level' || mode === '5-level', on = (yes: boolean, bits: number) => (yes ? bits : 0);
-    cpu.guest.leave();
+    if (this.stageful) cpu.guest.leave();
     cpu.reset();
-    cpu.guest.enter(this.stageOf(stage, 3));
+    if (this.stageful) cpu.guest.enter(this.stageOf(stage, 3));
     cpu.setAc(guest.ac);
     this.must(cpu.writeEfer(BigInt(on(long, EFER_LME) | on(guest.nxe, EFER_NXE))));
     this.must(cpu.writeCr4(BigInt(on(guest.smep, CR4_SMEP) | on(guest.smap, CR4_SMAP) | on(mode === '5-level', CR4_LA57)
-      | on(mode === 'legacy' && guest.pse, CR4_PSE) | on(long || mode === 'pae', CR4_PAE))));
+      | on(mode === 'legacy' && guest.pse, CR4_PSE) | on(long || mode === 'pae', CR4_PAE) | on(guest.keys?.pke === true, CR4_PKE) | on(guest.keys?.pks === true, CR4_PKS))));
+    if (guest.keys) {
+      cpu.writePkru(guest.keys.pkru);
+      this.must(cpu.writePkrs(BigInt(guest.keys.pkrs >>> 0)));
+    }
     if (mode === 'flat') return undefined;
     this.must(cpu.writeCr3(guest.root));
     const fault = cpu.writeCr0(BigInt((0x80000001 | on(guest.wp, 1 << 16)) >>> 0));

@@ -176,15 +176,16 @@ export class History {
   }
 
   run(operations: number): void {
-    const { r } = this;
-    for (let n = 0; n < operations; n++) {
-      const what = r.below(100);
-      if (what < 72) this.access();
-      else if (what < 82) this.change();
-      else if (what < 92) this.invalidate();
-      else this.enter(r.pick(this.vms), r.below(PCIDS));
-      if (this.changes.length > MOST_CHANGES) this.everything();
-    }
+    for (let n = 0; n < operations; n++) this.step();
+  }
+
+  step(): void {
+    const { r } = this, what = r.below(100);
+    if (what < 72) this.access();
+    else if (what < 82) this.change();
+    else if (what < 92) this.invalidate();
+    else this.enter(r.pick(this.vms), r.below(PCIDS));
+    if (this.changes.length > MOST_CHANGES) this.everything();
   }
 
   /** Have both engines left the same bytes? */

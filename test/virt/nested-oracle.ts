@@ -6,7 +6,7 @@
  *
  * Ours: a guest's walk that faults sets no A bit in its tables, nor does one whose A or D bits the second stage does not let be written.
  */
-import { permitted, type Case } from '../mmu/rights-oracle.ts';
+import { keyRefuses, permitted, type Case } from '../mmu/rights-oracle.ts';
 import { bit, bits, secondStage, type EptRights, type Memory, type Second, type Stage, type Wish } from './second-stage-oracle.ts';
 
 export type Mode = 'flat' | 'legacy' | 'pae' | '4-level' | '5-level';
@@ -22,6 +22,15 @@ export interface Guest {
   readonly smap: boolean;
   readonly ac: boolean;
   readonly nxe: boolean;
+  /** Protection keys, if they are on. */
+  readonly keys?: Keys;
+}
+
+export interface Keys {
+  readonly pke: boolean;
+  readonly pks: boolean;
+  readonly pkru: number;
+  readonly pkrs: number;
 }
 
 export interface Access {
@@ -146,7 +155,8 @@ export class NestedAccess {
         continue;
       }
       const shadowStack = writableAbove && !bit(value, 1) && bit(value, 6);
-      if (!permitted(this.rights(user, writable, xd, shadowStack))) return this.pageFault(true, false);
+      const rights = this.rights(user, writable, xd, shadowStack, Number(bits(value, 62, 59)));
+      if (!permitted(rights)) return this.pageFault(true, false, keyRefuses(rights));
       return { gpa: this.pageAddress(level, value, va), sizeCode: level - 1, user, writable, xd };
     }
   }
@@ -187,16 +197,19 @@ export class NestedAccess {
     return (bits(value, 51, size) << BigInt(size)) | bits(va, size - 1, 0);
   }
 
-  private rights(userAddress: boolean, writable: boolean, xd: boolean, shadowStack: boolean): Case {
-    const { wp, smep, smap, ac, nxe } = this.guest, { by, kind } = this.access;
-    const noKeys = { pke: false, pks: false, pkruAd: false, pkruWd: false, pkrsAd: false, pkrsWd: false };
-    return { by, kind, userAddress, writable, xd, shadowStack, wp, smep, smap, ac, nxe, ...noKeys };
+  /** @param key - in long mode */
+  private rights(userAddress: boolean, writable: boolean, xd: boolean, shadowStack: boolean, key: number): Case {
+    const { wp, smep, smap, ac, nxe, mode, keys } = this.guest, { by, kind } = this.access, on = keys !== undefined && (mode === '4-level' || mode === '5-level');
+    const of = (register: number, n: number): boolean => ((register >>> (2 * key + n)) & 1) !== 0;
+    const byKey = on ? { pke: keys.pke, pks: keys.pks, pkruAd: of(keys.pkru, 0), pkruWd: of(keys.pkru, 1), pkrsAd: of(keys.pkrs, 0), pkrsWd: of(keys.pkrs, 1) }
+      : { pke: false, pks: false, pkruAd: false, pkruWd: false, pkrsAd: false, pkrsWd: false };
+    return { by, kind, userAddress, writable, xd, shadowStack, wp, smep, smap, ac, nxe, ...byKey };
   }
 
-  private pageFault(present: boolean, reserved: boolean): string {
+  private pageFault(present: boolean, reserved: boolean, byKey = false): string {
     const { guest, access: { by, kind } } = this, tellsFetches = (guest.mode !== 'legacy' && guest.nxe) || guest.smep;
     const code = (present ? 1 : 0) | (this.write ? 2 : 0) | (by === 'user' ? 4 : 0) | (reserved ? 8 : 0) | (kind === 'fetch' && tellsFetches ? 16 : 0)
-      | (kind.startsWith('shadow') ? 64 : 0);
+      | (byKey ? 32 : 0) | (kind.startsWith('shadow') ? 64 : 0);
     return pageFaultText(code, this.linear());
   }
 

@@ -43,9 +43,11 @@ export class World {
   private readonly stage: Stage;
   private readonly mode: Mode;
   private readonly wrong: number;
+  private readonly varied: boolean;
 
-  /** @param memory - whose entries are all written anew */
-  constructor(memory: Words, random: Random, stage: Stage, mode: Mode, wrong: number) {
+  /** @param memory - whose entries are all written anew @param varied - a guest's rights are of every kind, with protection keys */
+  constructor(memory: Words, random: Random, stage: Stage, mode: Mode, wrong: number, varied = false) {
+    this.varied = varied;
     this.memory = memory;
     this.random = random;
     this.stage = stage;
@@ -156,8 +158,15 @@ export class World {
     const { wrong, mode } = this, large = this.random.chance(15);
     let e = (large ? this.on(50, 1n << 21n) | this.gpa() >> 30n << 30n : this.gpa()) | this.stray();
     if (large && mode === 'legacy') e = this.on(30, 1n << 13n) | BigInt(this.random.below(2)) << 30n | this.on(wrong, 1n << BigInt(13 + this.random.below(9)));
+    if (this.varied) return e | this.rights() | (large ? 0x80n : this.on(wrong / 4, 0x80n)) | this.on(100 - wrong / 2, 1n) | this.on(40, 0x20n) | this.on(40, 0x40n) | this.on(wrong / 4, 0x100n);
     return e | (large ? 0x80n : this.on(wrong / 4, 0x80n)) | this.on(100 - wrong / 2, 1n) | this.on(100 - wrong, 2n) | this.on(100 - 2 * wrong, 4n) | this.on(wrong / 2, XD)
       | this.on(wrong / 4, 0x100n) | this.on(40, 0x20n) | this.on(40, 0x40n);
+  }
+
+  /** R/W, U/S, XD and, in long mode, a key. */
+  private rights(): bigint {
+    const { mode } = this, long = mode === '4-level' || mode === '5-level';
+    return this.on(85, 2n) | this.on(85, 4n) | (mode === 'legacy' ? 0n : this.on(8, XD)) | (long ? BigInt(this.random.below(16)) << 59n : 0n);
   }
 
   private pdptes(frame: number): void {

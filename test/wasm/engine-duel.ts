@@ -18,9 +18,9 @@ import type { Vcpu } from '../../src/machine/vcpu.ts';
 import { wordOf } from '../../src/memory/extents.ts';
 import { dropEverything, dropNonGlobal, dropPcid, dropPcidAndGlobal, invlpg, invpcid } from '../../src/mmu/invalidate.ts';
 import { translate } from '../../src/mmu/translate.ts';
-import { stateOf } from './state.ts';
+import { sameState, stateOf } from './state.ts';
 
-const RAM = 2 ** 20, HOLE = 2 ** 28, FAR = 2 ** 33, UNBACKED = 2 ** 36, BATCH = 64;
+const RAM = 2 ** 20, HOLE = 2 ** 28, FAR = 2 ** 33, UNBACKED = 2 ** 36, BATCH = 64, STREAM = 512;
 const KINDS = [
   ACCESS_READ, ACCESS_READ, ACCESS_READ, ACCESS_READ, ACCESS_READ, ACCESS_WRITE, ACCESS_WRITE, ACCESS_WRITE, ACCESS_FETCH, ACCESS_READ | ACCESS_SHADOW_STACK, ACCESS_WRITE | ACCESS_SHADOW_STACK,
 ];
@@ -32,6 +32,10 @@ export interface DuelOptions extends MachineOptions {
   readonly unrest: number;
   /** Pages of 4K only: a TLB that holds no larger one takes shorter ways. Default false. */
   readonly small?: boolean;
+  /** Share of accesses that are batches of them. Default 0.05. */
+  readonly batches?: number;
+  /** ... and streams: long batches, mostly to pages that did not fault before. Default 0. */
+  readonly streams?: number;
   /** The device throws at one in 20 of what it is asked. Default false. */
   readonly broken?: boolean;
 }
@@ -90,10 +94,13 @@ export class Duel {
   readonly engine: Accelerator;
   /** How often each result code came back. */
   readonly outcomes = new Map<number, number>();
-  private readonly random: Random;
+  /** What decides on the next operation. */
+  random: Random;
   private readonly options: DuelOptions;
   private readonly tables: readonly number[];
   private readonly vas: [number, number][] = [];
+  /** Places of `vas` that a stream did not fault at when it was there last. */
+  private readonly good = new Set<number>();
   private readonly nodes: number;
 
   constructor(options: DuelOptions, seed: number) {
@@ -112,7 +119,7 @@ export class Duel {
   }
 
   private side(engine: 'ts' | 'wasm'): Side {
-    const { pages: _, unrest: __, small: ___, broken, ...options } = this.options;
+    const { pages: _, unrest: __, small: ___, batches: ____, streams: _____, broken, ...options } = this.options;
     const heard: string[] = [];
     const heardIs = (what: string) => {
       if (heard.push(what) % 20 === 0 && broken) throw NO_ANSWER;
@@ -133,7 +140,7 @@ export class Duel {
         { base: FAR, bytes: '64K', node: last }, { base: UNBACKED, bytes: '1G', kind: 'unbacked', node: last },
       ],
     });
-    return { machine, columns: layColumns(machine.views, BATCH), heard };
+    return { machine, columns: layColumns(machine.views, STREAM), heard };
   }
 
   private both(make: (machine: Machine, side: Side) => number): void {
@@ -265,6 +272,46 @@ export class Duel {
     return n;
   }
 
+  /** Up to 512 accesses, whose choices are made by a few numbers: less work than the accesses themselves. @returns how many */
+  private stream(k: number): number {
+    const r = this.random, { vas } = this, n = STREAM >>> r.below(3), good = [...this.good], known = good.length > 0 && r.chance(0.85), many = known ? good.length : vas.length;
+    const first = r.below(many), span = 1 + r.below(known ? many : Math.min(16, many)), stores = r.below(4) * 64, { va, kind, size } = this.ts.columns, places: number[] = [];
+    let x = r.next() | 1;
+    for (let i = 0; i < n; i++) {
+      x ^= x << 13;
+      x ^= x >>> 17;
+      x ^= x << 5;
+      const at = (first + (x >>> 8) % span) % many, place = known ? good[at]! : at, [hi, lo] = vas[place]!;
+      places.push(place);
+      va[i * 2] = lo | (x >>> 20);
+      va[i * 2 + 1] = hi;
+      kind[i] = (x & 0xff) < stores ? 1 : 0;
+      size[i] = 1 + (x & 7);
+    }
+    this.wasm.columns.va.set(va.subarray(0, n * 2));
+    this.wasm.columns.kind.set(kind.subarray(0, n));
+    this.wasm.columns.size.set(size.subarray(0, n));
+    return this.runStream(k, n, places, r.chance(0.7) ? ACCESS_USER : 0, known ? 0 : 4);
+  }
+
+  /** @param most - faults after which it ends @returns how many accesses were made */
+  private runStream(k: number, n: number, places: readonly number[], extra: number, most: number): number {
+    const block = this.ts.machine.vcpus[k]!.block, { offsets } = this.wasm.columns, { views } = this.ts.machine, bad = new Set<number>();
+    let from = 0;
+    for (; from < n && bad.size <= most; from++) {
+      const a = outcome(() => runBatch(views, block >>> 2, this.ts.columns, from, n, extra));
+      const b = outcome(() => this.engine.runBatch(block, offsets.va, offsets.kind, offsets.size, offsets.pa, from, n, extra));
+      if (a !== b) throw new Error(`stream: TypeScript stops at ${a}, wasm at ${b}`);
+      if (a === THROWN) break;
+      from = a;
+      if (a < n) bad.add(places[a]!);
+    }
+    const made = Math.min(from, n);
+    for (let i = 0; i < made; i++) this.good.add(places[i]!);
+    for (const place of bad) this.good.delete(place);
+    return made;
+  }
+
   private invalidate(k: number): void {
     const r = this.random, block = this.ts.machine.vcpus[k]!.block, v = block >>> 2, w = this.ts.machine.views.w, e = this.engine;
     const [hi, lo] = this.address(), pcid = r.below(4);
@@ -304,22 +351,35 @@ export class Duel {
 
   /** Make about `n` operations. @throws at the first difference in a result */
   run(n: number): void {
-    const r = this.random, { unrest } = this.options;
-    for (let done = 0; done < n; done++) {
-      const k = r.below(this.ts.machine.vcpus.length);
-      if (!r.chance(unrest)) {
-        if (r.chance(0.05)) done += this.batch(k);
-        else this.access(k);
-      } else if (r.chance(0.4)) this.putEntry(r.of(this.tables.slice(0, 28)) + r.of([0, 1, 2, 3, 7, 300, 511]) * 8);
-      else if (r.chance(0.6)) this.invalidate(k);
-      else this.control(k);
+    for (let done = 0; done < n; done += this.step());
+  }
+
+  /** Make one operation. @returns how many it counts as */
+  step(): number {
+    const r = this.random, { unrest, batches = 0.05, streams = 0 } = this.options, k = r.below(this.ts.machine.vcpus.length);
+    if (streams > 0 && r.chance(streams)) return 1 + this.stream(k);
+    if (!r.chance(unrest)) {
+      if (r.chance(batches)) return 1 + this.batch(k);
+      this.access(k);
+    } else if (r.chance(0.4)) this.putEntry(r.of(this.tables.slice(0, 28)) + r.of([0, 1, 2, 3, 7, 300, 511]) * 8);
+    else if (r.chance(0.6)) this.invalidate(k);
+    else this.control(k);
+    return 1;
+  }
+
+  /** The memory of both machines was made what it was: so is all else. */
+  rewound(): void {
+    for (const { machine: { views }, heard } of [this.ts, this.wasm]) {
+      views.look();
+      heard.length = 0;
     }
+    this.good.clear();
   }
 
   /** Byte offsets at which the two states differ, the first few. */
   differences(): number[] {
+    if (sameState(this.ts.machine, this.wasm.machine)) return [];
     const a = stateOf(this.ts.machine), b = stateOf(this.wasm.machine);
-    if (Buffer.compare(a, b) === 0) return [];
     const found: number[] = [];
     for (let i = 0; i < a.length && found.length < 8; i++) if (a[i] !== b[i]) found.push(i);
     return found;

@@ -8,3 +8,14 @@ export function stateOf({ views, vcpus }: Machine, length = views.byteLength): B
   for (const { block } of vcpus) copy.fill(0, block + VCPU_SCRATCH, block + VCPU_SCRATCH_END);
   return copy;
 }
+
+/** Are these bytes the same in two machines of the same options? */
+export function sameState(a: Machine, b: Machine): boolean {
+  const [x, y] = [a, b].map(({ views: { u8 } }) => Buffer.from(u8.buffer, u8.byteOffset, u8.length)) as [Buffer, Buffer];
+  let from = 0;
+  for (const { block } of a.vcpus) {
+    if (x.compare(y, from, block + VCPU_SCRATCH, from, block + VCPU_SCRATCH) !== 0) return false;
+    from = block + VCPU_SCRATCH_END;
+  }
+  return x.length === y.length && x.compare(y, from, y.length, from, x.length) === 0;
+}

@@ -1,5 +1,6 @@
 /** Random histories of grants and events: domains that grant, map, copy, transfer, bind, send and die, audited after every call. */
 import { describe, expect, it } from 'vitest';
+import { PGT_TYPE_MASK, PGT_WRITABLE } from '../../src/layout/frame.ts';
 import {
   GNTMAP_contains_pte, GNTTABOP_setup_table, GNTTABOP_swap_grant_ref, GNTTABOP_unmap_and_replace, GTF_accept_transfer, GTF_permit_access, GTF_readonly,
   GTF_sub_page, GTF_transitive,
@@ -155,7 +156,7 @@ class History {
   /** A guest writes what it likes into the pages that it shares. */
   private scribble(t: Tenant): number {
     const mfn = this.one([t.sharedInfo, t.frame(DATA_FRAME + this.r(PAGES))]), data = Uint8Array.from({ length: 16 }, () => this.r(256));
-    if ((this.world.xen.host.frames.type(mfn) & 0x70000000) === 0x70000000) this.world.machine.write(BigInt(mfn * 4096 + 8 * this.r(40)), data);
+    if ((this.world.xen.host.frames.type(mfn) & PGT_TYPE_MASK) === PGT_WRITABLE) this.world.machine.write(BigInt(mfn * 4096 + 8 * this.r(40)), data);
     return 0;
   }
 

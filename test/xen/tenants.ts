@@ -44,7 +44,7 @@ export interface TenantsOptions extends Partial<HypervisorOptions> {
 
 export class Tenants {
   readonly machine: Machine;
-  readonly xen: Hypervisor;
+  xen: Hypervisor;
   readonly wide: boolean;
   readonly list: Tenant[];
   readonly options: TenantsOptions;
@@ -59,6 +59,18 @@ export class Tenants {
     this.xen = Hypervisor.create(this.machine, { frames: FRAMES, own: { first: FRAMES, frames: OWN }, ...rest });
     this.list = Array.from({ length: domains }, (_x, k) => new Tenant(this, k, k));
     for (let k = 1; k < running; k++) this.list[0]!.run(this.machine.vcpus[domains + k - 1]!);
+  }
+
+  /** How calls are made: here to their end. */
+  dispatch(cpu: Vcpu, nr: number, args: readonly bigint[]): number {
+    return Number(this.xen.hypercall(cpu, nr, ...args));
+  }
+
+  /** Machine memory was made what it was: so is all else. @param list - the domains of then */
+  rewound(list: readonly Tenant[]): void {
+    this.machine.views.look();
+    this.xen = Hypervisor.attach(this.machine);
+    this.list.splice(0, Infinity, ...list.map(t => t.on(t.cpu)));
   }
 
   /** What does not hold is an error. */
@@ -130,6 +142,11 @@ export class Tenant {
     this.world.xen.startVcpu(this.domain, cpu, this.root);
   }
 
+  /** The same domain as it is now, its calls made by another vCPU. */
+  on(cpu: Vcpu): Tenant {
+    return Object.assign(Object.create(Tenant.prototype) as Tenant, this, { cpu, domain: this.world.xen.host.domain(this.id)! });
+  }
+
   /** Tables, written before the hypervisor knows of them. */
   private build(): void {
     const { wide, machine: { views } } = this.world, { first } = this, put = (table: number, slot: number, value: bigint) => writeEntry(views, table * 4096 + slot * 8, value);
@@ -149,7 +166,7 @@ export class Tenant {
   entryAddress(k: number): bigint { return BigInt(this.level1 * 4096 + k * 8); }
 
   call(nr: number, ...args: bigint[]): number {
-    const rc = Number(this.world.xen.hypercall(this.cpu, nr, ...args));
+    const rc = this.world.dispatch(this.cpu, nr, args);
     this.world.check();
     return rc;
   }

@@ -32,7 +32,8 @@ const SHAPES: Readonly<Record<Mode, Shape>> = {
 
 export class Kernel {
   readonly twin: Twin;
-  readonly random: Random;
+  /** What decides on the next operation. */
+  random: Random;
   readonly mode: Mode;
   private readonly shape: Shape;
   private readonly pcid: boolean;
