@@ -27,6 +27,8 @@ export interface HypervisorCosts {
   readonly request: Figure;
   /** An entry of a page table looked at: its flags checked, references taken or put, stored. */
   readonly entry: Figure;
+  /** One that is not present, passed over as a whole table is validated or given up. */
+  readonly absentEntry: Figure;
   /** A guest's store decoded and emulated. */
   readonly emulation: Figure;
   /** A page cleared or copied. */
@@ -40,7 +42,7 @@ export interface HypervisorCosts {
 }
 
 /** Each price in the order in which tables show them. */
-const NAMES = ['trap', 'compatTrap', 'fault', 'bounce', 'modeSwitch', 'subcall', 'request', 'entry', 'emulation', 'page', 'flush', 'invlpg', 'ipi'] as const satisfies readonly (keyof HypervisorCosts)[];
+const NAMES = ['trap', 'compatTrap', 'fault', 'bounce', 'modeSwitch', 'subcall', 'request', 'entry', 'absentEntry', 'emulation', 'page', 'flush', 'invlpg', 'ipi'] as const satisfies readonly (keyof HypervisorCosts)[];
 
 const COMPAT = 'I. Campbell, Xen changeset "Implement faster int 0x80 handling for compat mode guests": lmbench lat_syscall 0.55 us by a gate of its own';
 const GATE = 'blitz/kernel_entry_benchmark, README: an interrupt gate there and back 610 cycles on an Intel processor that is not named';
@@ -51,7 +53,8 @@ const CODE = {
   bounce: estimate(100, 'seven or eight words to the guest\'s stack, each with its check: some sixty instructions of create_bounce_frame'),
   subcall: estimate(60, 'a line copied from the guest, an indirect call, 8 bytes written back'),
   request: estimate(60, 'a compare-and-swap each for the frame\'s reference and its lock, about 20 cycles apiece, and a copy of 16 bytes'),
-  entry: estimate(30, 'two compare-and-swaps on the row of the frame that an entry refers to, nearby in the cache; an empty one costs less'),
+  entry: estimate(30, 'two compare-and-swaps on the row of the frame that an entry refers to, nearby in the cache'),
+  absentEntry: estimate(1, 'an entry of 8 bytes tested, in a loop over a page that the prefetcher reads'),
   emulation: estimate(1500, 'the instruction fetched from the guest and decoded by a general emulator; hundreds of branches'),
   page: estimate(250, '4096 bytes by string stores at 16 to 32 bytes a cycle'),
 };

@@ -36,7 +36,7 @@ const CODE = {
   tableMade: estimate(300, 'a page cleared, 250 cycles as in other prices, and entered into the hash'),
   tableFreed: estimate(300, '512 entries looked at, two a cycle, and taken from the hash; entries that are given up are counted by themselves'),
   poolReclaim: LOOKED_UP, writableGuessed: LOOKED_UP, writableScanned: LOOKED_UP,
-  scannedEntry: estimate(1, 'an entry of 8 bytes compared, in a loop over a page that the prefetcher reads'),
+  scannedEntry: hypervisorCosts.absentEntry,
 } satisfies Readonly<Record<string, Figure>>;
 
 const NAMES = [

@@ -8,6 +8,7 @@
  */
 import { ConfigError } from '../errors.ts';
 import type { AccessColumns } from '../machine/columns.ts';
+import { mulberry32, sattolo } from '../trace/chase.ts';
 import { buildKernel, type BuildOptions, type BuiltKernel } from './built-kernel.ts';
 import { cycleAccount, subtract, totalCycles, type CycleAccount } from './cycle-account.ts';
 import { exec, exit, fork, type Image } from './fork.ts';
@@ -52,7 +53,7 @@ const CHUNK = 4096; // accesses of one batch
 const WORD = 8;
 const MOST_PAGES = 2 ** 18;
 const MOST_ACCESSES = 2 ** 40;
-const GOLDEN = 0x9e3779b1; // odd: multiples of it go through all numbers below a power of two
+const SEED = 1; // of the chase's order
 
 const area = (start: number, pages: number): Vma => ({ start, end: start + pages, prot: RW, shared: false, file: undefined, offset: 0 });
 
@@ -64,7 +65,9 @@ export class Workload {
   private readonly columns: AccessColumns;
   private readonly user: UserMode;
   private readonly mm: Mm;
-  private readonly mask: number;
+  /** The page that a chase loads from after each, and the one that is next: all pages are on one cycle. */
+  private readonly following: Int32Array;
+  private page = 0;
   private readonly small: Image = { areas: [area(HEAP, 8), area(STACK, 8)], stackTop: STACK + 7 };
 
   /** @throws ConfigError - an option, or there is too little memory */
@@ -78,7 +81,7 @@ export class Workload {
     this.o = { pattern, change, workingSet, batch };
     this.columns = built.kernel.p.machine.columns(CHUNK);
     this.user = new UserMode(built.kernel);
-    this.mask = 2 ** Math.ceil(Math.log2(workingSet)) - 1;
+    this.following = sattolo(workingSet, mulberry32(SEED));
     this.mm = exec(built.kernel, undefined, { areas: [area(HEAP, workingSet), area(STACK, 8)], stackTop: STACK + 7 }, 1);
     this.store(this.mm, HEAP, workingSet);
   }
@@ -121,7 +124,10 @@ export class Workload {
     const { pattern, workingSet } = this.o, bytes = workingSet * PAGE_BYTES;
     for (let i = 0; i < many; i++, this.made++) {
       if (pattern === 'stream') this.put(i, HEAP * PAGE_BYTES + (this.made * WORD) % bytes, STORE);
-      else this.put(i, (HEAP + (Math.imul(this.made, GOLDEN) & this.mask) % workingSet) * PAGE_BYTES + (this.made % 64) * WORD, LOAD);
+      else {
+        this.put(i, (HEAP + this.page) * PAGE_BYTES + (this.made % 64) * WORD, LOAD);
+        this.page = this.following[this.page];
+      }
     }
     this.user.run(this.mm, this.columns, 0, many, undefined, ignore);
   }

@@ -1,10 +1,10 @@
 /** Running a guest under a second stage of translation, as its hypervisor does: entering, leaving, and the invalidations that only it may do. */
 import { ConfigError } from '../errors.ts';
 import { NEST_EPT, NEST_FORMAT, NEST_NPT } from '../layout/nested.ts';
-import { VCPU_NEST, VCPU_NESTED, VCPU_PABITS } from '../layout/vcpu.ts';
+import { FEAT_LA57, VCPU_FEATURES, VCPU_NEST, VCPU_NESTED, VCPU_PABITS } from '../layout/vcpu.ts';
 import type { Views } from '../memory/views.ts';
-import { checkStage, enterGuest, leaveGuest, type Stage } from '../virt/host-block.ts';
-import { invept, invlpga, invvpid } from '../virt/invalidate.ts';
+import { checkEptp, checkStage, enterGuest, leaveGuest, type Stage } from '../virt/host-block.ts';
+import { invept, INVEPT_SINGLE, invlpga, invvpid, INVVPID_ADDRESS } from '../virt/invalidate.ts';
 import { check64, hiWord, loWord } from './address.ts';
 import { resident, type Resident } from './resident.ts';
 
@@ -43,19 +43,20 @@ export class GuestMode {
     if (this.s.w[this.v + (VCPU_NESTED >>> 2)] !== 0) leaveGuest(this.s.w, this.v);
   }
 
-  /** INVEPT. @param type - 1 one EPT pointer, 2 all @returns false where the instruction fails (VMfail) */
+  /** INVEPT. @param type - 1 one EPT pointer, 2 all @returns false where the instruction fails (VMfail): a pointer that VM entry would refuse */
   invept(type: number, eptp: bigint): boolean {
     this.need();
     check64(eptp, 'eptp');
+    if (type === INVEPT_SINGLE && !this.mayEnter(eptp)) return false;
     return invept(this.s.w, this.v, type, hiWord(eptp), loWord(eptp));
   }
 
-  /** INVVPID. @param type - 0 an address, 1 one VPID, 2 all but VPID 0, 3 one VPID but global @returns false where the instruction fails (VMfail) */
+  /** INVVPID. @param type - 0 an address, 1 one VPID, 2 all but VPID 0, 3 one VPID but global @returns false where the instruction fails (VMfail): VPID 0, an address that is not canonical */
   invvpid(type: number, vpid: number, va: bigint): boolean {
     this.need();
     check64(va, 'va');
     if (!Number.isInteger(vpid) || vpid < 0 || vpid > 65535) throw new ConfigError('vpid', 'an integer from 0 to 65535', vpid);
-    return invvpid(this.s.w, this.v, type, vpid, hiWord(va), loWord(va));
+    return (type !== INVVPID_ADDRESS || this.isCanonical(va)) && invvpid(this.s.w, this.v, type, vpid, hiWord(va), loWord(va));
   }
 
   /** INVLPGA: one page of an ASID. */
@@ -77,6 +78,21 @@ export class GuestMode {
   resident(): Resident {
     this.need();
     return resident(this.s.w, this.v);
+  }
+
+  /** Is it an EPT pointer that VM entry takes? */
+  private mayEnter(eptp: bigint): boolean {
+    try {
+      checkEptp(eptp, 'eptp', this.s.w[this.v + (VCPU_PABITS >>> 2)]);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Is an address canonical with as many bits as the processor has at most? What registers say is the guest's. */
+  private isCanonical(va: bigint): boolean {
+    return BigInt.asUintN(64, BigInt.asIntN(this.s.w[this.v + (VCPU_FEATURES >>> 2)] & FEAT_LA57 ? 57 : 48, va)) === va;
   }
 
   private need(): void {

@@ -7,7 +7,7 @@
  *
  * All words have 32 bits and are little-endian; nothing is aligned.
  */
-import { InputError } from '../errors.ts';
+import { ConfigError, InputError } from '../errors.ts';
 import { crc32ByTable } from './crc32.ts';
 
 const WORD = 4;
@@ -66,9 +66,10 @@ const checksum = (head: Uint8Array, payload: Uint8Array): number => crc32ByTable
  * Take an image apart; all of it is checked.
  *
  * @param file - what errors call it @throws InputError - naming the byte and the field: it is no such image, of another version, cut short,
- *   longer than it says, or damaged
+ *   longer than it says, or damaged @throws ConfigError - no bytes
  */
 export function readImage(form: ImageForm, image: Uint8Array, file: string): ImageRecord[] {
+  if (!(image instanceof Uint8Array)) throw new ConfigError(file, 'an image as a Uint8Array', image);
   const view = new DataView(image.buffer, image.byteOffset, image.length), word = (at: number) => view.getUint32(at, true);
   const refuse = (at: number, field: string, expected: string, got: string | number): never => {
     throw new InputError(file, `byte ${at} (${field})`, expected, typeof got === 'number' ? `0x${got.toString(16)}` : got);

@@ -105,7 +105,7 @@ function footer(): Markup {
 <dt>Ways</dt><dd>${WAYS.map((way) => `${capital(wayOf(way).title)}: ${wayOf(way).what}.`).join(' ')}
 The same small kernel runs the same processes in each.</dd>
 <dt>Cycles</dt><dd>All have a cause, and each one cause. What a processor does is counted for its model; what an exception, a world switch or
-a validated entry costs comes from sources or is an estimate, the same in all cells. Compare ways with each other, not with a stopwatch.</dd>
+a validated entry costs comes from sources or is an estimate, the same for all ways on a processor. Compare ways with each other, not with a stopwatch.</dd>
 <dt>Updates</dt><dd>Level-1 entries of page tables that the kernel changed, by system calls and faults.</dd>
 <dt>References</dt><dd>Entries of page tables that a walk read, of the guest's tables and of those of the second stage.</dd>
 </dl>

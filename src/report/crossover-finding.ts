@@ -24,13 +24,13 @@ export function crossoverFinding(sweeps: readonly Sweep[], cells: readonly CellR
 }
 
 /** What the process of a sweep does, as a predicate. */
-export function workloadText({ workload: { pattern, workingSet, ...change } }: Pick<Sweep, 'workload'>): string {
-  const makes = pattern === 'chase' ? `loads from ${count(workingSet)} pages in random order` : `stores to ${count(workingSet)} pages one after another`;
-  return `${makes} and now and then ${changeText(change)}`;
+export function workloadText({ workload }: Pick<Sweep, 'workload'>): string {
+  const { pattern, workingSet } = workload, makes = pattern === 'chase' ? `loads from ${count(workingSet)} pages in random order` : `stores to ${count(workingSet)} pages one after another`;
+  return `${makes} and now and then ${changeText(workload)}`;
 }
 
-function changeText({ change, batch }: Pick<Sweep['workload'], 'change' | 'batch'>): string {
-  const pages = batch === 1 ? 'a page' : `${count(batch)} pages`, them = batch === 1 ? 'it' : 'them';
+function changeText({ change, batch: most, workingSet }: Pick<Sweep['workload'], 'change' | 'batch' | 'workingSet'>): string {
+  const batch = change === 'map' ? most : Math.min(most, workingSet), pages = batch === 1 ? 'a page' : `${count(batch)} pages`, them = batch === 1 ? 'it' : 'them';
   return {
     protect: `takes the right to store from ${pages}, gives it back, and stores to ${batch === 1 ? 'it' : 'each'}`, guard: `takes all rights from ${pages} and gives them back`,
     map: `maps ${pages}, stores to ${batch === 1 ? 'it' : 'each'} and unmaps ${them}`, fork: 'forks a child that runs a small program',

@@ -44,8 +44,11 @@ function costs({ cells, cpu, pages }: Group): readonly string[] {
 function reasons({ cells }: Group): readonly string[] {
   const base = baseOf(cells), others = ranked(cells.filter((cell) => cell !== base));
   if (others.length === 0) return [`${capital(title(base))} spends them on ${partsOf(moreBy(base.cycles, nothing(base)), base.total)}.`];
-  return others.map((cell) => `${capital(title(cell))} ${difference(cell, base)}${entered(cell)}${references(cell, base)}.${peculiarities(cell)}`);
+  const isLarge = cells.some(({ promotions }) => promotions > 0), small = cells[0]!.pages === '4k' || isLarge ? [] : [NONE_LARGE];
+  return [...others.map((cell) => `${capital(title(cell))} ${difference(cell, base)}${entered(cell)}${references(cell, base)}.${peculiarities(cell, isLarge)}`), ...small];
 }
+
+const NONE_LARGE = 'No guest had a large page: no region of 2M had enough pages in use for one. What differs from 4k pages is the host\'s.';
 
 const nothing = (cell: CellResult): CellResult['cycles'] =>
   Object.fromEntries(Object.keys(cell.cycles).map((cause) => [cause, 0])) as unknown as CellResult['cycles'];
@@ -61,10 +64,10 @@ function difference(cell: CellResult, base: CellResult): string {
   return added < WORTH * saved ? saves : `${adds}; it ${saves}`;
 }
 
-/** What is so by the way's nature, and explains its figures. */
-function peculiarities({ way, pages }: CellResult): string {
+/** What is so by the way's nature, and explains its figures. @param isLarge - the program has large pages where it may */
+function peculiarities({ way }: CellResult, isLarge: boolean): string {
   const handed = way === 'direct' ? ' Exceptions and system calls of its guest go by the hypervisor, and are world switches.' : '';
-  return `${handed}${pages === '4k' || wayOf(way).largePages ? '' : ' Its guest has no large pages: Xen lets it map none.'}`;
+  return `${handed}${!isLarge || wayOf(way).largePages ? '' : ' Its guest has no large pages: Xen lets it map none.'}`;
 }
 
 function entered({ hypervisor }: CellResult): string {

@@ -83,13 +83,20 @@ export function checkStage(stage: Stage, paBits: number): Numbers {
   };
 }
 
+/** Check an EPT pointer as VM entry, and INVEPT, would. @param paBits - MAXPHYADDR @returns bits 11:0 @throws ConfigError naming the field */
+export function checkEptp(given: unknown, field: string, paBits: number): number {
+  const lo = Number(address(given, field, paBits) & 0xfffn), type = lo & EPTP_MEMTYPE, levels = levelsOf(lo);
+  if (type !== 0 && type !== 6) throw new ConfigError(field, 'memory type 0 or 6 in bits 2:0', type);
+  if (levels !== 4 && levels !== 5) throw new ConfigError(field, '3 or 4 in bits 5:3', levels - 1);
+  if (lo >>> 7 !== 0) throw new ConfigError(field, '0 in bits 11:7', lo >>> 7);
+  return lo;
+}
+
+const levelsOf = (lo: number): number => ((lo >>> EPTP_LEVELS_SHIFT) & 7) + 1;
+
 function checkEpt(stage: EptStage, paBits: number): Numbers {
   known(stage, ['format', 'eptp', 'vpid', 'executeOnly', 'modeBasedExecute', 'pagingWrite', 'advancedExitInfo']);
-  const eptp = address(stage.eptp, 'stage.eptp', paBits), lo = Number(eptp & 0xfffn);
-  const type = lo & EPTP_MEMTYPE, levels = ((lo >>> EPTP_LEVELS_SHIFT) & 7) + 1;
-  if (type !== 0 && type !== 6) throw new ConfigError('stage.eptp', 'memory type 0 or 6 in bits 2:0', type);
-  if (levels !== 4 && levels !== 5) throw new ConfigError('stage.eptp', '3 or 4 in bits 5:3', levels - 1);
-  if (lo >>> 7 !== 0) throw new ConfigError('stage.eptp', '0 in bits 11:7', lo >>> 7);
+  const { eptp } = stage, lo = checkEptp(eptp, 'stage.eptp', paBits), levels = levelsOf(lo);
   const bit = (name: 'executeOnly' | 'modeBasedExecute' | 'pagingWrite' | 'advancedExitInfo', by: boolean, value: number) =>
     (flag(stage[name] ?? by, `stage.${name}`) ? value : 0);
   return {

@@ -37,7 +37,7 @@ export const INVVPID_SINGLE_NONGLOBAL = 3;
 
 /** INVVPID: linear and combined mappings of a VPID, of all PCIDs and EPT roots. @returns false where it fails: a type there is not, VPID 0 */
 export function invvpid(w: Int32Array, v: number, type: number, vpid: number, vaHi: number, vaLo: number): boolean {
-  if (type < INVVPID_ADDRESS || type > INVVPID_SINGLE_NONGLOBAL || (vpid === 0 && type !== INVVPID_ALL)) return false;
+  if (![INVVPID_ADDRESS, INVVPID_SINGLE, INVVPID_ALL, INVVPID_SINGLE_NONGLOBAL].includes(type) || (vpid === 0 && type !== INVVPID_ALL)) return false;
   forContexts(w, linear(w, v), id => (type === INVVPID_ALL ? id >>> FORMAT_SHIFT === NEST_EPT : id === contextId(NEST_EPT, vpid)), context => {
     if (type === INVVPID_ADDRESS) dropPageOf(w, v, context, vaHi, vaLo);
     else if (type === INVVPID_SINGLE_NONGLOBAL) dropNonGlobalOf(w, v, context);

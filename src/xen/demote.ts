@@ -7,10 +7,10 @@ import { PGT_PAE_XEN_L2 } from '../layout/frame.ts';
 import { givenLo } from './entry-flags.ts';
 import type { Host } from './host.ts';
 import { putFromL1 } from './l1-entry.ts';
+import { lookedAt } from './looked-at.ts';
 import { XEN_EINTR, XEN_ERESTART } from './numbers.ts';
 import { dropRun } from './runs.ts';
 import { putFromTable } from './table-entry.ts';
-import { ENTRIES_SEEN } from './work.ts';
 import { guestSlot } from './xen-slots.ts';
 
 const ENTRIES = 512;
@@ -18,7 +18,7 @@ const ENTRIES = 512;
 export function demoteL1(h: Host, mfn: number): number {
   const owner = h.ownerOf(mfn)!, at = h.table(mfn), w = h.s.w;
   for (let i = dropRun(h, mfn, ENTRIES, owner); i > 0; i = dropRun(h, mfn, i - 1, owner)) putFromL1(h, w[at + i * 2 - 2], w[at + i * 2 - 1]);
-  h.counters.work.add(ENTRIES_SEEN, ENTRIES);
+  lookedAt(h, mfn, 0, ENTRIES);
   return 0;
 }
 
@@ -27,7 +27,7 @@ export function demoteTable(h: Host, mfn: number, level: number): number {
   const { frames } = h, owner = h.ownerOf(mfn)!, at = h.table(mfn), w = h.s.w, type = frames.type(mfn);
   let held = frames.partialSet(mfn);
   for (let i = frames.validated(mfn) - (held ? 0 : 1); i >= 0; i--) {
-    h.counters.work.add(ENTRIES_SEEN, 1);
+    lookedAt(h, mfn, i, i + 1);
     const rc = guestSlot(owner, level, type, i) ? putFromTable(h, w[at + i * 2], w[at + i * 2 + 1], mfn, held) : 0;
     if (rc === -XEN_ERESTART) {
       frames.setValidated(mfn, i, true);

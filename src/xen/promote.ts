@@ -10,6 +10,7 @@ import { NO_FRAME, type Domain } from './domain.ts';
 import { disallowed, frameOf, givenLo, keptHi, keptLo } from './entry-flags.ts';
 import type { Host } from './host.ts';
 import { getFromL1, putFromL1 } from './l1-entry.ts';
+import { lookedAt } from './looked-at.ts';
 import { XEN_EINTR, XEN_EINVAL, XEN_ERESTART } from './numbers.ts';
 import { deferPut, putOldTable, tableType } from './page-type.ts';
 import { takeRun } from './runs.ts';
@@ -27,13 +28,14 @@ export function promoteL1(h: Host, mfn: number): number {
     const lo = w[at + i * 2], hi = w[at + i * 2 + 1];
     const flip = getFromL1(h, lo, hi, owner, owner);
     if (flip < 0) {
-      h.counters.work.add(ENTRIES_SEEN, i * 2 + 1); // those before are put again
+      h.counters.work.add(ENTRIES_SEEN, 1);
+      for (let time = 0; time < 2; time++) lookedAt(h, mfn, 0, i); // those before are put again
       while (i-- > 0) putFromL1(h, w[at + i * 2], w[at + i * 2 + 1]);
       return flip;
     }
     storeEntry(h.s, at + i * 2, keptLo(owner, 1, lo ^ flip, hi), keptHi(owner, 1, lo ^ flip, hi));
   }
-  h.counters.work.add(ENTRIES_SEEN, ENTRIES);
+  lookedAt(h, mfn, 0, ENTRIES);
   return 0;
 }
 
@@ -51,12 +53,13 @@ export function promoteTable(h: Host, mfn: number, level: number, type: number):
     else if ((lo & PTE_P) === 0) continue;
     else rc = getFromTable(h, level, lo, hi, mfn, owner, held, level > 2);
     if (rc < 0) {
-      h.counters.work.add(ENTRIES_SEEN, i - first + 1);
+      h.counters.work.add(ENTRIES_SEEN, 1);
+      lookedAt(h, mfn, first, i);
       return stop(h, mfn, level, i, held, rc);
     }
     storeEntry(h.s, at + i * 2, keptLo(owner, level, lo, hi), keptHi(owner, level, lo, hi));
   }
-  h.counters.work.add(ENTRIES_SEEN, end - first);
+  lookedAt(h, mfn, first, end);
   if ((type & PGT_PAE_XEN_L2) !== 0) fillCompatSlots(h, owner, at);
   if (level === 4) fillRootSlots(h, owner, mfn, at);
   return 0;

@@ -27,13 +27,14 @@ export const FLUSHES = 9;
 export const INVLPGS = 10;
 export const IPIS = 11;
 export const MODE_SWITCHES = 12;
+export const ABSENT_SEEN = 13;
 
 /** Kinds, in the order of their numbers: its price, and its cause. */
 const KINDS: readonly (readonly [price: keyof HypervisorCosts, cause: number])[] = [
   ['trap', 0], ['compatTrap', 0], ['fault', 0], ['bounce', 0], ['subcall', 0], ['request', 1], ['entry', 1], ['emulation', 1], ['page', 1], ['flush', 2],
-  ['invlpg', 2], ['ipi', 2], ['modeSwitch', 0],
+  ['invlpg', 2], ['ipi', 2], ['modeSwitch', 0], ['absentEntry', 1],
 ];
-const NAMES = ['traps', 'compatTraps', 'faults', 'bounces', 'subcalls', 'requests', 'entries', 'emulations', 'pages', 'flushes', 'invlpgs', 'ipis', 'modeSwitches'] as const;
+const NAMES = ['traps', 'compatTraps', 'faults', 'bounces', 'subcalls', 'requests', 'entries', 'emulations', 'pages', 'flushes', 'invlpgs', 'ipis', 'modeSwitches', 'absentEntries'] as const;
 export const CAUSES = ['trap', 'validate', 'flush', 'copy'] as const;
 const COPY = 3;
 

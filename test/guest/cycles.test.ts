@@ -7,9 +7,10 @@ import type { KernelCosts } from '../../src/cost/kernel-costs.ts';
 import { presets } from '../../src/cost/presets/all.ts';
 import { crossing } from '../../src/guest/crossover.ts';
 import { totalCycles } from '../../src/guest/cycle-account.ts';
+import type { AccessColumns } from '../../src/machine/columns.ts';
 import { ProcessTree } from '../../src/guest/process-tree.ts';
 import { runTree, type TreeFigures } from '../../src/guest/run-tree.ts';
-import { CHANGES, PATTERNS, runWorkload, type WorkloadOptions } from '../../src/guest/workload.ts';
+import { CHANGES, PATTERNS, runWorkload, Workload, type WorkloadOptions } from '../../src/guest/workload.ts';
 
 const { kernel: kernelCosts, shadow: shadowCosts } = costsOf(presets.skylake); // the default processor's
 const COMPILE = fileURLToPath(new URL('../fixtures/compile/', import.meta.url));
@@ -83,6 +84,31 @@ describe('a workload', () => {
     expect([xen.cyclesPerAccess > native.cyclesPerAccess, shadow.cyclesPerAccess > native.cyclesPerAccess]).toEqual([true, true]);
     expect(totalCycles(shadow.measured) / small.accesses).toBe(shadow.cyclesPerAccess);
     expect(runWorkload(options)).toEqual(native);
+  });
+
+  it.each([256, 100])('that chases goes over all %i pages, again and again in one order that has no stride', pages => {
+    const workload = new Workload({ pattern: 'chase', workingSet: pages, interval: 0, memory: '16M' }), { columns: { va } } = workload as unknown as { columns: AccessColumns };
+    const lap = () => {
+      workload.stretch(pages, 0);
+      return Array.from({ length: pages }, (_, k) => va[2 * k] >>> 12);
+    };
+    const order = lap(), strides = order.map((page, k) => order[(k + 1) % pages] - page);
+    expect(new Set(order).size).toBe(pages);
+    expect(new Set(strides).size).toBeGreaterThan(pages / 3);
+    expect(lap()).toEqual(order);
+  });
+
+  it('that streams stores to one word after another', () => {
+    const workload = new Workload({ pattern: 'stream', workingSet: 2, interval: 0, memory: '16M' }), { columns: { va, kind } } = workload as unknown as { columns: AccessColumns };
+    workload.stretch(1025, 0);
+    expect(Array.from({ length: 1025 }, (_, k) => va[2 * k] - va[0])).toEqual(Array.from({ length: 1025 }, (_, k) => (k % 1024) * 8));
+    expect(new Set(kind.subarray(0, 1025))).toEqual(new Set([1]));
+  });
+
+  it('guards without a fault, and has one for each page that it takes the right to store from', () => {
+    const faults = (change: 'guard' | 'protect', interval: number) => Object.values(runWorkload({ ...small, change, interval }).kernel.faults).reduce((a, b) => a + b);
+    const none = faults('guard', 0), changes = Math.ceil(small.accesses / 1000) - 1;
+    expect([faults('guard', 1000), faults('protect', 1000)]).toEqual([none, none + 16 * changes]);
   });
 
   it('without changes costs nearly the same by any way without a second stage: entries are used where they are', () => {

@@ -17,7 +17,7 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 /** What each kind of a hypervisor's work is called in its prices. */
 const PRICE: Readonly<Record<keyof WorkCounts, keyof HypervisorCosts>> = {
   traps: 'trap', compatTraps: 'compatTrap', faults: 'fault', bounces: 'bounce', subcalls: 'subcall', requests: 'request', entries: 'entry', emulations: 'emulation',
-  pages: 'page', flushes: 'flush', invlpgs: 'invlpg', ipis: 'ipi', modeSwitches: 'modeSwitch',
+  pages: 'page', flushes: 'flush', invlpgs: 'invlpg', ipis: 'ipi', modeSwitches: 'modeSwitch', absentEntries: 'absentEntry',
 };
 
 /** Cycles of counted work. */

@@ -87,6 +87,10 @@ describe('a snapshot', () => {
     expect(error.message).toMatch(new RegExp(`^night.pwms: byte ${length} \\((header|record \\d+ of \\d+|frames 0|block \\d+)\\): expected \\d+ (more )?bytes, got the end of the file$`));
   });
 
+  it.each([null, undefined, 'bytes', [1, 2], new ArrayBuffer(4000), new Float64Array(500)])('that is no bytes is refused: %o', other => {
+    expect(refusal(() => other as unknown as Uint8Array)).toMatchObject({ name: 'ConfigError', field: 'night.pwms' });
+  });
+
   it('with more behind it is refused', () => {
     expect(refusal(bytes => Uint8Array.from({ length: bytes.length + 1 }, (_, k) => bytes[k] ?? 0)).message).toBe(`night.pwms: byte ${image.length} (end): expected the end of the file, got 1 more bytes`);
   });

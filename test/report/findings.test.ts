@@ -53,10 +53,12 @@ describe('why', () => {
   });
 
   it('says that direct paging has no large pages only where others have', () => {
-    const [small, large] = [cell('direct', { walkLoads: 9000 }), cell('direct', { walkLoads: 9000 }, { pages: '2m' })];
-    expect(why(native, small)).not.toContain('large pages');
-    expect(why(native, large)).toContain('no large pages');
-    expect(why(native, cell('nested', { walkLoads: 900 }, { pages: '2m' }))).not.toContain('large pages');
+    const of2m = (way: 'native' | 'direct' | 'nested', promotions: number) => cell(way, { walkLoads: 900 }, { pages: '2m', promotions });
+    expect(why(native, cell('direct', { walkLoads: 9000 }))).not.toContain('large page');
+    expect(why(of2m('native', 3), of2m('direct', 0))).toContain('Its guest has no large pages: Xen lets it map none.');
+    expect(why(of2m('native', 3), of2m('nested', 3))).not.toContain('large page');
+    expect(why(of2m('native', 0), of2m('direct', 0), of2m('nested', 0))).toContain('No guest had a large page: no region of 2M had enough pages in use for one.');
+    expect(why(of2m('native', 0), of2m('direct', 0))).not.toContain('Xen');
   });
 });
 
@@ -103,6 +105,12 @@ describe('where the ways cross', () => {
     expect(text(500_000, 100_000)).toBe('The program that was run changed an entry in 2,000 accesses and missed the TLB once in 1,000. For each entry direct paging adds 1,000 cycles to native\'s, nested paging 0.100 for each access: the two would cost it the same at one update in 10,000 accesses.');
     expect(text(500_000, -100)).toBe('The program that was run changed an entry in 2,000 accesses and missed the TLB once in 1,000.');
     expect(text(-300, 100)).toMatch(/once in 1,000\.$/);
+  });
+
+  it('names no more pages of a change than the working set has', () => {
+    const first = (change: 'protect' | 'map') => findingsOf(group([native], [sweep([line('direct', 1, 1), line('nested', 2, 1)], { workload: { ...SWEEP_DEFAULTS, change, batch: 100, workingSet: 8 } })]))[2]!.points[0]!;
+    expect(first('protect')).toContain('takes the right to store from 8 pages');
+    expect(first('map')).toContain('maps 100 pages');
   });
 
   it.each([

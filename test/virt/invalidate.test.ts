@@ -84,3 +84,24 @@ it('ten VPIDs use seven contexts, and none has what another left', () => {
     expect(at()).toBe(sees);
   }
 });
+
+describe('a hypervisor\'s invalidations fail, and remove nothing,', () => {
+  const { t, cpu, at, first, remap } = guest('ept'), eptp = BigInt(t.hostRoot | 0x1e);
+  cpu.guest.enter({ format: 'ept', eptp, vpid: 7 });
+  expect(at()).toBe(first);
+  remap();
+
+  it.each<[string, () => boolean]>([
+    ['INVEPT of type 0', () => cpu.guest.invept(0, eptp)], ['of type 3', () => cpu.guest.invept(3, eptp)], ['of a memory type that there is not', () => cpu.guest.invept(1, eptp ^ 1n)],
+    ['of three levels', () => cpu.guest.invept(1, eptp ^ 8n)], ['of reserved bits', () => cpu.guest.invept(1, eptp | 0x80n)], ['of an address beyond MAXPHYADDR', () => cpu.guest.invept(1, eptp | 1n << 52n)],
+    ['INVVPID of type 4', () => cpu.guest.invvpid(4, 7, 0n)], ['of type 1.5', () => cpu.guest.invvpid(1.5, 7, 0n)], ['of VPID 0', () => cpu.guest.invvpid(1, 0, 0n)],
+    ['of an address that is not canonical', () => cpu.guest.invvpid(0, 7, BigInt(VA) | 1n << 60n)],
+  ])('%s', (_, act) => {
+    expect(act()).toBe(false);
+    expect(at()).toBe(first);
+  });
+
+  it('but not of an address that plays no part, or in the upper half', () => {
+    expect([cpu.guest.invept(2, 0n), cpu.guest.invvpid(2, 0, 1n << 60n), cpu.guest.invvpid(0, 7, 0xffff_8000_0000_0000n)]).toEqual([true, true, true]);
+  });
+});

@@ -13,18 +13,27 @@ const sum = (cycles: object): number => Object.values(cycles).reduce((a: number,
 describe.each(widths)('the hypervisor’s work for a %s guest in timed mode', (_, wide) => {
   const timed = (options = {}) => new Guest({ wide, mode: 'timed', ...options }), trap = wide ? cost('trap') : cost('compatTrap');
 
-  it('costs by what was looked at: a pin of a level-1 table 512 entries, an update one', () => {
-    const g = timed(), mfn = g.table(g.free(0)), before = g.xen.counters();
+  it('costs by what was looked at: a pin of a level-1 table 512 entries, of which few are present, an update one', () => {
+    const g = timed(), mfn = g.table(g.free(0), [5, 9, 511].map((slot, k) => [slot, entryOf(g.free(k + 2), READ)])), before = g.xen.counters();
     expect(g.pin(1, mfn)).toBe(0);
     expect(g.update([mfn, 0, entryOf(g.free(1), READ)], [mfn, 1, 0n])).toBe(0);
     const { hypercalls: { mmuext_op: pin, mmu_update: update }, work } = g.xen.counters();
-    expect(work.entries - before.work.entries).toBe(512 + 2);
-    expect(pin!.cycles).toMatchObject({ trap, validate: cost('request') + 512 * cost('entry') });
+    expect([work.entries - before.work.entries, work.absentEntries - before.work.absentEntries]).toEqual([3 + 2, 509]);
+    expect(pin!.cycles).toMatchObject({ trap, validate: cost('request') + 3 * cost('entry') + 509 * cost('absentEntry') });
     expect(update!.cycles).toMatchObject({ trap, validate: 2 * (cost('request') + cost('entry')) });
     expect(update!.cycles.copy).toBe(0); // the arguments were just written
+    g.unpin(mfn);
+    expect([g.xen.counters().work.entries - work.entries, g.xen.counters().work.absentEntries - work.absentEntries]).toEqual([4, 508]);
     g.cpu.flush();
     g.xen.hypercall(g.cpu, HYPERVISOR_multicall, g.va(ARGS), 1n);
     expect(g.xen.counters().hypercalls['multicall']!.cycles.copy).toBeGreaterThan(0);
+  });
+
+  it('counts entries before one that is refused twice: they are put again', () => {
+    const g = timed(), mfn = g.table(g.free(0), [[5, entryOf(g.free(2), READ)], [9, entryOf(0xfffff, READ)]]), { work: before } = g.xen.counters();
+    expect(g.pin(1, mfn)).toBeLessThan(0);
+    const { work } = g.xen.counters();
+    expect([work.entries - before.entries, work.absentEntries - before.absentEntries]).toEqual([3, 16]);
   });
 
   it('is paid by the vCPU, and adds up from the calls and faults', () => {

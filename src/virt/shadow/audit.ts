@@ -100,7 +100,7 @@ function auditEntry(h: ShadowState, page: number, index: number, lo: number, hi:
 function agrees(h: ShadowState, page: number, index: number, lo: number, hi: number, gLo: number, gHi: number): boolean {
   const { pages } = h, kind = pages.kind[page], role = pages.role[page];
   if (!h.isMapping(lo, hi)) return kind === KIND_L1 && lo === MAGIC_LO && hi === h.magicHi && !(gLo & PTE_P);
-  if (h.flips.has(page * ENTRIES + index)) return !(lo & PTE_US) && frameOf(lo, hi) === h.memory.mfn(gfnOf(gLo, gHi));
+  if (h.flips.has(page * ENTRIES + index)) return !(lo & PTE_US) && frameOf(lo, hi) === h.memory.mfn(gfnOf(gLo, gHi)) && h.dirty.permits(gfnOf(gLo, gHi));
   if (lo & PTE_PS && kind > KIND_L1) {
     const first = largeGfn(role, kind, index, gLo, gHi);
     if (kind !== 2 || judgeEntry(h, role, kind, gLo, gHi) !== ENTRY_LEAF || !(mayBeLarge(h, first) || h.dirty.on)) return false;

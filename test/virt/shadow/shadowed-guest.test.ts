@@ -152,6 +152,18 @@ describe('log-dirty', () => {
     expect(g.shadow.audit()).toEqual([]);
   });
 
+  it('has the pages that a supervisor writes although they are read-only, in each round', () => {
+    const g = new Guest();
+    g.put(L1, 0, DATA, P | US);
+    g.cpu.writeCr0(0x8000_0031n);
+    g.shadow.startLogDirty();
+    for (let round = 0; round < 3; round++) {
+      expect(g.counting(() => { for (let n = 0; n < 3; n++) g.cpu.access(0, 0, ACCESS_WRITE); })).toMatchObject({ wpFlip: 1, exitPageFault: 1 });
+      expect(setBits(g.shadow.cleanLogDirty())).toContain(DATA);
+      expect(g.shadow.audit()).toEqual([]);
+    }
+  });
+
   it('has the guest\'s tables, too, whoever writes them', () => {
     const g = new Guest({ outOfSync: 0 });
     g.cpu.access(0, 0, ACCESS_USER | ACCESS_WRITE);
