@@ -48,6 +48,8 @@ export interface CellResult {
   readonly pages: PageSizeName;
   readonly accesses: number;
   readonly cycles: CycleAccount;
+  /** Of them those that are counts times estimated prices, of the kernel's work and the hypervisor's. */
+  readonly estimated: CycleAccount;
   readonly total: number;
   /** Times that no TLB level had the translation. */
   readonly misses: number;
@@ -73,10 +75,10 @@ export interface CellResult {
 export async function runCell(task: CellTask, onProgress: (share: number) => void): Promise<CellResult> {
   const { way, cpu, pages, tree, engine, memory } = task;
   const figures = await runTree({ ...buildOf(way, cpu, pages), tree, engine, memory, onProgress: done => onProgress(done / tree.accesses) });
-  const { kernel, cycles, processes, frames } = figures, { walks, referenceHits, hostHits } = figures.cpu;
+  const { kernel, cycles, estimated, processes, frames } = figures, { walks, referenceHits, hostHits } = figures.cpu;
   return {
     kind: 'cell', way, cpu: cpu.name, cpuTitle: cpu.title, clockGHz: figure(cpu.clockGHz), pages, accesses: tree.accesses,
-    cycles, total: totalCycles(cycles), misses: walks, references: { guest: sum(referenceHits), host: sum(hostHits) },
+    cycles, estimated, total: totalCycles(cycles), misses: walks, references: { guest: sum(referenceHits), host: sum(hostHits) },
     entries: kernel.entries, faults: { ...kernel.faults }, promotions: kernel.promotions, hypervisor: hypervisorOf(figures), processes,
     complaints: [...figures.complaints, ...(frames.leaked === 0 ? [] : [`${frames.leaked} frames are left when all processes have ended`])],
   };

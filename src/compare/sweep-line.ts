@@ -38,6 +38,8 @@ export interface LineTask {
 export interface SweepPoint extends RatePoint {
   /** By cause, for an access. */
   readonly cycles: CycleAccount;
+  /** Of them those that rest on estimated prices. */
+  readonly estimated: CycleAccount;
 }
 
 export interface SweepLine {
@@ -59,9 +61,9 @@ export function runLine(task: LineTask, onProgress: (share: number) => void): Sw
   invariant(updates > 0, 'a change of a workload changes entries');
   const points = rates.map((rate, k): SweepPoint => {
     const interval = Math.max(1, Math.round(updates / rate)), accesses = Math.min(Math.ceil(least / interval), Math.ceil(ENOUGH_UPDATES / updates)) * interval + 1;
-    const { updatesPerAccess, cyclesPerAccess, measured } = workload.stretch(accesses, interval);
+    const { updatesPerAccess, cyclesPerAccess, measured, estimated } = workload.stretch(accesses, interval);
     onProgress((k + 1) / rates.length);
-    return { updatesPerAccess, cyclesPerAccess, cycles: share(measured, accesses) };
+    return { updatesPerAccess, cyclesPerAccess, cycles: share(measured, accesses), estimated: share(estimated, accesses) };
   });
   const { complaints } = workload.end();
   invariant(complaints.length === 0, complaints.join('; '));
