@@ -2,9 +2,7 @@
 import { estimatedPart, figure, type CpuModel, type Figure } from '../cost/cpu-model.ts';
 import { costsOf } from '../cost/costs.ts';
 import type { CycleAccount } from '../guest/index.ts';
-import { SHADOW_CAUSES } from '../guest/shadow-cycles.ts';
-import type { WorkName } from '../virt/shadow/work.ts';
-import { PRICE_CAUSES } from '../xen/work.ts';
+import { hypervisorPrices, shadowPrices } from '../guest/price-causes.ts';
 import { CAUSE_GROUPS } from './cause.ts';
 import type { WayName } from './way.ts';
 
@@ -18,9 +16,7 @@ export interface GroupPrices {
   readonly prices: Readonly<Record<Standing, readonly string[]>>;
 }
 
-const HYPERVISOR = { trap: 'hypervisorTrap', validate: 'hypervisorValidate', flush: 'hypervisorFlush', copy: 'data' } as const;
-const WORK = PRICE_CAUSES.map(([name, cause]) => [name, HYPERVISOR[cause]] as const);
-const UNUSED = ['compatTrap', 'ipi']; // by a 64-bit guest with one vCPU
+const UNUSED: readonly string[] = ['compatTrap', 'ipi']; // by a 64-bit guest with one vCPU
 
 type Priced = readonly [cause: keyof CycleAccount, name: string, price: Figure];
 
@@ -54,7 +50,7 @@ function ofWay(cpu: CpuModel, way: WayName): Priced[] {
   const { kernel, hypervisor, shadow } = costsOf(cpu), page: Priced = ['pages', 'page', kernel.page];
   const faults: Priced[] = [['exceptions', 'exception', kernel.exception], ['systemCalls', 'systemCall', kernel.systemCall], page];
   const switches: Priced[] = [['rootLoads', 'rootLoad', kernel.rootLoad], ['invlpgs', 'invlpg', kernel.invlpg]];
-  if (way === 'direct') return [page, ...WORK.filter(([name]) => !UNUSED.includes(name)).map(([name, cause]): Priced => [cause, name, hypervisor[name]])];
-  if (way === 'shadow') return [...faults, ...Object.entries(SHADOW_CAUSES).map(([name, cause]): Priced => [cause, name, shadow[name as WorkName]])];
+  if (way === 'direct') return [page, ...hypervisorPrices.filter(([name]) => !UNUSED.includes(name)).map(([name, cause]): Priced => [cause, name, hypervisor[name]])];
+  if (way === 'shadow') return [...faults, ...shadowPrices.map(([name, cause]): Priced => [cause, name, shadow[name]])];
   return [...faults, ...switches];
 }

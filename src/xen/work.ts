@@ -52,7 +52,7 @@ export function pricedWork(counts: WorkCounts, priceOf: (price: keyof Hypervisor
 }
 
 /** What each price is for. */
-export const PRICE_CAUSES: readonly (readonly [price: keyof HypervisorCosts, cause: (typeof CAUSES)[number]])[] = KINDS.map(([price, cause]) => [price, CAUSES[cause]]);
+export const PRICE_CAUSES: readonly (readonly [price: keyof HypervisorCosts, cause: 'trap' | 'validate' | 'flush'])[] = KINDS.map(([price, cause]) => [price, CAUSES[cause as 0 | 1 | 2]]);
 
 export class Work {
   private readonly s: Views;
