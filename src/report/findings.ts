@@ -18,9 +18,10 @@ export interface Finding {
 
 /** The findings of one processor and page size: what the ways cost, why, and where they cross. The last is of the sweeps, if there are any. */
 export function findingsOf(group: Group): readonly Finding[] {
+  const base = baseOf(group.cells);
   return [
-    { title: 'What it costs', points: [...costs(group), ...orderText(group.cells)] },
-    { title: 'Why', points: [...reasons(group), ...reasonsText(group.cells, baseOf(group.cells))] },
+    { title: 'What it costs', points: [...costs(group), ...base.total > 0 ? orderText(group.cells, base) : []] },
+    { title: 'Why', points: [...reasons(group), ...reasonsText(group.cells, base)] },
     ...group.sweeps.length > 0 ? [{ title: 'Where the ways cross', points: crossoverFinding(group.sweeps, group.cells) }] : [],
   ];
 }
