@@ -7,11 +7,11 @@ import type { ShadowCounts } from '../virt/shadow/work.ts';
 import { cycleAccount, type CycleAccount } from './cycle-account.ts';
 import { estimatedCycles } from './estimated-cycles.ts';
 import type { Figures } from './figures.ts';
-import type { BatchSizes } from './multicall.ts';
 import type { NativeCounts } from './native-ops.ts';
 import type { Touch } from './population.ts';
 import { ProcessTree, type TracedTree } from './process-tree.ts';
 import { TreeRun, type ProcessEnd } from './tree-run.ts';
+import type { BatchSizes } from './xen-domain.ts';
 
 export interface TreeOptions extends BuildOptions {
   /** Folder of traces, or what was read from it. */
@@ -61,7 +61,7 @@ export function figuresOf(built: BuiltKernel): KernelFigures {
   const { kernel, native, shadow, xen, stage } = built, cycles = cycleAccount(built);
   return {
     ops: xen === undefined ? 'native' : 'xen', kernel: kernel.figures, cpu: kernel.p.cpu.counters(), cycles, estimated: estimatedCycles(built, cycles),
-    xen: xen && { counters: xen.domain.xen.counters(), batches: xen.ops.calls.sizes, stores: xen.ops.stores, emulated: xen.ops.emulated },
+    xen: xen && { counters: xen.domain.xen.counters(), batches: xen.domain.batches, stores: xen.ops.stores, emulated: xen.ops.emulated },
     native: native?.counts, shadow: shadow?.guest.counters(), exits: stage?.population.exits, frames: { most: kernel.pool.most, leaked: kernel.framesInUse },
     complaints: complaintsOf(built),
   };
