@@ -96,7 +96,7 @@ function hypervisorOf({ xen, shadow, exits }: KernelFigures): HypervisorFigures 
     hypercalls: Object.entries(hypercalls).map(([name, { calls, cycles: { trap, validate, flush } }]) => ({ name, calls, cycles: trap + validate + flush }))
       .sort((a, b) => b.cycles - a.cycles),
     batches: [...xen.batches].map(([size, many]) => ({ size, hypercalls: many })).sort((a, b) => a.size - b.size),
-    exits: [{ name: 'hypercall', count: first }, { name: 'hypercall that goes on', count: made - first }, { name: 'page fault', count: work.faults }, { name: 'system call, return', count: work.traps + work.compatTraps - made }],
+    exits: [{ name: 'hypercall', count: first }, ...made > first ? [{ name: 'hypercall that goes on', count: made - first }] : [], { name: 'page fault', count: work.faults }, { name: 'system call, return', count: work.traps + work.compatTraps - made }],
   };
 }
 
