@@ -138,6 +138,7 @@ describe('bad input ends with status 2, one line that says why, and nothing half
     ['a change that there is not', ['crossover', '--change', 'swap'], /--change: expected one or more of protect, guard, map, fork, got "swap"/],
     ['a pattern that there is not', ['crossover', '--pattern', 'walk'], /--pattern/],
     ['rates that fall', ['crossover', '--rates', '1,0.1'], /--rates: expected two or more rising numbers/],
+    ['a rate that would take hours', ['crossover', '--rates', '1e-7,1', '--jobs', '2'], /rates: expected \S+ or more, where a change has \d+ updates/],
     ['one rate', ['crossover', '--rates', '1'], /--rates/],
     ['no working set', ['crossover', '--working-set', '0'], /--working-set/],
     ['a working set larger than memory', ['crossover', '--working-set', '100000', '--ways', 'native'], /memory: expected/],
