@@ -2,6 +2,7 @@
 import { ConfigError, InputError } from '../errors.ts';
 import { MODE_4LEVEL } from '../layout/vcpu.ts';
 import type { CpuModel } from '../cost/cpu-model.ts';
+import { checkCpuModel } from '../cost/preset-check.ts';
 import type { EngineChoice } from '../machine/options.ts';
 import type { TraceReader } from './batch.ts';
 import { isCanonical, type NumaPolicy, type PagePolicy } from './placement.ts';
@@ -80,7 +81,8 @@ export async function replay(reader: TraceReader, options: ReplayOptions): Promi
 }
 
 function makeRuns(options: ReplayOptions): Run[] {
-  const { cpus, pages, data = false, nodes = 1, numa = 'first-touch', engine = 'auto', only, limit } = options;
+  const { pages, data = false, nodes = 1, numa = 'first-touch', engine = 'auto', only, limit } = options;
+  const cpus = options.cpus.map(cpu => checkCpuModel(cpu)); // copies: runs are kept and found by them
   if (cpus.length === 0) throw new ConfigError('cpus', 'at least one processor', 'none');
   if (pages.length === 0) throw new ConfigError('pages', 'at least one page size', 'none');
   if (!Number.isInteger(nodes) || nodes < 1 || nodes > 8) throw new ConfigError('nodes', 'an integer from 1 to 8', nodes);
