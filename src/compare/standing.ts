@@ -1,6 +1,7 @@
 /** The prices behind each group of causes, and how well they are known. */
 import { estimatedPart, figure, type CpuModel, type Figure } from '../cost/cpu-model.ts';
 import { costsOf } from '../cost/costs.ts';
+import { nestedDefault } from '../cost/nested-model.ts';
 import type { CycleAccount } from '../guest/index.ts';
 import { hypervisorPrices, shadowPrices } from '../guest/price-causes.ts';
 import { CAUSE_GROUPS } from './cause.ts';
@@ -46,11 +47,13 @@ function ofProcessor({ tlb, walkCycles, caches }: CpuModel): Priced[] {
   ];
 }
 
+const NESTED: Priced = ['walkStart', 'hit in the nested TLB', nestedDefault.hitCycles];
+
 function ofWay(cpu: CpuModel, way: WayName): Priced[] {
   const { kernel, hypervisor, shadow } = costsOf(cpu), page: Priced = ['pages', 'page', kernel.page];
   const faults: Priced[] = [['exceptions', 'exception', kernel.exception], ['systemCalls', 'systemCall', kernel.systemCall], page];
   const switches: Priced[] = [['rootLoads', 'rootLoad', kernel.rootLoad], ['invlpgs', 'invlpg', kernel.invlpg]];
   if (way === 'direct') return [page, ...hypervisorPrices.filter(([name]) => !UNUSED.includes(name)).map(([name, cause]): Priced => [cause, name, hypervisor[name]])];
   if (way === 'shadow') return [...faults, ...shadowPrices.map(([name, cause]): Priced => [cause, name, shadow[name]])];
-  return [...faults, ...switches];
+  return [...faults, ...switches, ...(way === 'nested' ? [NESTED] : [])];
 }

@@ -27,6 +27,8 @@ it('as the presets and prices have them', () => {
 
 it('of the ways that are run only, and of no guest of 32 bits', () => {
   expect(pricesOf(presets.zen3, ['nested']).map(({ name }) => name)).not.toContain('world switches');
+  const starts = (way: 'native' | 'nested') => group(pricesOf(presets.zen3, [way]), 'TLB and starting walks')!.estimate;
+  expect([starts('native'), starts('nested')]).toEqual([['start of a walk'], ['start of a walk', 'hit in the nested TLB']]);
   expect(group(pricesOf(presets.zen3, ['shadow']), 'world switches')!.estimate).toContain('exitCr3');
   expect(JSON.stringify(pricesOf(presets.zen3, WAYS))).not.toMatch(/compatTrap|ipi/);
 });
