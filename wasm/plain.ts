@@ -109,7 +109,7 @@ export function searchAnew(v: i32, va: u64, access: i32): u64 {
 }
 
 /** anew(), with its result as here. */
-export function anewAddress(v: i32, va: u64, access: i32): u64 {
+function anewAddress(v: i32, va: u64, access: i32): u64 {
   if (access & TALLIED) settle(v); // a device may throw
   const fault = anew(v, va, access & ACCESS_BITS);
   return fault == FAULT_NONE ? load<u64>(v, VCPU_OUT_LO) : FAULTED | <u64>fault;
@@ -134,7 +134,7 @@ export function anewAddress(v: i32, va: u64, access: i32): u64 {
 }
 
 /** ... into the second level. @param n - its part of what the service needs */
-@inline export function fillSecond(n: i32, tag: u64, data: u64): void {
+@inline function fillSecond(n: i32, tag: u64, data: u64): void {
   const a = load<i32>(n, PLAIN_A), stamps = load<i32>(n, PLAIN_REPL);
   stamp(a, stamps + (placeSecond(n, a, stamps, tag, data) << 2));
 }

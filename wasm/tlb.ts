@@ -29,7 +29,7 @@ const ADDRESS: u64 = (<u64>TLBD_HI_ADDR << 32) | 0xfffff000;
   return ((va >> pageShift(size)) & NUMBER) | (<u64>(<u32>((size << TAG_SIZE_SHIFT) | TAG_VALID)) << 32);
 }
 
-@inline export function ownTag(v: i32, tag: u64): u64 {
+@inline function ownTag(v: i32, tag: u64): u64 {
   return tag | (<u64>load<u32>(v, VCPU_TAG_PCID) << 32);
 }
 

@@ -2,9 +2,10 @@
 import { ConfigError, InputError } from '../errors.ts';
 import { MODE_4LEVEL } from '../layout/vcpu.ts';
 import type { CpuModel } from '../cost/cpu-model.ts';
+import { checkCpuModel } from '../cost/preset-check.ts';
 import type { EngineChoice } from '../machine/options.ts';
 import type { TraceReader } from './batch.ts';
-import { isCanonical, type NumaPolicy, type PagePolicy } from './placement.ts';
+import { isCanonical, NUMA_POLICIES, PAGE_POLICIES, type NumaPolicy, type PagePolicy } from './placement.ts';
 import type { ReplayResult } from './replay-result.ts';
 import { Run } from './replay-run.ts';
 import { keep, kept } from './run-stock.ts';
@@ -80,9 +81,10 @@ export async function replay(reader: TraceReader, options: ReplayOptions): Promi
 }
 
 function makeRuns(options: ReplayOptions): Run[] {
-  const { cpus, pages, data = false, nodes = 1, numa = 'first-touch', engine = 'auto', only, limit } = options;
-  if (cpus.length === 0) throw new ConfigError('cpus', 'at least one processor', 'none');
-  if (pages.length === 0) throw new ConfigError('pages', 'at least one page size', 'none');
+  const { pages, data = false, nodes = 1, numa = 'first-touch', engine = 'auto', only, limit } = options;
+  const cpus = listOf('cpus', options.cpus, 'processor').map(cpu => checkCpuModel(cpu)); // copies: runs are kept and found by them
+  listOf('pages', pages, 'page size').forEach((size, k) => checkWord(`pages[${k}]`, size, PAGE_POLICIES));
+  checkWord('numa', numa, NUMA_POLICIES);
   if (!Number.isInteger(nodes) || nodes < 1 || nodes > 8) throw new ConfigError('nodes', 'an integer from 1 to 8', nodes);
   if (limit !== undefined && (!Number.isSafeInteger(limit) || limit < 1)) throw new ConfigError('limit', 'an integer from 1', limit);
   const without = pages.includes('1g') ? cpus.find(cpu => !cpu.pages1g) : undefined;
@@ -91,4 +93,13 @@ function makeRuns(options: ReplayOptions): Run[] {
   const wanted = runs.filter((_, place) => only === undefined || only.includes(place));
   if (wanted.length === 0) throw new ConfigError('only', `at least one place from 0 to ${runs.length - 1}`, only);
   return wanted.map(run => kept(run) ?? new Run(run));
+}
+
+function listOf<T>(field: string, list: readonly T[], of: string): readonly T[] {
+  if (!Array.isArray(list) || list.length === 0) throw new ConfigError(field, `a list of at least one ${of}`, list);
+  return list;
+}
+
+function checkWord(field: string, word: string, known: readonly string[]): void {
+  if (!known.includes(word)) throw new ConfigError(field, `one of ${known.join(', ')}`, word);
 }

@@ -112,6 +112,10 @@ describe('replay', () => {
     await expect(replay(reader, options())).rejects.toThrow(/made: access 1: expected a canonical address .* got 0x800000000000/);
     expect(reader.closed).toBe(1);
     await expect(replay(new Made([0n]), options({ cpus: [] }))).rejects.toThrow(ConfigError);
+    const wrong = { cpus: 'zen3', pages: ['8k'], numa: 'interleaved' };
+    for (const [field, value] of Object.entries(wrong)) {
+      await expect(replay(new Made([0n]), options({ [field]: value })), field).rejects.toThrow(expect.objectContaining({ name: 'ConfigError', message: expect.stringContaining(field) }));
+    }
     await expect(replay(new Made([0n]), options({ nodes: 9 }))).rejects.toThrow(/nodes/);
     await expect(replay(new Made([0n]), options({ limit: 0 }))).rejects.toThrow(/limit/);
   });

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { expect, it } from 'vitest';
 import { ACCESS_FETCH, ACCESS_READ, ACCESS_USER, ACCESS_WRITE, FAULT_NONE } from '../../src/arch/fault.ts';
 import { CR0_PG, CR4_PCIDE, CR4_PGE } from '../../src/arch/registers.ts';
@@ -165,4 +166,27 @@ it.each(['ts', 'wasm'] as const)('calls that walked leave nothing that is used w
     expect(cpu!.paddr).toBe(BigInt(first + k * 4096));
   }
   expect(cpu!.counters().walks).toBe(pages);
+});
+
+it.each([
+  ['entries of level 2', VCPU_PLAIN_PSC + PSC_A, 2, 1], ['entries of level 3', VCPU_PLAIN_PSC + PSC_BYTES + PSC_A, 24, 2], ['the second level', VCPU_PLAIN + PLAIN_NEXT + PLAIN_A, 2, 1],
+] as const)('walks leave the same bytes when the clock of what caches %s is at its end', (_, cache, tables, regions) => {
+  const pages = 300 / tables, walks = 600;
+  const vas = Array.from({ length: walks }, (__, k) => ((k % regions) << 30) + ((1 + (k % tables)) << 21) + ((Math.floor(k / tables) % pages) << 12));
+  const [ts, wasm] = (['ts', 'wasm'] as const).map(engine => {
+    const machine = Machine.create({ memory: '6M', cpu: model(false, 8), engine }), [cpu] = machine.vcpus, columns = machine.columns(walks), { w } = machine.views;
+    for (const va of new Set(vas)) machine.map(BigInt(va), { user: true });
+    vas.forEach((va, k) => columns.va[2 * k] = va);
+    columns.size.fill(8);
+    return [0, 1, 2, 3, 4, 5, 6, 7].map(left => [false, true].map(batch => {
+      for (let k = 0; k < walks; k++) {
+        if (k === walks - 50) age(w, w[(cpu!.block + cache) >>> 2]! >>> 2, LAST_STAMP - left);
+        const to = batch ? (k < walks - 50 ? walks - 50 : walks) : k + 1;
+        expect(batch ? cpu!.runBatch(columns, k, to, ACCESS_USER) : cpu!.access(0, vas[k]!, ACCESS_USER)).toBe(batch ? to : FAULT_NONE);
+        k = to - 1;
+      }
+      return [cpu!.counters(), createHash('sha256').update(stateOf(machine, 5 * 2 ** 20)).digest('hex')];
+    }));
+  });
+  expect(wasm).toEqual(ts);
 });

@@ -31,7 +31,7 @@ function run(options: TwinOptions & Variant, seed: number): void {
   for (let k = 0; k < STEPS && kernel.twin.differences.length === 0; k++) {
     kernel.step();
     if (options.logged === true && k % 100 === 0) guest.cleanLogDirty();
-    if (k % 200 === 0) kernel.twin.differences.push(...kernel.twin.guest.audit());
+    if (k % 20 === 0) kernel.twin.differences.push(...kernel.twin.guest.audit());
     if (k % 500 === 499) kernel.twin.compare();
   }
   if (kernel.twin.differences.length === 0) kernel.twin.compare();
