@@ -19,6 +19,8 @@ const CACHES = `${CPUID}, leaf 4`;
 const LATENCY = 'InstLatx64, GenuineIntel00106A2_Nehalem-EP_MemLatX64 (X5550 at 2.67 GHz)';
 const PSC_SETS = 'organization not found; fully associative for want of better';
 const PDE = 'not found; as many as ChampSim has by default (champsim_config.json)';
+const SPLITX = 'Landau et al., SplitX (WIOV 2011), introduction and table 1: direct cost of an exit 2,000 cycles, Xeon X5570 at 2.93 GHz, KVM of Linux 2.6.34 with EPT and VPID'
+  + '; the processor alone takes 949 to 982 (yulyugin/vmlatency, results, i5 760)';
 const NOVA = 'trustworthy.systems, table "Microkernel Performance Metrics": a one-way IPC of NOVA on a Core i7 920, 288 cycles: entry, root load, return and the kernel\'s path';
 const PDPTE = 'van Schaik et al., revanc README: Ivy Bridge and older keep PDPTEs in a cache of four entries';
 
@@ -92,7 +94,7 @@ export const nehalemE5520: CpuModel = {
     ...switchesDefault,
     syscall: estimate(150, `half of ${NOVA}; of Soares and Stumm, FlexSC (OSDI 2010), who measured such a processor, only the abstract could be read`),
     exception: estimate(1000, `no measurement of Nehalem found; between the two of ${TORVALDS}`),
-    exit: measured(2000, 'Landau et al., SplitX (WIOV 2011), introduction and table 1: direct cost of an exit 2,000 cycles, Xeon X5570 at 2.93 GHz, KVM of Linux 2.6.34 with EPT and VPID'),
+    exit: measured(2000, SPLITX),
     rootLoad: estimate(100, `what is left of ${NOVA}, of which 150 go into entry and return and some 40 into the path`),
     flush: CR4_FLUSH,
   },
