@@ -2,8 +2,8 @@
  * What a hypervisor's work for a guest under shadow paging costs, by the kinds that shadow paging counts.
  *
  * The kinds of one fault add up: a page fault that is due to the shadows is an exit, a walk of four references, a fill, and the entries it shadows: about
- * 2100 cycles on Skylake. For comparison: with shadow paging KVM takes 5006 cycles to clear and set CR0.WP, two exits (P. Bonzini, kvm mailing list, 17
- * February 2022, "do not unload MMU roots on all role changes"), and Xen 2361 to 7920, in the median 3378, between exit and entry for a write of CR4, with
+ * 2100 cycles on Skylake. For comparison: with shadow paging KVM takes 5006 cycles for a test of kvm-unit-tests that changes the role of the MMU, two exits
+ * (P. Bonzini, kvm mailing list, 17 February 2022, "do not unload MMU roots on all role changes"; taken for toggle_cr0_wp()), and Xen 2361 to 7920, in the median 3378, between exit and entry for a write of CR4, with
  * HAP (R. Pau Monné, Xen commit 406817355026, 2018). "AMD-V Nested Paging" (AMD, 2008) names what nested paging does without: exits for the guest's page
  * faults, changes of its tables and loads of CR3.
  */
@@ -15,7 +15,7 @@ import { sum } from './sum.ts';
 import { switchesDefault, type Switches } from './switches.ts';
 
 const FAULT_READ = estimate(100, 'sh_page_fault() of Xen 4.17 up to its first walk: three VMREADs, taken for 25 cycles each, for error code, address and instruction pointer, and paging_lock() at 20');
-const REGISTER_WRITE = estimate(970, 'P. Bonzini, kvm mailing list, 17 February 2022, table of kvm-unit-tests with shadow paging: CR0.WP cleared and set in 5006, half of that less an exit of 1529');
+const REGISTER_WRITE = estimate(970, 'P. Bonzini, kvm mailing list, 17 February 2022, table of vmexit.flat with shadow paging: 5006, taken for toggle_cr0_wp(), which writes CR0 twice; half of that less an exit of 1529');
 const INVALIDATE = estimate(200, 'some 200 instructions of vmx_invlpg_intercept(), paging_invlpg() and sh_invlpg() of Xen 4.17, about one a cycle; no measurement found');
 const INJECTION = estimate(100, 'hvm_inject_page_fault() and vmx_inject_event() of Xen 4.17: four VMWRITEs, taken for 25 cycles each');
 const EMULATION = hypervisorCosts.emulation;
