@@ -3,9 +3,9 @@
  *
  * The kinds of one fault add up: a page fault that is due to the shadows is an exit, a walk of four references, a fill, and the entries it shadows: about
  * 2100 cycles on Skylake. For comparison: with shadow paging KVM takes 5006 cycles for a test of kvm-unit-tests that changes the role of the MMU, two exits
- * (P. Bonzini, kvm mailing list, 17 February 2022, "do not unload MMU roots on all role changes"; taken for toggle_cr0_wp()), and Xen 2361 to 7920, in the median 3378, between exit and entry for a write of CR4, with
- * HAP (R. Pau Monné, Xen commit 406817355026, 2018). "AMD-V Nested Paging" (AMD, 2008) names what nested paging does without: exits for the guest's page
- * faults, changes of its tables and loads of CR3.
+ * (P. Bonzini, kvm mailing list, 17 February 2022, "do not unload MMU roots on all role changes"; taken for toggle_cr0_wp()), and Xen 2361 to 7920, in the
+ * median 3378, between exit and entry for a write of CR4, with HAP (R. Pau Monné, Xen commit 406817355026, 2018). "AMD-V Nested Paging" (AMD, 2008) names
+ * what nested paging does without: exits for the guest's page faults, changes of its tables and loads of CR3.
  */
 import { checkCosts } from './costs-check.ts';
 import type { Figure } from './cpu-model.ts';
