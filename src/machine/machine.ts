@@ -219,7 +219,7 @@ export class Machine {
   }
 
   /**
-   * This thread plays a vCPU: others leave to it what that has cached, and it has to look into its mailbox (`look()`) between accesses, often.
+   * This thread plays a vCPU, and no other from now on: other threads leave to it what that has cached, and it has to look into its mailbox (`look()`) between accesses, often.
    * A vCPU that no thread plays may be used by one thread only, as long as no other asks for invalidations.
    */
   play(cpu: Vcpu): void {

@@ -130,9 +130,10 @@ export class Shootdowns {
     Atomics.store(w, box + (MAIL_DONE >>> 2), w[box + (MAIL_POSTED >>> 2)]);
   }
 
-  /** From here on this thread plays a vCPU: no other invalidates anything of it. @param number - of the vCPU */
+  /** From here on this thread plays a vCPU, and none that it played before: no other invalidates anything of it. @param number - of the vCPU */
   play(v: number, number: number): void {
     const { locks } = this.s;
+    this.sleep();
     locks.be(number + 1, v);
     this.played = v;
     this.wake();

@@ -64,6 +64,16 @@ describe('an invalidation of another vCPU', () => {
     expect(word(machine, other, MAIL_POSTED)).toBe(0);
   });
 
+  it('waits for none that a thread played before another one', () => {
+    const { machine, asker, other, third } = mapped();
+    use(other, 0, 5);
+    machine.play(other);
+    machine.play(third);
+    machine.invalidate(machine.vcpus, {}, asker);
+    machine.rest();
+    expect(cached(other, 0, 5)).toEqual([]);
+  });
+
   it('of more than its mailbox has room for is of everything', () => {
     const { machine, asker, other } = mapped(), page = { kind: SCOPE_PAGES, id: 0, hi: 0, lo: 0x7000, pages: 1 };
     use(other, 0, 5, 7);
