@@ -44,23 +44,24 @@ export interface HypervisorCosts {
 /** Each price in the order in which tables show them. */
 const NAMES = ['trap', 'compatTrap', 'fault', 'bounce', 'modeSwitch', 'subcall', 'request', 'entry', 'absentEntry', 'emulation', 'page', 'flush', 'invlpg', 'ipi'] as const satisfies readonly (keyof HypervisorCosts)[];
 
-const COMPAT = 'I. Campbell, Xen changeset "Implement faster int 0x80 handling for compat mode guests": lmbench lat_syscall 0.55 us by a gate of its own';
-const GATE = 'blitz/kernel_entry_benchmark, README: an interrupt gate there and back 610 cycles on an Intel processor that is not named';
+const COMPAT = 'I. Campbell, Xen commit 3e1b9525de43 (2007), lmbench lat_syscall: 0.5497 us by such a gate, 0.3270 by a trap straight into the guest';
+const GATE = 'blitz/kernel_entry_benchmark, README, section "Running Benchmarks": an interrupt gate there and back 610 cycles on an Intel processor that is not named';
+const CAS = 'a locked compare-and-swap of a cached line, taken for 20 cycles: LLVM commit b1bdd97a2671 (2019) has 17 for Jaguar';
 
 /** Of the hypervisor's own code, whatever runs it. */
 const CODE = {
-  compatTrap: estimate(780, `${GATE}; and registers saved and restored, the call looked up. ${COMPAT}, with the guest's own handler in it`),
-  bounce: estimate(100, 'seven or eight words to the guest\'s stack, each with its check: some sixty instructions of create_bounce_frame'),
-  subcall: estimate(60, 'a line copied from the guest, an indirect call, 8 bytes written back'),
-  request: estimate(60, 'a compare-and-swap each for the frame\'s reference and its lock, about 20 cycles apiece, and a copy of 16 bytes'),
-  entry: estimate(30, 'two compare-and-swaps on the row of the frame that an entry refers to, nearby in the cache'),
-  absentEntry: estimate(1, 'an entry of 8 bytes tested, in a loop over a page that the prefetcher reads'),
-  emulation: estimate(1500, 'the instruction fetched from the guest and decoded by a general emulator; hundreds of branches'),
-  page: estimate(250, '4096 bytes by string stores at 16 to 32 bytes a cycle'),
+  compatTrap: estimate(780, `610 and 170: ${GATE}; and Xen's path as for trap. ${COMPAT}, with the guest's own handler in both`),
+  bounce: estimate(100, 'some 70 instructions of create_bounce_frame (Xen 4.17 x86_64/entry.S), seven or eight of them stores to the guest\'s stack, STAC and CLAC around them'),
+  subcall: estimate(60, 'some 60 instructions of do_multicall() of Xen 4.17 for an entry: 64 bytes copied from the guest, an indirect call, 8 bytes written back'),
+  request: estimate(100, `a turn of do_mmu_update() of Xen 4.17: get_page(), page_lock(), page_unlock(), put_page(), 80 cycles, and 20 for the copy of 16 bytes: ${CAS}`),
+  entry: estimate(60, `get_page_from_l1e() of Xen 4.17: get_page() and _get_page_type(), 40 cycles, and some 60 instructions at three a cycle: ${CAS}`),
+  absentEntry: estimate(3, 'some 12 instructions a turn of the loop of promote_l1_table() of Xen 4.17, pv_l1tf_check_l1e() among them, at four a cycle; a page that the prefetcher reads'),
+  emulation: estimate(950, 'Linux commit b7ffc44d5b2e (2017), table of kvm-unit-tests: inl_from_kernel 2339, which KVM then emulated (handle_io()), less outl_to_kernel 1391, which it did not: 948 for an emulator'),
+  page: estimate(1060, 'A. Cooper, Xen commit 260acc521db4 (2019): clear_page_sse2() about 1060 cycles on Haswell, by MOVNTI past the caches; taken for other processors and for copies too'),
 };
-const ENTRY_CODE = estimate(170, 'registers saved and restored, the call looked up');
-const FAULT_CODE = estimate(300, 'registers saved and restored, CR2 read, who is to serve it decided');
-const SWAPGS = estimate(30, 'GS bases read and swapped');
+const ENTRY_CODE = estimate(170, 'some 150 instructions of lstar_enter, SAVE_ALL, pv_hypercall(), test_all_events and restore_all_guest of Xen 4.17, about one a cycle');
+const FAULT_CODE = estimate(300, 'some 250 instructions of handle_exception, do_page_fault(), fixup_page_fault() and pv_inject_page_fault() of Xen 4.17, about one a cycle, and CR2 read');
+const SWAPGS = estimate(30, 'some 30 instructions of toggle_guest_mode() of Xen 4.17 beside the load of CR3: GS bases read and swapped');
 
 /** Prices on a processor. */
 export function hypervisorCostsOf({ syscall, exception, rootLoad, flush, invlpg, ipi }: Switches): HypervisorCosts {

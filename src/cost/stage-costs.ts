@@ -13,12 +13,12 @@ export interface StageCosts {
   readonly exit: Figure;
   /** A guest frame that is not there found out about: whose address, its lock, a frame for it, the second stage's entry stored. */
   readonly populate: Figure;
-  /** A page of the frame that it gets cleared. */
+  /** A page of the frame that it gets cleared: by p2m_pod_cache_add(), as any page of Xen's. */
   readonly page: Figure;
 }
 
 const NAMES = ['exit', 'populate', 'page'] as const satisfies readonly (keyof StageCosts)[];
-const POPULATE = estimate(1500, 'hvm_hap_nested_page_fault(), p2m_pod_demand_populate() and p2m_set_entry() of Xen 4.17, counted as some five hundred instructions and a few cache misses; not measured');
+const POPULATE = estimate(1500, 'hvm_hap_nested_page_fault(), p2m_pod_demand_populate() and p2m_set_entry() of Xen 4.17: some 500 instructions and five cache misses of 200 cycles; no measurement found');
 
 /** Prices on a processor. */
 export function stageCostsOf({ exit }: Switches): StageCosts {

@@ -41,6 +41,7 @@ it.each(Object.entries(presets))('%s says where every figure is from', (name, mo
     const sourced = owner as { from?: unknown; source?: unknown };
     expect(['vendor', 'measured', 'estimate'], at).toContain(sourced.from);
     expect(String(sourced.source ?? '').length, at).toBeGreaterThanOrEqual(10);
+    expect(String(sourced.source), at).not.toMatch(/from memory|not looked up|not read by us|not verified/i);
   }
 });
 

@@ -6,7 +6,7 @@
  * Sapphire Rapids, has 57 linear and 52 physical bits (CPUID 80000008h).
  */
 import type { CpuModel } from '../cpu-model.ts';
-import { BEHRENS, switchesDefault } from '../switches.ts';
+import { BEHRENS, CHRISTOPHERSON_EXIT, switchesDefault } from '../switches.ts';
 import { estimate, measured, vendor } from './sourced.ts';
 
 const CPUID = 'CPUID of Core i9-12900K, P core (InstLatx64, GenuineIntel0090672_AlderLake_01_LC_BC_CPUID)';
@@ -110,7 +110,7 @@ export const goldencove: CpuModel = {
   },
   switches: {
     ...switchesDefault,
-    syscall: estimate(77, `not found for Golden Cove; as Ice Lake: ${BEHRENS}`),
-    exit: estimate(1020, 'S. Christopherson, kvm mailing list, 2024: an exit for CPUID 1018 to 1034 cycles; processor not named, of that time'),
+    syscall: estimate(77, `no measurement of Golden Cove found; as Ice Lake: 45 and 32 in ${BEHRENS}`),
+    exit: estimate(1020, `taken for this design, that of servers of the time: ${CHRISTOPHERSON_EXIT}`),
   },
 };

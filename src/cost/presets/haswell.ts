@@ -4,7 +4,7 @@
  * `pages1g`: CPUID 80000001h EDX bit 26 is set; `la57`: CPUID 7 ECX bit 16 is clear.
  */
 import type { CpuModel } from '../cpu-model.ts';
-import { BEHRENS, LUTOMIRSKI_EXIT, TORVALDS, switchesDefault } from '../switches.ts';
+import { BEHRENS, DALL_EXIT, TORVALDS, VMLATENCY, switchesDefault } from '../switches.ts';
 import { estimate, measured, vendor } from './sourced.ts';
 
 const CPUID = 'CPUID of Core i7-4770 (InstLatx64, GenuineIntel00306C3_Haswell_CPUID)';
@@ -92,9 +92,9 @@ export const haswell: CpuModel = {
   },
   switches: {
     ...switchesDefault,
-    syscall: estimate(89, `${BEHRENS}: 49 and 40 on Broadwell, the next`),
+    syscall: estimate(89, `as Broadwell, the next: 49 and 40 in ${BEHRENS}`),
     exception: measured(1045, TORVALDS),
-    exit: estimate(1300, `not found for Haswell; between ${LUTOMIRSKI_EXIT} and Skylake's 1529`),
-    rootLoad: estimate(206, `${BEHRENS}: Broadwell, the next`),
+    exit: estimate(1220, `${VMLATENCY}: i7-4770, 597 of TSC; and what KVM adds, 619: ${DALL_EXIT}, of which 681 are such a processor's own`),
+    rootLoad: estimate(206, `as Broadwell, the next: 206 in ${BEHRENS}`),
   },
 };

@@ -7,8 +7,8 @@
  * `pages1g` and `la57`: CPUID 80000001h EDX bit 26 and 7 ECX bit 16 are set.
  */
 import type { CpuModel } from '../cpu-model.ts';
-import { BEHRENS, LUTOMIRSKI_EXIT, switchesDefault } from '../switches.ts';
-import { estimate, vendor } from './sourced.ts';
+import { BEHRENS, CHRISTOPHERSON_EXIT, switchesDefault } from '../switches.ts';
+import { estimate, measured, vendor } from './sourced.ts';
 
 const CPUID = 'CPUID of Xeon Gold 6330 (InstLatx64, GenuineIntel00606A6_ICX_CPUID2)';
 const LOAD_4K = `${CPUID}, leaf 18h subleaf 3: load only, 4k, 16 sets of 4 ways`;
@@ -110,7 +110,7 @@ export const icelake: CpuModel = {
   },
   switches: {
     ...switchesDefault,
-    syscall: estimate(77, `${BEHRENS}: 45 and 32 on an Ice Lake server. l4re.org/perf: a call of L4Re's kernel, of 148 instructions, 160 cycles on a Xeon Platinum 8352S`),
-    exit: estimate(1400, `not found for Ice Lake; a little under Skylake's 1529, as ${LUTOMIRSKI_EXIT} was under it`),
+    syscall: measured(77, `${BEHRENS}: 45 and 32 on a Xeon Gold 6354`),
+    exit: estimate(1270, `no measurement of Ice Lake found; halfway between Skylake's 1529 and the 1018 of ${CHRISTOPHERSON_EXIT}`),
   },
 };

@@ -6,7 +6,7 @@
  * `pages1g` and `la57`: CPUID 80000001h EDX bit 26 and 7 ECX bit 16 are clear.
  */
 import type { CpuModel } from '../cpu-model.ts';
-import { TORVALDS, switchesDefault } from '../switches.ts';
+import { CR4_FLUSH, TORVALDS, switchesDefault } from '../switches.ts';
 import { estimate, measured, vendor } from './sourced.ts';
 
 const CPUID = 'CPUID of Xeon X5550 (InstLatx64, GenuineIntel00106A2_Nehalem-EP_CPUID)';
@@ -19,6 +19,9 @@ const CACHES = `${CPUID}, leaf 4`;
 const LATENCY = 'InstLatx64, GenuineIntel00106A2_Nehalem-EP_MemLatX64 (X5550 at 2.67 GHz)';
 const PSC_SETS = 'organization not found; fully associative for want of better';
 const PDE = 'not found; as many as ChampSim has by default (champsim_config.json)';
+const SPLITX = 'Landau et al., SplitX (WIOV 2011), introduction and table 1: direct cost of an exit 2,000 cycles, Xeon X5570 at 2.93 GHz, KVM of Linux 2.6.34 with EPT and VPID'
+  + '; the processor alone takes 949 to 982 (yulyugin/vmlatency, results, i5 760)';
+const NOVA = 'trustworthy.systems, table "Microkernel Performance Metrics": a one-way IPC of NOVA on a Core i7 920, 288 cycles: entry, root load, return and the kernel\'s path';
 const PDPTE = 'van Schaik et al., revanc README: Ivy Bridge and older keep PDPTEs in a cache of four entries';
 
 export const nehalemE5520: CpuModel = {
@@ -52,7 +55,7 @@ export const nehalemE5520: CpuModel = {
       ],
     },
     {
-      hitCycles: estimate(7, 'widely repeated, not verified; Hennessy and Patterson, 5th ed., say 2 cycles'),
+      hitCycles: estimate(7, 'no measurement found; what texts repeat. Hennessy and Patterson, 5th ed., say 2 cycles'),
       structures: [
         {
           name: 'stlb', sets: vendor(128, STLB), ways: vendor(4, STLB), replacement: 'tree-plru',
@@ -89,8 +92,10 @@ export const nehalemE5520: CpuModel = {
   },
   switches: {
     ...switchesDefault,
-    syscall: estimate(150, 'Soares and Stumm, FlexSC (OSDI 2010): 79 cycles in and 71 out on a Core i7 of 2.3 GHz; from memory, not looked up'),
-    exception: estimate(1000, `not found for Nehalem; between the two of ${TORVALDS}`),
-    exit: measured(2000, 'Landau et al., SplitX (WIOV 2011): direct cost of an exit, Xeon X5570 at 2.93 GHz, KVM of Linux 2.6.34 with EPT and VPID'),
+    syscall: estimate(150, `half of ${NOVA}; of Soares and Stumm, FlexSC (OSDI 2010), who measured such a processor, only the abstract could be read`),
+    exception: estimate(1000, `no measurement of Nehalem found; between the two of ${TORVALDS}`),
+    exit: measured(2000, SPLITX),
+    rootLoad: estimate(100, `what is left of ${NOVA}, of which 150 go into entry and return and some 40 into the path`),
+    flush: CR4_FLUSH,
   },
 };

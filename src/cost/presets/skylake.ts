@@ -5,7 +5,7 @@
  * `pages1g`: CPUID 80000001h EDX bit 26 is set; `la57`: CPUID 7 ECX bit 16 is clear.
  */
 import type { CpuModel } from '../cpu-model.ts';
-import { BEHRENS, TORVALDS, switchesDefault } from '../switches.ts';
+import { BEHRENS, HANSEN, LI_EXIT, LI_IPI, TORVALDS, switchesDefault } from '../switches.ts';
 import { estimate, measured, vendor } from './sourced.ts';
 
 const CPUID = 'CPUID of Core i7-6700K (InstLatx64, GenuineIntel00506E3_SkyLake_01_CPUID)';
@@ -56,7 +56,7 @@ export const skylake: CpuModel = {
       ],
     },
     {
-      hitCycles: estimate(9, 'widely repeated (some texts: 7), not verified'),
+      hitCycles: estimate(9, 'no measurement found; what texts repeat, some have 7'),
       structures: [
         {
           name: 'stlb', sets: vendor(128, STLB), ways: vendor(12, STLB), replacement: 'lru',
@@ -97,11 +97,11 @@ export const skylake: CpuModel = {
   },
   switches: {
     ...switchesDefault,
-    syscall: estimate(84, `${BEHRENS}: 42 and 42`),
+    syscall: measured(84, `${BEHRENS}: 42 and 42 on a Core i7-6600U`),
     exception: estimate(1045, `as on Haswell; ${TORVALDS}`),
-    exit: measured(1529, 'W. Li, kvm mailing list, 13 March 2020: vmcall of kvm-unit-tests on a Skylake server, 1559 before a change of KVM and 1529 after it'),
-    rootLoad: estimate(191, BEHRENS),
-    flush: estimate(980, 'A. Lutomirski, Linux commit d8bced79af1d (2016): INVPCID of everything 376 ns on a Skylake laptop, two writes of CR4 539 ns; 2.6 GHz assumed'),
-    ipi: estimate(1670, 'W. Li, kvm mailing list: 3203 cycles to the acknowledgement in a guest on a Skylake server, of which an exit is about 1530'),
+    exit: measured(1529, LI_EXIT),
+    rootLoad: measured(191, `${BEHRENS}: 191 on a Core i7-6600U`),
+    invlpg: measured(200, HANSEN),
+    ipi: estimate(1674, `${LI_IPI}, less an exit of 1529`),
   },
 };

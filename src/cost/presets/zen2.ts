@@ -6,7 +6,7 @@
  * `pages1g`: CPUID 80000001h EDX bit 26 is set; `la57`: CPUID 7 ECX bit 16 is clear.
  */
 import type { CpuModel } from '../cpu-model.ts';
-import { BEHRENS, ROTH_EXIT, switchesDefault } from '../switches.ts';
+import { BEHRENS, CR4_FLUSH, ROTH_EXIT, switchesDefault } from '../switches.ts';
 import { estimate, measured, vendor } from './sourced.ts';
 
 const CPUID = 'CPUID of EPYC 7742 (InstLatx64, AuthenticAMD0830F10_K17_Rome_CPUID)';
@@ -80,5 +80,5 @@ export const zen2: CpuModel = {
     memoryCycles: estimate(250, 'about 110 ns; InstLatx64 has 604 cycles, which must be a remote load'),
     remoteCycles: estimate(200, 'about 90 ns at 2.25 GHz to the other socket; not found'),
   },
-  switches: { ...switchesDefault, syscall: estimate(99, `${BEHRENS}: 53 and 46`), exit: estimate(1360, ROTH_EXIT) },
+  switches: { ...switchesDefault, syscall: measured(99, `${BEHRENS}: 53 and 46 on an EPYC 7452`), exit: estimate(1360, `middle of ${ROTH_EXIT}; taken for this design, AMD's newest server then`), flush: CR4_FLUSH },
 };
