@@ -13,7 +13,7 @@ import { compareTables, outcomeText } from '../report/compare-table.ts';
 import { findingsOf } from '../report/findings.ts';
 import { cpusOf, engineOf, listOf, memoryOf, threadsOf } from './options.ts';
 import { Progress } from './progress.ts';
-import { writeWhole } from './whole-file.ts';
+import { checkWritable, writeReport } from './whole-file.ts';
 
 export const COMPARE_HELP = `pagewalk compare [DIR|FILE] [options]   DIR: traces of a tree of processes, a file each; FILE: a trace, one process
                                         without either: the compilation that comes with pagewalk
@@ -50,6 +50,7 @@ export async function compareCommand(argv: readonly string[], print: (text: stri
   if (values.json && values.csv) throw new ConfigError('--csv', 'either --json or --csv', 'both');
   const ways = listOf(values.ways, '--ways', WAYS), cpus = cpusOf(values.cpu), pages = listOf(values.pages, '--pages', PAGE_SIZES);
   const engine = engineOf(values.engine), memory = memoryOf(values.memory), threads = threadsOf(values.jobs), [path = BUNDLED] = positionals;
+  await checkWritable(values.html, '--html');
   const progress = new Progress(process.stderr), started = performance.now();
   let comparison;
   try {
@@ -63,13 +64,13 @@ export async function compareCommand(argv: readonly string[], print: (text: stri
     progress.clear();
   }
   const seconds = (performance.now() - started) / 1000;
-  if (values.html !== undefined) await writeWhole(values.html, '--html', compareHtml(comparison));
   if (values.json) print(JSON.stringify({ ...comparison, findings: comparison.groups.map(group => ({ cpu: group.cpu, pages: group.pages, findings: findingsOf(group) })) }, undefined, 2));
   else if (values.csv) print(comparisonCsv(comparison).trimEnd());
   else {
     print(compareTables(comparison));
-    print(`${comparison.outcome.cells} cells in ${seconds.toFixed(1)} s.${values.html === undefined ? '' : ` Report: ${values.html}`}`);
+    print(`${comparison.outcome.cells} cells in ${seconds.toFixed(1)} s.`);
   }
+  await writeReport(values.html, () => compareHtml(comparison), values.json || values.csv ? undefined : print);
   if (comparison.outcome.differences.length === 0) return 0;
   if (values.json || values.csv) tell(outcomeText(comparison.outcome).trimEnd());
   return 1;

@@ -12,7 +12,7 @@ import { crossoverFinding } from '../report/crossover-finding.ts';
 import { crossoverTables } from '../report/compare-table.ts';
 import { cpusOf, engineOf, integerOf, listOf, memoryOf, oneOf, threadsOf } from './options.ts';
 import { Progress } from './progress.ts';
-import { writeWhole } from './whole-file.ts';
+import { checkWritable, writeReport } from './whole-file.ts';
 
 const { pattern, change, workingSet, batch, accesses, rates } = SWEEP_DEFAULTS;
 
@@ -53,6 +53,7 @@ export async function crossoverCommand(argv: readonly string[], print: (text: st
     ways: listOf(values.ways, '--ways', WAYS), cpus: cpusOf(values.cpu), pages: listOf(values.pages, '--pages', PAGE_SIZES), workloads: workloadsOf(values),
     engine: engineOf(values.engine), memory: memoryOf(values.memory), threads: threadsOf(values.jobs),
   };
+  await checkWritable(values.html, '--html');
   const progress = new Progress(process.stderr);
   let sweeps;
   try {
@@ -60,13 +61,12 @@ export async function crossoverCommand(argv: readonly string[], print: (text: st
   } finally {
     progress.clear();
   }
-  if (values.html !== undefined) await writeWhole(values.html, '--html', crossoverHtml(sweeps));
   if (values.json) print(JSON.stringify(sweeps.map(sweep => ({ ...sweep, findings: crossoverFinding([sweep]) })), undefined, 2));
   else if (values.csv) print(sweepsCsv(sweeps).trimEnd());
   else {
     print(crossoverTables(sweeps).trimEnd());
-    if (values.html !== undefined) print(`Report: ${values.html}`);
   }
+  await writeReport(values.html, () => crossoverHtml(sweeps), values.json || values.csv ? undefined : print);
   return 0;
 }
 

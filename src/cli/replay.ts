@@ -13,7 +13,7 @@ import type { ReplayTask } from '../trace/replay-task.ts';
 import { TRACE_FORMATS, type TraceFormat } from '../trace/trace-format.ts';
 import { cpusOf, engineOf, integerOf, listOf, oneOf, threadsOf } from './options.ts';
 import { Progress } from './progress.ts';
-import { writeWhole } from './whole-file.ts';
+import { checkWritable, writeReport } from './whole-file.ts';
 
 export const REPLAY_HELP = `pagewalk replay FILE... [options]   FILE: a trace, gzipped or not; - for standard input
 
@@ -46,6 +46,7 @@ export async function replayCommand(argv: readonly string[], input: Readable, pr
   if (values.json && values.csv) throw new ConfigError('--csv', 'either --json or --csv', 'both');
   if (values.html !== undefined && files.length > 1) throw new ConfigError('--html', 'one trace', files);
   const tasks = tasksOf(values, files), threads = threadsOf(values.jobs);
+  await checkWritable(values.html, '--html');
   const progress = new Progress(process.stderr);
   const started = performance.now();
   let results;
@@ -57,14 +58,13 @@ export async function replayCommand(argv: readonly string[], input: Readable, pr
     progress.clear();
   }
   const seconds = (performance.now() - started) / 1000;
-  if (values.html !== undefined) await writeWhole(values.html, '--html', reportHtml(results[0]));
   if (values.json) print(JSON.stringify(results.length === 1 ? results[0] : results, undefined, 2));
   else if (values.csv) print(replayCsv(results).trimEnd());
   else {
     print(results.map(result => replayTables(result).trimEnd()).join('\n\n\n'));
     print(`\n${rateLine(results, seconds)}`);
-    if (values.html !== undefined) print(`Report: ${values.html}`);
   }
+  await writeReport(values.html, () => reportHtml(results[0]), values.json || values.csv ? undefined : print);
   return 0;
 }
 

@@ -5,6 +5,7 @@ import type { EngineChoice } from '../machine/options.ts';
 import type { CellResult, CellTask } from './cell.ts';
 import { outcomeOf, type Outcome } from './outcome.ts';
 import { lineTasks, type Sweep } from './sweep.ts';
+import { pricesOf, type GroupPrices } from './standing.ts';
 import type { LineTask, SweepLine, SweepWorkload } from './sweep-line.ts';
 import { runTasks } from './task.ts';
 import type { PageSizeName, WayName } from './way.ts';
@@ -34,6 +35,8 @@ export interface Group {
   readonly cpu: string;
   readonly cpuTitle: string;
   readonly pages: PageSizeName;
+  /** What the cells' cycles are made of. */
+  readonly prices: readonly GroupPrices[];
   readonly cells: readonly CellResult[];
   readonly sweeps: readonly Sweep[];
 }
@@ -58,7 +61,7 @@ export async function compare(options: CompareOptions): Promise<Comparison> {
   const sweeps = sweepTasks(options), results = await run(options, [...cells, ...sweeps.flatMap(({ tasks }) => tasks)]);
   const cellResults = results.slice(0, cells.length) as CellResult[], swept = sweepResults(sweeps, results.slice(cells.length) as SweepLine[]);
   const groups = pairs.map(({ cpu, size }): Group => ({
-    cpu: cpu.name, cpuTitle: cpu.title, pages: size, cells: cellResults.filter(cell => cell.cpu === cpu.name && cell.pages === size),
+    cpu: cpu.name, cpuTitle: cpu.title, pages: size, prices: pricesOf(cpu, ways), cells: cellResults.filter(cell => cell.cpu === cpu.name && cell.pages === size),
     sweeps: swept.filter(sweep => sweep.cpu === cpu.name && sweep.pages === size),
   }));
   return { name, accesses: tree.accesses, processes: cellResults[0].processes.map(process => process.name), groups, outcome: outcomeOf(cellResults) };
@@ -76,7 +79,7 @@ interface PlannedSweep extends Omit<Sweep, 'lines'> {
 
 function sweepTasks({ ways, cpus, pages, workloads, engine, memory }: SweepsOptions): PlannedSweep[] {
   return cpus.flatMap(cpu => pages.flatMap(size => workloads.map(workload => (
-    { cpu: cpu.name, pages: size, workload, tasks: lineTasks({ ways, cpu, pages: size, workload, engine, memory }) }))));
+    { cpu: cpu.name, pages: size, workload, prices: pricesOf(cpu, ways), tasks: lineTasks({ ways, cpu, pages: size, workload, engine, memory }) }))));
 }
 
 function sweepResults(sweeps: readonly PlannedSweep[], lines: readonly SweepLine[]): Sweep[] {

@@ -4,6 +4,7 @@ import { BATCHINGS, crossing, subtract, type CycleAccount } from '../guest/index
 import type { EngineChoice } from '../machine/options.ts';
 import { share } from './cause.ts';
 import type { Batching, LineTask, SweepLine, SweepPoint, SweepWorkload } from './sweep-line.ts';
+import type { GroupPrices } from './standing.ts';
 import type { PageSizeName, WayName } from './way.ts';
 
 /** Lines of one workload on one processor. */
@@ -11,6 +12,8 @@ export interface Sweep {
   readonly cpu: string;
   readonly pages: PageSizeName;
   readonly workload: SweepWorkload;
+  /** What its cycles are made of. */
+  readonly prices: readonly GroupPrices[];
   readonly lines: readonly SweepLine[];
 }
 

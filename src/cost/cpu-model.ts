@@ -12,6 +12,8 @@ export interface Sourced {
   readonly from: 'vendor' | 'measured' | 'estimate';
   /** The document, program or reason; for a fitted estimate the word `fitted` and to what. */
   readonly source: string;
+  /** Of an estimate that is a sum: how much of the value its estimated parts are. Default: all of it. */
+  readonly estimated?: number;
 }
 
 export type Figure = number | Sourced;
@@ -19,6 +21,12 @@ export type Figure = number | Sourced;
 /** The number itself. */
 export function figure(f: Figure): number {
   return typeof f === 'number' ? f : f.value;
+}
+
+/** How much of a number is an estimate: nothing of one that a caller gives. */
+export function estimatedPart(f: Figure): number {
+  if (typeof f === 'number' || f.from !== 'estimate') return 0;
+  return f.estimated ?? f.value;
 }
 
 export type PageSize = '4k' | '2m' | '1g';

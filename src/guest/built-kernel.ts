@@ -1,7 +1,7 @@
 /** A kernel on a machine, from options: by its way of changing page tables. */
 import { ConfigError } from '../errors.ts';
 import type { CpuModel } from '../cost/cpu-model.ts';
-import { costsOf } from '../cost/costs.ts';
+import { costsOf, type Costs } from '../cost/costs.ts';
 import type { HypervisorCosts } from '../cost/hypervisor-costs.ts';
 import { checkKernelCosts, type KernelCosts } from '../cost/kernel-costs.ts';
 import { presets } from '../cost/presets/all.ts';
@@ -59,8 +59,8 @@ export interface BuiltKernel {
   readonly shadow: Shadowed | undefined;
   readonly xen: { readonly domain: XenDomain; readonly ops: XenOps } | undefined;
   readonly stage: SecondStage | undefined;
-  /** What the kernel's own work costs. */
-  readonly kernelCosts: KernelCosts;
+  /** What its own work, and that of a hypervisor below it, costs. */
+  readonly costs: Costs;
 }
 
 /** @throws ConfigError - an option */
@@ -77,14 +77,17 @@ export function buildKernel(options: BuildOptions): BuiltKernel {
   const features = stage?.format === undefined ? {} : { amd: stage.format === 'npt' };
   const ownTables = ops === 'native' && stage === undefined && shadow === undefined;
   const make = (): Machine => Machine.create({ memory, cpu, mode, engine, features, nested: stage !== undefined, paging: ownTables ? '4-level' : 'none' });
-  const costs = costsOf(cpu), kernelCosts = checkKernelCosts(options.kernelCosts ?? costs.kernel);
+  const usual = costsOf(cpu), costs: Costs = {
+    kernel: checkKernelCosts(options.kernelCosts ?? usual.kernel), hypervisor: options.hypervisorCosts ?? usual.hypervisor,
+    stage: options.stageCosts ?? usual.stage, shadow: options.shadowCosts ?? usual.shadow,
+  };
   if (ops === 'native') {
     let native: NativeOps | undefined;
-    const staged = stage && new SecondStage(make(), stage, options.stageCosts ?? costs.stage), shadowed = shadow && new Shadowed(make(), shadow, options.shadowCosts ?? costs.shadow);
+    const staged = stage && new SecondStage(make(), stage, costs.stage), shadowed = shadow && new Shadowed(make(), shadow, costs.shadow);
     const under = platform ?? staged ?? shadowed ?? new Bare(make()), kernel = new Kernel(under, pool => native = new NativeOps(under, pool, pcid), own);
-    return { kernel, native, shadow: shadowed, xen: undefined, stage: staged, kernelCosts };
+    return { kernel, native, shadow: shadowed, xen: undefined, stage: staged, costs };
   }
   let xenOps: XenOps | undefined;
-  const domain = new XenDomain(make(), options.hypervisorCosts ?? costs.hypervisor), kernel = new Kernel(domain, pool => xenOps = new XenOps(domain, pool, policy), own);
-  return { kernel, native: undefined, shadow: undefined, xen: { domain, ops: xenOps! }, stage: undefined, kernelCosts };
+  const domain = new XenDomain(make(), costs.hypervisor), kernel = new Kernel(domain, pool => xenOps = new XenOps(domain, pool, policy), own);
+  return { kernel, native: undefined, shadow: undefined, xen: { domain, ops: xenOps! }, stage: undefined, costs };
 }

@@ -24,7 +24,7 @@ const CAUSES = [
 const HYPERVISOR = ['trap', 'validate', 'flush'] as const;
 
 /** @returns zeroes of a machine in functional mode, which knows no time */
-export function cycleAccount({ kernel, native, shadow, xen, stage, kernelCosts: costs }: BuiltKernel): CycleAccount {
+export function cycleAccount({ kernel, native, shadow, xen, stage, costs: { kernel: costs } }: BuiltKernel): CycleAccount {
   const { cpu, s } = kernel.p, { cycles } = cpu.counters(), { figures, pool } = kernel, timed = s.w[(cpu.block + VCPU_TIMED) >>> 2] !== 0;
   const by = (price: keyof KernelCosts, times: number): number => (timed ? figure(costs[price]) * times : 0);
   const own = native === undefined ? 0 : 1; // exceptions, calls and roots of a paravirtualized kernel are its hypervisor's

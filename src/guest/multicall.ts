@@ -17,12 +17,7 @@ const UPDATE_WORDS = 4; //      struct mmu_update
 const OP_WORDS = 6; //          struct mmuext_op
 const ARGUMENT_WORDS = PAGE_BYTES / 4;
 
-/** How many hypercalls were made with so many calls in them. */
-export type BatchSizes = Map<number, number>;
-
 export class Multicall {
-  /** By calls in it, 1 being a hypercall that is no multicall. */
-  readonly sizes: BatchSizes = new Map();
   private readonly d: XenDomain;
   private readonly list: number; //      frames of the calls, and of what they refer to
   private readonly memory: number;
@@ -88,7 +83,7 @@ export class Multicall {
   flush(): void {
     const { d, count } = this, { w } = d.s;
     if (count === 0) return;
-    this.sizes.set(count, (this.sizes.get(count) ?? 0) + 1);
+    d.countCall(count);
     const first = d.wordOf(this.list);
     this.count = this.words = 0;
     this.open = -1;

@@ -5,12 +5,13 @@ import type { CounterValues } from '../xen/index.ts';
 import { buildKernel, type BuildOptions, type BuiltKernel } from './built-kernel.ts';
 import type { ShadowCounts } from '../virt/shadow/work.ts';
 import { cycleAccount, type CycleAccount } from './cycle-account.ts';
+import { estimatedCycles } from './estimated-cycles.ts';
 import type { Figures } from './figures.ts';
-import type { BatchSizes } from './multicall.ts';
 import type { NativeCounts } from './native-ops.ts';
 import type { Touch } from './population.ts';
 import { ProcessTree, type TracedTree } from './process-tree.ts';
 import { TreeRun, type ProcessEnd } from './tree-run.ts';
+import type { BatchSizes } from './xen-domain.ts';
 
 export interface TreeOptions extends BuildOptions {
   /** Folder of traces, or what was read from it. */
@@ -29,6 +30,8 @@ export interface KernelFigures {
   readonly kernel: Figures;
   /** All cycles by cause; zeroes in functional mode. */
   readonly cycles: CycleAccount;
+  /** Of them those that are counts times estimated prices, of the kernel's work and the hypervisor's. */
+  readonly estimated: CycleAccount;
   /** Of the vCPU: translations, walks. */
   readonly cpu: Counters;
   /** `xen`: what the hypervisor counted; hypercalls by the number of calls in them; entries stored without one, and by stores it emulated. */
@@ -55,10 +58,10 @@ const complaintsOf = ({ shadow, xen }: BuiltKernel): string[] => xen?.domain.xen
 
 /** What a kernel has done so far. */
 export function figuresOf(built: BuiltKernel): KernelFigures {
-  const { kernel, native, shadow, xen, stage } = built;
+  const { kernel, native, shadow, xen, stage } = built, cycles = cycleAccount(built);
   return {
-    ops: xen === undefined ? 'native' : 'xen', kernel: kernel.figures, cpu: kernel.p.cpu.counters(), cycles: cycleAccount(built),
-    xen: xen && { counters: xen.domain.xen.counters(), batches: xen.ops.calls.sizes, stores: xen.ops.stores, emulated: xen.ops.emulated },
+    ops: xen === undefined ? 'native' : 'xen', kernel: kernel.figures, cpu: kernel.p.cpu.counters(), cycles, estimated: estimatedCycles(built, cycles),
+    xen: xen && { counters: xen.domain.xen.counters(), batches: xen.domain.batches, stores: xen.ops.stores, emulated: xen.ops.emulated },
     native: native?.counts, shadow: shadow?.guest.counters(), exits: stage?.population.exits, frames: { most: kernel.pool.most, leaked: kernel.framesInUse },
     complaints: complaintsOf(built),
   };

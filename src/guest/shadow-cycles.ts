@@ -11,7 +11,7 @@ export interface ShadowCycles {
 }
 
 /** What each kind of work is for. */
-const CAUSES: Readonly<Record<WorkName, keyof ShadowCycles>> = {
+export const SHADOW_CAUSES: Readonly<Record<WorkName, keyof ShadowCycles>> = {
   exitPageFault: 'hypervisorTrap', exitCr0: 'hypervisorTrap', exitCr3: 'hypervisorTrap', exitCr4: 'hypervisorTrap', exitEfer: 'hypervisorTrap',
   exitInvlpg: 'hypervisorTrap', exitInvpcid: 'hypervisorTrap', fastNotPresent: 'hypervisorTrap', guestFault: 'hypervisorTrap',
   emulatedWrite: 'hypervisorEmulate', emulatedWp: 'hypervisorEmulate', mmio: 'hypervisorEmulate',
@@ -26,6 +26,6 @@ const CAUSES: Readonly<Record<WorkName, keyof ShadowCycles>> = {
 /** All of it. @param prices - in cycles */
 export function shadowCycles(counts: ShadowCounts, prices: Readonly<Record<WorkName, number>>): ShadowCycles {
   const cycles: ShadowCycles = { hypervisorTrap: 0, hypervisorEmulate: 0, hypervisorShadow: 0, hypervisorSync: 0, hypervisorFlush: 0 };
-  for (const [name, cause] of Object.entries(CAUSES)) cycles[cause] += counts[name as WorkName] * prices[name as WorkName];
+  for (const [name, cause] of Object.entries(SHADOW_CAUSES)) cycles[cause] += counts[name as WorkName] * prices[name as WorkName];
   return cycles;
 }

@@ -11,6 +11,7 @@ import type { AccessColumns } from '../machine/columns.ts';
 import { mulberry32, sattolo } from '../trace/chase.ts';
 import { buildKernel, type BuildOptions, type BuiltKernel } from './built-kernel.ts';
 import { cycleAccount, subtract, totalCycles, type CycleAccount } from './cycle-account.ts';
+import { estimatedCycles } from './estimated-cycles.ts';
 import { exec, exit, fork, type Image } from './fork.ts';
 import { map, protect, unmap } from './mapping-calls.ts';
 import type { Mm } from './mm.ts';
@@ -41,6 +42,8 @@ export interface WorkloadStretch {
   readonly updatesPerAccess: number;
   readonly cyclesPerAccess: number;
   readonly measured: CycleAccount;
+  /** Of them those that are counts times estimated prices, of the kernel's work and the hypervisor's. */
+  readonly estimated: CycleAccount;
 }
 
 /** What a workload came to, after its pages were touched once. */
@@ -90,10 +93,10 @@ export class Workload {
   stretch(accesses: number, interval: number): WorkloadStretch {
     integer(accesses, 'accesses', 1, MOST_ACCESSES);
     integer(interval, 'interval', 0, MOST_ACCESSES);
-    const { figures } = this.built.kernel, before = cycleAccount(this.built), { entries } = figures;
+    const { figures } = this.built.kernel, before = cycleAccount(this.built), guessed = estimatedCycles(this.built, before), { entries } = figures;
     this.run(this.made + accesses, interval);
-    const measured = subtract(cycleAccount(this.built), before);
-    return { measured, updatesPerAccess: (figures.entries - entries) / accesses, cyclesPerAccess: totalCycles(measured) / accesses };
+    const after = cycleAccount(this.built), measured = subtract(after, before), estimated = subtract(estimatedCycles(this.built, after), guessed);
+    return { measured, estimated, updatesPerAccess: (figures.entries - entries) / accesses, cyclesPerAccess: totalCycles(measured) / accesses };
   }
 
   /** The process ends. @returns all that its kernel did */

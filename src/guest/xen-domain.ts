@@ -28,6 +28,9 @@ const DIRECT_MAP_HI = 0xffff8800 | 0;
 const TABLE = PTE_P | PTE_RW | PTE_US | PTE_A | PTE_D;
 const PAGE = PTE_P | PTE_RW | PTE_A | PTE_D;
 
+/** How many hypercalls were made with so many calls in them. */
+export type BatchSizes = Map<number, number>;
+
 /** Domain 0 of a hypervisor on a machine, with all memory that the hypervisor leaves. */
 export class XenDomain implements Platform {
   readonly machine: Machine;
@@ -41,6 +44,8 @@ export class XenDomain implements Platform {
   readonly kernelRoot = 0;
   faultCode = 0;
   faultAddress = 0;
+  /** Hypercalls made, by the calls in them: 1 is one that is no multicall. */
+  readonly batches: BatchSizes = new Map();
   private readonly p2m: Int32Array;
   private readonly m2p: Int32Array;
   private readonly readOnly: Uint8Array;
@@ -63,7 +68,13 @@ export class XenDomain implements Platform {
     this.xen = Hypervisor.create(machine, { frames, own: { first: frames, frames: own }, ioFrames: IO_FRAMES, ...(costs && { costs }) });
     this.domain = this.xen.createDomain({ id: 0, privileged: true, p2m: Array.from(this.p2m, (mfn, pfn) => [pfn, mfn, 1] as const) });
     this.xen.startVcpu(this.domain, this.cpu, this.nameOf(this.kernelRoot));
+    this.countCall(1);
     this.xen.hypercall(this.cpu, HYPERVISOR_vm_assist, BigInt(VMASST_CMD_enable), BigInt(VMASST_TYPE_writable_pagetables));
+  }
+
+  /** A hypercall is made. @param calls - in it */
+  countCall(calls: number): void {
+    this.batches.set(calls, (this.batches.get(calls) ?? 0) + 1);
   }
 
   nameOf(frame: number): number { return this.p2m[frame]; }

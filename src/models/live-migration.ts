@@ -43,10 +43,8 @@ export interface Migration {
 
 /** Migrate. What `send()` and `run()` throw comes through, with the log ended. @throws ConfigError - an option */
 export function migrate(options: MigrationOptions): Migration {
+  checkOptions(options);
   const { log, pages, maxRounds = 5, threshold = 50, stalledRounds = 2 } = options;
-  for (const [field, value] of Object.entries({ maxRounds, threshold, stalledRounds })) {
-    if (!Number.isInteger(value) || value < (field === 'threshold' ? 0 : 1)) throw new ConfigError(field, 'an integer from 1', value);
-  }
   const rounds: MigrationRound[] = [], has = new Set(pages);
   let next = pages, stalled = 0, reason: Migration['reason'] | undefined;
   log.enable();
@@ -70,4 +68,23 @@ export function migrate(options: MigrationOptions): Migration {
     log.disable();
   }
   return { rounds, reason, downtimePages: next.length, totalPages: next.length + rounds.reduce((sum, { sent }) => sum + sent, 0) };
+}
+
+const LOG = ['enable', 'clean', 'disable'] as const;
+
+/** @throws ConfigError - an option that is missing, or cannot be */
+function checkOptions(options: MigrationOptions): void {
+  if (typeof options !== 'object' || options === null) throw new ConfigError('options', 'an object with log, pages, send and run', options);
+  const { log, pages, send, run, suspend, maxRounds = 5, threshold = 50, stalledRounds = 2 } = options;
+  if (LOG.some(method => typeof (log as DirtyLog | undefined)?.[method] !== 'function')) throw new ConfigError('log', 'a log of dirty pages', log);
+  if (!Array.isArray(pages)) throw new ConfigError('pages', 'a list of frames', pages);
+  const bad = pages.findIndex(gfn => !Number.isInteger(gfn) || gfn < 0);
+  if (bad >= 0) throw new ConfigError(`pages[${bad}]`, 'the number of a frame', pages[bad]);
+  for (const [field, value] of Object.entries({ send, run, ...(suspend !== undefined && { suspend }) })) {
+    if (typeof value !== 'function') throw new ConfigError(field, 'a function', value);
+  }
+  for (const [field, value] of Object.entries({ maxRounds, threshold, stalledRounds })) {
+    const least = field === 'threshold' ? 0 : 1;
+    if (!Number.isInteger(value) || value < least) throw new ConfigError(field, `an integer from ${least}`, value);
+  }
 }

@@ -7,12 +7,12 @@
 import { ConfigError, InputError } from '../errors.ts';
 import { PGT_PINNED } from '../layout/frame.ts';
 import { GUEST_TRAPS } from '../layout/guest-vcpu.ts';
-import type { Vcpu } from '../machine/vcpu.ts';
+import { Vcpu } from '../machine/vcpu.ts';
 import { wordBytes } from '../memory/image.ts';
 import { useGdt } from '../xen/descriptor.ts';
 import type { Domain } from '../xen/domain.ts';
 import type { Host } from '../xen/host.ts';
-import type { Hypervisor } from '../xen/hypervisor.ts';
+import { Hypervisor } from '../xen/hypervisor.ts';
 import { HYPERVISOR_mmuext_op, MMUEXT_PIN_L1_TABLE, MMUEXT_UNPIN_TABLE, XEN_DOMCTL_PFINFO_LPINTAB } from '../xen/numbers.ts';
 import { pageType } from '../xen/page-info.ts';
 import { newUserBase } from '../xen/root.ts';
@@ -42,6 +42,7 @@ export interface RestoreOptions {
  *   field @throws ConfigError - an option. Nothing is changed then; a domain whose tables the hypervisor does not take is destroyed again
  */
 export function restoreDomain(xen: Hypervisor, image: Uint8Array, options: RestoreOptions): Domain {
+  checkArguments(xen, options);
   const { host } = xen, { id, cpus, file = 'domain' } = options, saved = readDomain(image, file), p2m = placeFrames(host, saved, options.frames);
   if (cpus.length < saved.vcpus.length) throw new ConfigError('cpus', `${saved.vcpus.length} vCPUs`, cpus.length);
   if (!xen.guestOf(options.toolstack.cpu).domain.privileged) throw new ConfigError('toolstack.cpu', 'a vCPU of a privileged domain', id);
@@ -67,6 +68,17 @@ export function restoreDomain(xen: Hypervisor, image: Uint8Array, options: Resto
     throw error;
   }
   return domain;
+}
+
+/** @throws ConfigError - an argument that is none */
+function checkArguments(xen: Hypervisor, options: RestoreOptions): void {
+  if (!(xen instanceof Hypervisor)) throw new ConfigError('xen', 'a Hypervisor', xen);
+  if (typeof options !== 'object' || options === null) throw new ConfigError('options', 'an object with id, cpus and toolstack', options);
+  const { cpus, toolstack } = options;
+  if (!Array.isArray(cpus) || !cpus.every(cpu => cpu instanceof Vcpu)) throw new ConfigError('cpus', 'a list of vCPUs', typeof cpus);
+  if (typeof toolstack !== 'object' || toolstack === null) throw new ConfigError('toolstack', 'an object with cpu and arguments', toolstack);
+  if (!(toolstack.cpu instanceof Vcpu)) throw new ConfigError('toolstack.cpu', 'a vCPU', typeof toolstack.cpu);
+  if (typeof toolstack.arguments !== 'bigint') throw new ConfigError('toolstack.arguments', 'a linear address (bigint)', toolstack.arguments);
 }
 
 /** Choose machine frames. @returns by pseudo-physical frame */

@@ -6,7 +6,7 @@ import { wordBytes, writeImage, type ImageRecord } from '../memory/image.ts';
 import type { Domain, GuestVcpu } from '../xen/domain.ts';
 import { frameOf } from '../xen/entry-flags.ts';
 import type { Host } from '../xen/host.ts';
-import type { Hypervisor } from '../xen/hypervisor.ts';
+import { Hypervisor } from '../xen/hypervisor.ts';
 import { pageType } from '../xen/page-info.ts';
 import { canonicalise } from './canonical.ts';
 import { COPIED, DOMAIN, DOMAIN_FORM, DOMAIN_WORDS, GDT_FRAMES, PAGE, SEGMENT_WORDS, TRAP_WORDS, TRAPS, VCPU, type DomainWords } from './domain-form.ts';
@@ -23,7 +23,8 @@ const TABLE_WORDS = 1024;
  *   its tables refer to frames that are not its own (grants, the shared info, devices)
  */
 export function saveDomain(xen: Hypervisor, domid: number): Uint8Array {
-  const { host } = xen, domain = host.domain(domid);
+  if (!(xen instanceof Hypervisor)) throw new ConfigError('xen', 'a Hypervisor', xen);
+  const { host } = xen, domain = Number.isInteger(domid) ? host.domain(domid) : undefined;
   if (domain === undefined || domain.dying) throw new ConfigError('domid', 'the number of a domain that is not dying', domid);
   const p2m = [...pseudoPhysical(host, domain)].sort(([a], [b]) => a - b);
   checkRest(host, domain, p2m);

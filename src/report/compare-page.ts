@@ -18,6 +18,7 @@ import { count, fixed, short } from './number-format.ts';
 import { pageHtml } from './page.ts';
 import type { PageSection } from './page.ts';
 import { numberTable, plotHtml } from './plot.ts';
+import { priceTable } from './price-standing.ts';
 import { capital } from './prose.ts';
 
 /** The page of a comparison. The same comparison gives the same text, always. */
@@ -38,7 +39,7 @@ export function crossoverHtml(sweeps: readonly Sweep[]): string {
   return pageHtml({
     name: 'Where the ways cross', kicker: 'pagewalk crossover', headline: crossoverFinding([sweeps[0]!])[0]!,
     sections: sweeps.map((sweep, k) => ({
-      id: `sweep-${k}`, title: `${capital(sweep.workload.change)} on ${sweep.cpu}, ${sweep.pages} pages`, body: html`${sweepHtml(sweep, `${k}`)}${crossoverFinding([sweep]).map((point) => html`<p>${point}</p>`)}`,
+      id: `sweep-${k}`, title: `${capital(sweep.workload.change)} on ${sweep.cpu}, ${sweep.pages} pages`, body: html`${sweepHtml(sweep, `${k}`)}${crossoverFinding([sweep]).map((point) => html`<p>${point}</p>`)}${priceTable(sweep.prices)}`,
     })),
     footer: footer(),
   });
@@ -64,7 +65,7 @@ function groupSections(group: Group, id: string, many: boolean): readonly PageSe
   const sweeps = group.sweeps.map((sweep, k) => html`${k > 0 && html`<h3>Another way to change them</h3>`}${sweepHtml(sweep, `${id}-${k}`)}`);
   return [
     { id: `findings-${id}`, title: `Findings${of}`, body: html`<p>${group.cpuTitle}, ${group.pages} pages.</p>${findings}` },
-    { id: `cost-${id}`, title: `Where the cycles go${of}`, body: html`${causeTable(group)}${plotHtml(causesPlot(group, `causes-${id}`))}${plotHtml(referencesPlot(group, `references-${id}`))}` },
+    { id: `cost-${id}`, title: `Where the cycles go${of}`, body: html`${causeTable(group)}${priceTable(group.prices)}${plotHtml(causesPlot(group, `causes-${id}`))}${plotHtml(referencesPlot(group, `references-${id}`))}` },
     { id: `exits-of-${id}`, title: `Faults and hypercalls${of}`, body: html`${plotHtml(faultsPlot(group, `faults-${id}`))}${hypervisorPlots(group, id).map(plotHtml)}` },
     ...sweeps.length > 0 ? [{ id: `crossover-${id}`, title: `Where the ways cross${of}`, body: html`${sweeps}` }] : [],
   ];

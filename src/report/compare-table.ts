@@ -5,11 +5,14 @@ import type { CellResult } from '../compare/cell.ts';
 import type { Comparison, Group } from '../compare/comparison.ts';
 import type { Outcome } from '../compare/outcome.ts';
 import { crossingOf } from '../compare/sweep.ts';
+import { standingsOf } from '../compare/standing.ts';
+import type { GroupPrices } from '../compare/standing.ts';
 import type { Sweep } from '../compare/sweep.ts';
 import { crossoverFinding } from './crossover-finding.ts';
 import { baseOf, findingsOf, referencesPerMiss } from './findings.ts';
 import type { Finding } from './findings.ts';
 import { count, fixed, printable } from './number-format.ts';
+import { STANDING_NAMES } from './price-standing.ts';
 import { textTable } from './table.ts';
 import type { TextColumn } from './table.ts';
 
@@ -23,7 +26,7 @@ export function compareTables({ name, accesses, processes, groups, outcome }: Co
 
 /** Everything `pagewalk crossover` prints. */
 export function crossoverTables(sweeps: readonly Sweep[]): string {
-  return sweeps.map((sweep) => `${sweepTable(sweep)}\n${crossoverFinding([sweep]).map(paragraph).join('')}`).join('\n\n');
+  return sweeps.map((sweep) => `${sweepTable(sweep)}${pricesText(sweep.prices)}\n${crossoverFinding([sweep]).map(paragraph).join('')}`).join('\n\n');
 }
 
 /** Whether processes saw the same in all cells, and what not. */
@@ -35,7 +38,7 @@ export function outcomeText({ cells, processes, differences }: Outcome): string 
 }
 
 function groupTables(group: Group): string[] {
-  return [causeTable(group), ...hypercallTables(group), ...group.sweeps.map(sweepTable), findingsText(findingsOf(group))];
+  return [`${causeTable(group)}${pricesText(group.prices)}`, ...hypercallTables(group), ...group.sweeps.map(sweepTable), findingsText(findingsOf(group))];
 }
 
 const right = (heading: string): TextColumn => ({ heading, align: 'right' });
@@ -53,6 +56,11 @@ function causeTable({ cells, cpu, pages }: Group): string {
     each('exits to the hypervisor', ({ hypervisor }) => count(total((hypervisor?.exits ?? []).map((exit) => exit.count)))),
   ];
   return textTable([left(`${cpu}, ${pages} pages: cycles`), ...cells.map(({ way }) => right(way))], rows);
+}
+
+/** The standings of the prices behind each group of causes, shortly. */
+function pricesText(prices: readonly GroupPrices[]): string {
+  return wrapped(`Prices: ${prices.map((group) => `${group.name}: ${standingsOf(group).map((standing) => STANDING_NAMES[standing]).join(', ')}`).join('; ')}.`, '', '');
 }
 
 function hypercallTables({ cells }: Group): string[] {

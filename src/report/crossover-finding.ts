@@ -10,6 +10,7 @@ import { wayOf } from '../compare/way.ts';
 import type { WayName } from '../compare/way.ts';
 import { count, figureText, short } from './number-format.ts';
 import { capital, list, partsOf, rateText, sumOf } from './prose.ts';
+import { cellRateText, crossingsText, crossingText } from './sensitivity.ts';
 
 const THEORY = 'theory expects direct paging to be cheaper with few updates, dearer with many';
 
@@ -50,9 +51,9 @@ function pairText(pair: Crossing): string {
   const { cheaper, other, at } = pair, [few, many] = [title(cheaper), title(other)], most = rateText(rates(cheaper)[1]);
   const isDirect = cheaper.way === 'direct' || other.way === 'direct';
   const where = at === undefined ? `${capital(few)} is cheaper than ${many} throughout, up to ${most}` : `${capital(few)} is cheaper than ${many} up to ${rateText(at)}, and dearer beyond`;
-  if (!isDirect) return `${where}.`;
+  if (!isDirect) return `${where}. ${crossingText(cheaper, other)}`;
   const verdict = at !== undefined && cheaper.way === 'direct' ? `, as ${THEORY}` : `, although ${THEORY}`;
-  return `${where}${verdict}. ${causesText(pair)}`;
+  return `${where}${verdict}. ${causesText(pair)} ${crossingText(cheaper, other)}`;
 }
 
 /** What an access and what an update cost more under direct paging or its rival, and for which causes. */
@@ -63,12 +64,15 @@ function causesText({ cheaper, other }: Crossing): string {
     title(direct)}, ${figureText(total(rivalChange))} under ${title(rival)}: it ${gapText(direct, rival, moreBy(change, rivalChange))}.`;
 }
 
-/** `costs 14.9 cycles more under nested paging: loads of walks (97 %)`, of whichever sign. */
+/** `costs 14.9 cycles more under nested paging, for loads of walks (97 %)`, of whichever sign; where something is less, both sums with their parts. */
 function gapText(a: SweepLine, b: SweepLine, more: readonly Amount[]): string {
   const all = sumOf(more), sign = Math.sign(all);
   if (all === 0) return `costs the same under ${title(a)} and ${title(b)}`;
-  const same = more.map(({ name, cycles }) => ({ name, cycles: cycles * sign })).filter(({ cycles }) => cycles > 0);
-  return `costs ${figureText(Math.abs(all))} cycles more under ${title(sign > 0 ? a : b)}, for ${partsOf(same, sumOf(same))}`;
+  const signed = more.map(({ name, cycles }) => ({ name, cycles: cycles * sign })), added = signed.filter(({ cycles }) => cycles > 0);
+  const saved = signed.filter(({ cycles }) => cycles < 0).map(({ name, cycles }) => ({ name, cycles: -cycles })), gross = sumOf(added);
+  const [net, plus] = [figureText(Math.abs(all)), figureText(gross)], where = `costs ${net} cycles more under ${title(sign > 0 ? a : b)}`;
+  if (net === plus) return `${where}, for ${partsOf(added, gross)}`;
+  return `${where}: ${plus} more for ${partsOf(added, gross)}, ${figureText(sumOf(saved))} less for ${partsOf(saved, sumOf(saved))}`;
 }
 
 /** How batching moves the crossing of direct paging with nested paging, or with shadow paging where there is no other. */
@@ -77,13 +81,14 @@ function batchingText(sweeps: readonly Sweep[]): readonly string[] {
     const lines = batchingLines(sweep), rival = wayLines(sweep).find(({ way }) => way === 'nested') ?? wayLines(sweep).find(({ way }) => way === 'shadow');
     if (lines.length < 2 || rival === undefined) return [];
     const pairs = lines.map((line) => ({ line, ...crossingOf(line, rival) })), rates = pairs.flatMap(({ at }) => (at === undefined ? [] : [at]));
+    const named = lines.map((line) => ({ line, name: batchName(line) }));
     const where = k === 0 ? '' : `where the process instead ${changeText(sweep.workload)}, `;
     if (rates.length === 0) {
       const sides = new Set(pairs.map(batchSide)), side = sides.size === 1 ? `${[...sides][0]} throughout` : list(pairs.map(batchText));
-      return [capital(`${where}no batching makes direct paging cross ${title(rival)}: it is ${side}.`)];
+      return [capital(`${where}no batching makes direct paging cross ${title(rival)}: it is ${side}. ${crossingsText(named, rival)}`)];
     }
     const moves = `batching moves the crossing of direct paging with ${title(rival)}${rates.length > 1 ? ` by a factor of ${short(Math.max(...rates) / Math.min(...rates))}` : ''}`;
-    return [capital(`${where}${moves}: ${list(pairs.map(batchText))}.`)];
+    return [capital(`${where}${moves}: ${list(pairs.map(batchText))}. ${crossingsText(named, rival)}`)];
   });
 }
 
@@ -95,20 +100,32 @@ interface BatchCrossing extends Crossing {
   readonly line: SweepLine;
 }
 
+const batchName = ({ batching }: SweepLine): string => BATCHED[batching ?? 'multicall'];
 const batchSide = ({ line, cheaper }: BatchCrossing): string => (cheaper === line ? 'cheaper' : 'dearer');
 
 function batchText(pair: BatchCrossing): string {
-  return `${pair.at === undefined ? `${batchSide(pair)} throughout` : rateText(pair.at)} ${BATCHED[pair.line.batching ?? 'multicall']}`;
+  return `${pair.at === undefined ? `${batchSide(pair)} throughout` : rateText(pair.at)} ${batchName(pair.line)}`;
 }
 
 /** The rate up to which the program itself would be better off with direct paging than with nested, by what both cost it. */
 function programText(cells: readonly CellResult[]): readonly string[] {
-  const [native, direct, nested] = (['native', 'direct', 'nested'] as const).map((name: WayName) => cells.find(({ way }) => way === name));
+  const [native, direct] = (['native', 'direct'] as const).map((name) => cellOf(cells, name));
   if (native === undefined || direct === undefined || direct.entries === 0) return [];
   const own = `The program that was run changed an entry in ${count(direct.accesses / direct.entries)} accesses and missed the TLB once in ${count(native.accesses / native.misses)}`;
-  const walks = nested === undefined ? 0 : (nested.total - native.total) / native.accesses, change = (direct.total - native.total) / direct.entries;
-  if (walks <= 0 || change <= 0) return [`${own}.`];
-  return [`${own}. For each entry direct paging adds ${figureText(change)} cycles to native's, nested paging ${figureText(walks)} for each access: the two would cost it the same at ${rateText(walks / change)}.`];
+  const costs = programCosts(cells);
+  if (costs === undefined) return [`${own}.`];
+  const { walks, change } = costs, depends = cellRateText(cells, (at) => { const other = programCosts(at); return other && other.walks / other.change; });
+  return [`${own}. For each entry direct paging adds ${figureText(change)} cycles to native's, nested paging ${figureText(walks)} for each access: the two would cost it the same at ${rateText(walks / change)}${depends}.`];
+}
+
+const cellOf = (cells: readonly CellResult[], name: WayName): CellResult | undefined => cells.find(({ way }) => way === name);
+
+/** Cycles that nested paging adds to native's for each access, and direct paging for each entry changed; undefined unless both add some. */
+function programCosts(cells: readonly CellResult[]): { readonly walks: number; readonly change: number } | undefined {
+  const [native, direct, nested] = (['native', 'direct', 'nested'] as const).map((name) => cellOf(cells, name));
+  if (native === undefined || direct === undefined || nested === undefined) return undefined;
+  const walks = (nested.total - native.total) / native.accesses, change = (direct.total - native.total) / direct.entries;
+  return walks > 0 && change > 0 ? { walks, change } : undefined;
 }
 
 const title = ({ way }: SweepLine): string => wayOf(way).title;

@@ -7,6 +7,7 @@ import { wayOf } from '../compare/way.ts';
 import type { WayName } from '../compare/way.ts';
 import { crossoverFinding } from './crossover-finding.ts';
 import { count, figureText, fixed, short } from './number-format.ts';
+import { orderText, reasonsText } from './sensitivity.ts';
 import { capital, list, partsOf, sumOf, WORTH } from './prose.ts';
 
 /** A finding: a question, and its answer in a few sentences or more. */
@@ -17,9 +18,10 @@ export interface Finding {
 
 /** The findings of one processor and page size: what the ways cost, why, and where they cross. The last is of the sweeps, if there are any. */
 export function findingsOf(group: Group): readonly Finding[] {
+  const base = baseOf(group.cells);
   return [
-    { title: 'What it costs', points: costs(group) },
-    { title: 'Why', points: reasons(group) },
+    { title: 'What it costs', points: [...costs(group), ...base.total > 0 ? orderText(group.cells, base) : []] },
+    { title: 'Why', points: [...reasons(group), ...reasonsText(group.cells, base)] },
     ...group.sweeps.length > 0 ? [{ title: 'Where the ways cross', points: crossoverFinding(group.sweeps, group.cells) }] : [],
   ];
 }

@@ -24,9 +24,19 @@ export function partsOf(amounts: readonly Amount[], whole: number): string {
 /** All of the amounts together. */
 export const sumOf = (amounts: readonly Amount[]): number => amounts.reduce((all, { cycles }) => all + cycles, 0);
 
+const SEVERAL = 0.95; // updates an access, from which on a rate is said so
+const accessesText = (perAccess: number): string => figureText(Number((1 / perAccess).toPrecision(3)));
+
 /** A rate as people say it: `one update in 74 accesses`, `2.5 updates an access`. */
 export function rateText(perAccess: number): string {
-  if (perAccess < 0.95) return `one update in ${figureText(Number((1 / perAccess).toPrecision(3)))} accesses`;
+  if (perAccess < SEVERAL) return `one update in ${accessesText(perAccess)} accesses`;
   const many = short(Number(perAccess.toPrecision(2)));
   return `${many} ${many === '1' ? 'update' : 'updates'} an access`;
+}
+
+/** Where rates lie: `at one update in 74 accesses`, `at one update in 40 to 170 accesses`, `between one update in 2 accesses and 1.5 updates an access`. */
+export function rateRange(rates: readonly number[]): string {
+  const [from, to] = [Math.min(...rates), Math.max(...rates)], [least, most] = [rateText(from), rateText(to)];
+  if (least === most) return `at ${least}`;
+  return to < SEVERAL ? `at one update in ${accessesText(to)} to ${accessesText(from)} accesses` : `between ${least} and ${most}`;
 }

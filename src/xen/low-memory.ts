@@ -48,24 +48,39 @@ export interface LowMemory {
   readonly left: number;
 }
 
-/** @throws ConfigError - a size that cannot be, holes that overlap or are not below 4 GiB */
+const FIELDS: readonly string[] = ['memory', 'window', 'hypervisorHole', 'vmalloc', 'frameBytes', 'mmioHoles'] satisfies (keyof LowMemoryOptions)[];
+
+/** @throws ConfigError - a field that there is not, a size that cannot be, holes that overlap or are not below 4 GiB */
 export function lowMemory(options: LowMemoryOptions): LowMemory {
+  if (typeof options !== 'object' || options === null) throw new ConfigError('options', 'an object with memory', options);
+  for (const field of Object.keys(options)) if (!FIELDS.includes(field)) throw new ConfigError(field, `one of ${FIELDS.join(', ')}`, field);
   const { memory, window = 3072, hypervisorHole = 168, vmalloc = 128, frameBytes = 36, mmioHoles = [] } = options;
   for (const [field, size] of Object.entries({ memory, window, hypervisorHole, vmalloc, frameBytes })) {
     if (!Number.isFinite(size) || size < 0) throw new ConfigError(field, 'a number from 0', size);
   }
   const most = ADDRESSES_MIB - window - hypervisorHole - vmalloc;
   if (most <= 0) throw new ConfigError('vmalloc', `less than ${ADDRESSES_MIB - window - hypervisorHole}`, vmalloc);
+  checkHoles(mmioHoles);
   const { end, remapped } = layHoles(memory, mmioHoles), metadataPerGib = (1024 * FRAMES_PER_MIB * frameBytes) / 2 ** 20;
   const metadata = (end / 1024) * metadataPerGib, low = Math.min(memory, most);
   return { most, low, high: memory - low, remapped, end, metadata, metadataPerGib, left: low - metadata };
 }
 
+/** @throws ConfigError - holes that are none, overlap or are not below 4 GiB: of two that overlap, the one that is given later */
+function checkHoles(holes: unknown): void {
+  if (!Array.isArray(holes)) throw new ConfigError('mmioHoles', 'a list of ranges', holes);
+  holes.forEach((hole: unknown, k) => {
+    const [from, to] = Array.isArray(hole) && hole.length === 2 ? hole as unknown[] : [];
+    const isRange = Number.isFinite(from) && Number.isFinite(to) && (from as number) >= 0 && (to as number) > (from as number) && (to as number) <= ADDRESSES_MIB;
+    const isFree = isRange && (holes.slice(0, k) as (readonly [number, number])[]).every(([first, last]) => (to as number) <= first || (from as number) >= last);
+    if (!isFree) throw new ConfigError(`mmioHoles[${k}]`, 'a range below 4096 that overlaps no other', hole);
+  });
+}
+
 /** Memory from address 0 up, but around the holes: what a hole displaces goes above 4 GiB. */
 function layHoles(memory: number, holes: readonly (readonly [number, number])[]): { end: number; remapped: number } {
   let from = 0, below = 0; // of the gap between holes; memory that fits into gaps
-  for (const [k, [first, last]] of [...holes].sort((a, b) => a[0] - b[0]).entries()) {
-    if (!(first >= from && last > first && last <= ADDRESSES_MIB)) throw new ConfigError(`mmioHoles[${k}]`, 'a range below 4096 that overlaps no other', [first, last]);
+  for (const [first, last] of [...holes].sort((a, b) => a[0] - b[0])) {
     if (memory <= below + first - from) return { end: from + memory - below, remapped: 0 };
     below += first - from;
     from = last;

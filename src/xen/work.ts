@@ -43,6 +43,17 @@ export type WorkCounts = Readonly<Record<(typeof NAMES)[number], number>>;
 /** Cycles by cause; 0 in functional mode. */
 export type WorkCycles = Readonly<Record<(typeof CAUSES)[number], number>>;
 
+/** What a hypervisor's work costs at other prices than it was done at. */
+export function pricedWork(counts: WorkCounts, priceOf: (price: keyof HypervisorCosts) => number): Omit<WorkCycles, 'copy'> {
+  const cycles = [0, 0, 0];
+  KINDS.forEach(([price, cause], kind) => { cycles[cause] += counts[NAMES[kind]] * priceOf(price); });
+  const [trap, validate, flush] = cycles;
+  return { trap, validate, flush };
+}
+
+/** What each price is for. */
+export const PRICE_CAUSES: readonly (readonly [price: keyof HypervisorCosts, cause: 'trap' | 'validate' | 'flush'])[] = KINDS.map(([price, cause]) => [price, CAUSES[cause as 0 | 1 | 2]]);
+
 export class Work {
   private readonly s: Views;
   private readonly prices: number; // indices of 64-bit words

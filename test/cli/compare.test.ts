@@ -1,5 +1,5 @@
 /** `pagewalk compare` and `pagewalk crossover`, the way a user runs them. */
-import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -129,10 +129,16 @@ describe('bad input ends with status 2, one line that says why, and nothing half
     ['JSON and CSV at once', ['compare', tree, '--json', '--csv'], /--csv/],
     ['an unknown option', ['compare', tree, '--way', 'native'], /--way/],
     ['a report in no folder', ['compare', tree, ...FAST, '--html', join(folder, 'no', 'r.html')], /--html: expected a file that can be written/],
+    ['a report in no folder and no traces', ['compare', join(folder, 'none'), '--html', join(folder, 'no', 'r.html')], /--html: expected a file that can be written, got ".*ENOENT/],
+    ['a report that is a folder, of a program too large', ['compare', fixture('compile'), '--memory', '8M', '--html', tree], /--html: expected a file that can be written, got ".*EISDIR/],
+    ['a report in no folder, of a working set too large', ['crossover', '--working-set', '100000', '--ways', 'native', '--html', join(folder, 'no', 'c.html')], /--html: expected a file that can be written/],
+    ['a report that is a trace\'s folder', ['crossover', '--working-set', '100000', '--ways', 'native', '--html', join(lone, 'c.html')], /--html: expected a file that can be written, got ".*ENOTDIR/],
+    ['a report in no folder, of a bad trace', ['replay', join(cut, 'as.pwt.gz'), '--html', join(folder, 'no', 'r.html')], /--html: expected a file that can be written/],
     ['a file for crossover', ['crossover', tree], /positional|argument/i],
     ['a change that there is not', ['crossover', '--change', 'swap'], /--change: expected one or more of protect, guard, map, fork, got "swap"/],
     ['a pattern that there is not', ['crossover', '--pattern', 'walk'], /--pattern/],
     ['rates that fall', ['crossover', '--rates', '1,0.1'], /--rates: expected two or more rising numbers/],
+    ['a rate that would take hours', ['crossover', '--rates', '1e-7,1', '--jobs', '2'], /rates: expected \S+ or more, where a change has \d+ updates/],
     ['one rate', ['crossover', '--rates', '1'], /--rates/],
     ['no working set', ['crossover', '--working-set', '0'], /--working-set/],
     ['a working set larger than memory', ['crossover', '--working-set', '100000', '--ways', 'native'], /memory: expected/],
@@ -152,4 +158,12 @@ describe('bad input ends with status 2, one line that says why, and nothing half
     expect(pagewalk(['compare', missing, '--html', html]).status).toBe(2);
     expect(readFileSync(html, 'utf8')).toBe('old');
   });
+});
+
+it.skipIf(!existsSync('/dev/full'))('results are printed though there is no room for their report in the end', () => {
+  for (const [args, printed] of [[['compare', tree, ...FAST, '--html', '/dev/full'], /^Outcome/m], [['crossover', ...SHORT, '--html', '/dev/full'], /^Cycles per access/m]] as const) {
+    const { status, out, err } = pagewalk(args);
+    expect([status, err]).toEqual([2, expect.stringMatching(/--html: expected a file that can be written, got "\/dev\/full \(ENOSPC\)"/)]);
+    expect(out).toMatch(printed);
+  }
 });

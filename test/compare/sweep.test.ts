@@ -71,6 +71,18 @@ describe('lines that are run', () => {
     expect([last('direct ptwr') > last('direct unbatched'), last('direct unbatched') > last('direct'), last('direct') > last('direct array')]).toEqual([true, true, true]);
   });
 
+  it('refuse a rate whose changes come too seldom, and say which does not', () => {
+    const native = tasks[0], at = (rate: number, batch = 16) => runLine({ ...native, workload: { ...workload, accesses: 1, batch, rates: [rate, 1] } }, () => undefined);
+    const message = (act: () => unknown): string => { try { act(); } catch (error) { return (error as Error).message; } return ''; };
+    const said = /^rates: expected (\S+) or more, where a change has (\d+) updates: it comes every 33554432 accesses at most, got 1e-7$/.exec(message(() => at(1e-7)))!;
+    const least = Number(said[1]), updates = Number(said[2]);
+    expect(updates).toBeGreaterThanOrEqual(16);
+    expect(least / (updates / 2 ** 25)).toBeCloseTo(1, 1);
+    expect(least).toBeGreaterThanOrEqual(updates / 2 ** 25);
+    expect(message(() => at(least / 2))).toMatch(/^rates: /);
+    expect(message(() => at(least, 64))).toMatch(/^rates: /); // larger changes are more seldom at the same rate
+  });
+
   it('tell their progress', () => {
     const shares: number[] = [];
     runLine(tasks[0], share => shares.push(share));

@@ -71,7 +71,7 @@ it('a processor that does not tell has the general prices, and one that does its
   const own = Object.fromEntries(SWITCH_NAMES.map((name, k) => [name, 100 + k])) as Record<keyof Switches, number>;
   const { kernel, hypervisor, stage } = costsOf(checkCpuModel({ ...rest, switches: own } satisfies CpuModel));
   expect([kernel.systemCall, kernel.exception, stage.exit, kernel.rootLoad, hypervisor.flush, kernel.invlpg, hypervisor.ipi]).toEqual([100, 101, 102, 103, 104, 105, 106]);
-  expect(hypervisor.trap).toEqual({ value: 270, from: 'estimate', source: expect.stringMatching(/^100, given; and 170: some 150 instructions of lstar_enter/) as string });
+  expect(hypervisor.trap).toEqual({ value: 270, from: 'estimate', estimated: 170, source: expect.stringMatching(/^100, given; and 170: some 150 instructions of lstar_enter/) as string });
 });
 
 it.each([[{ exit: -1 }, 'stageCosts.exit'], [{ page: undefined }, 'stageCosts.page'], [{ walk: 1 }, 'stageCosts.walk'], [{ populate: 1.5 }, 'stageCosts.populate']])('prices of a second stage are refused with %j', (wrong, field) => {

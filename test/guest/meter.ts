@@ -108,7 +108,7 @@ export class Meter {
 
   /** All cycles since the meter began. @param hostPages - pages that one exit populates */
   total(hostPages: number): number {
-    const { built: { native, kernelCosts }, start, costs: { stage } } = this, by = (name: keyof typeof kernelCosts): number => figure(kernelCosts[name]);
+    const { built: { native, costs: { kernel: kernelCosts } }, start, costs: { stage } } = this, by = (name: keyof typeof kernelCosts): number => figure(kernelCosts[name]);
     const loads = this.built.shadow === undefined ? this.rootLoads * by('rootLoad') + this.invlpgs * by('invlpg') : 0; // exits, where they are the hypervisor's
     const own = native === undefined ? 0 : this.exceptions * by('exception') + this.systemCalls * by('systemCall') + loads;
     const exit = figure(stage.exit) + figure(stage.populate) + hostPages * figure(stage.page);

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { ConfigError } from '../../src/errors.ts';
 import { FlagLog } from '../../src/models/flag-log.ts';
 import { migrate, type MigrationOptions } from '../../src/models/live-migration.ts';
 import { WriteLog } from '../../src/models/write-log.ts';
@@ -65,4 +66,14 @@ describe.each(['faults', 'flags'] as const)('live migration, log by %s', by => {
     expect(guest.tables.isWritable(3)).toBe(true);
     expect(() => migrate({ log, pages: PAGES, send: () => {}, run: () => {}, maxRounds: 0 })).toThrow('maxRounds: ');
   });
+});
+
+it.each<[unknown, string]>([
+  [undefined, 'options'], [null, 'options'], [{}, 'log'], [{ log: {} }, 'log'], [{ log: null }, 'log'], [{ pages: undefined }, 'pages'], [{ pages: 5 }, 'pages'], [{ pages: [1, -1] }, 'pages[1]'],
+  [{ send: undefined }, 'send'], [{ run: 5 }, 'run'], [{ suspend: 'now' }, 'suspend'], [{ threshold: -1 }, 'threshold'], [{ stalledRounds: 0.5 }, 'stalledRounds'],
+])('a migration is refused with %j, by the name of the field, and its log not begun', (wrong, field) => {
+  const log = new WriteLog(new TranslatedGuest({ format: 'ept', accessedDirty: false }).tables), good = { log, pages: [1], send: () => {}, run: () => {} };
+  const options = (typeof wrong === 'object' && wrong !== null && Object.keys(wrong).length > 0 ? { ...good, ...wrong } : wrong) as MigrationOptions;
+  expect(() => migrate(options)).toThrow(expect.objectContaining({ constructor: ConfigError, field }) as Error);
+  expect(() => log.peek()).toThrow('log: ');
 });

@@ -166,3 +166,20 @@ describe.each(widths)('a %s domain that was saved', (_, wide) => {
     expect(() => saveDomain(world.xen, 0)).not.toThrow(ConfigError);
   });
 });
+
+describe('arguments that are none are refused by name', () => {
+  const world = new PvWorld(true), good = { id: 3, cpus: [world.cpu], toolstack: world.toolstack };
+  world.start();
+  const image = saveDomain(world.xen, 7), refused = (act: () => unknown, field: string) => { expect(act).toThrow(expect.objectContaining({ constructor: ConfigError, field }) as Error); };
+
+  it.each([null, undefined, {}, { host: {} }, 5])('%j for a hypervisor', xen => {
+    refused(() => saveDomain(xen as never, 7), 'xen');
+    refused(() => restoreDomain(xen as never, image, good), 'xen');
+  });
+
+  it.each([[null], [undefined], ['7'], [-1], [0.5]])('%j for a domain', domid => { refused(() => saveDomain(world.xen, domid as never), 'domid'); });
+
+  it.each<[unknown, string]>([
+    [undefined, 'options'], [null, 'options'], [{ ...good, cpus: undefined }, 'cpus'], [{ ...good, toolstack: null }, 'toolstack'], [{ ...good, toolstack: {} }, 'toolstack.cpu'], [{ ...good, cpus: [5] }, 'cpus'], [{ ...good, toolstack: { cpu: world.cpu } }, 'toolstack.arguments'],
+  ])('options %#', (options, field) => { refused(() => restoreDomain(world.xen, image, options as RestoreOptions), field); });
+});

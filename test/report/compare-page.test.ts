@@ -81,3 +81,9 @@ it('the page says what the findings say, and where lines cross', () => {
   expect(page).toContain('direct paging up to one update in 54 accesses, nested paging beyond');
   expect(readPage(page).filter(({ tag }) => tag === 'td').map(({ text }) => text)).toContain('0.0185');
 });
+
+it.each([['a comparison', () => compareHtml(comparison([usualGroup()]))], ['sweeps', () => crossoverHtml([sweep(alone)])]])('the page of %s has the prices behind each group of causes by their standing', (_, make) => {
+  const elements = readPage(make()), table = elements.find(({ tag, attributes }) => tag === 'div' && attributes['aria-label'] === 'Table: Prices behind the causes, by their standing')!;
+  const texts = (what: string) => elements.filter((element) => element.tag === what && within(element, (outer) => outer === table)).map(({ text }) => text);
+  expect(texts('span')).toEqual(['Vendor', 'Measured', 'Estimate in part', 'Estimate', 'L1', 'L2, memory', '–', '–', '–', '–', 'fault', 'trap, bounce']);
+});

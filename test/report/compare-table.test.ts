@@ -24,6 +24,12 @@ describe('tables of a comparison', () => {
     expect(text.trimEnd().endsWith('Outcome   the same in all 4 cells: accesses, faults and memory of 1 process')).toBe(true);
   });
 
+  it('have the standing of the prices behind each group of causes, and sweeps alone too', () => {
+    const prices = 'Prices: loads of walks: vendor, measured; world switches: estimate in part, estimate.';
+    expect(text).toContain(prices);
+    expect(crossoverTables([sweep([line('native', 20, 400)])])).toContain(prices);
+  });
+
   it('are no wider than a terminal, but for tables', () => {
     for (const row of text.split('\n').filter((one) => /^(- | {2}\S)/.test(one))) expect(row.length).toBeLessThanOrEqual(110);
   });

@@ -2,6 +2,7 @@
 import type { CellResult } from '../../src/compare/cell.ts';
 import type { Comparison, Group } from '../../src/compare/comparison.ts';
 import { outcomeOf } from '../../src/compare/outcome.ts';
+import type { GroupPrices } from '../../src/compare/standing.ts';
 import { SWEEP_DEFAULTS, type Sweep } from '../../src/compare/sweep.ts';
 import type { Batching, SweepLine } from '../../src/compare/sweep-line.ts';
 import type { PageSizeName, WayName } from '../../src/compare/way.ts';
@@ -18,11 +19,23 @@ export function account(some: Partial<CycleAccount>): CycleAccount {
 
 const sum = (cycles: CycleAccount): number => Object.values(cycles).reduce((a, b) => a + b, 0);
 
+const GUESSED: readonly (keyof CycleAccount)[] = ['hypervisorTrap', 'hypervisorShadow'];
+
+/** World switches and shadow tables have estimated prices. */
+function guessed(cycles: CycleAccount): CycleAccount {
+  return account(Object.fromEntries(GUESSED.map((cause) => [cause, cycles[cause]])));
+}
+
+const PRICES: readonly GroupPrices[] = [
+  { name: 'loads of walks', prices: { vendor: ['L1'], measured: ['L2', 'memory'], partly: [], estimate: [], given: [] } },
+  { name: 'world switches', prices: { vendor: [], measured: [], partly: ['fault'], estimate: ['trap', 'bounce'], given: [] } },
+];
+
 /** A cell of a million accesses. */
 export function cell(way: WayName, cycles: Partial<CycleAccount>, more: Partial<CellResult> = {}): CellResult {
   const all = account(cycles), faults = Object.fromEntries(FAULT_REASONS.map((reason, k) => [reason, k * 10])) as Record<FaultReason, number>;
   return {
-    kind: 'cell', way, cpu: 'zen3', cpuTitle: 'AMD Zen 3', clockGHz: 3, pages: '4k', accesses: 1_000_000, cycles: all, total: sum(all), misses: 1000,
+    kind: 'cell', way, cpu: 'zen3', cpuTitle: 'AMD Zen 3', clockGHz: 3, pages: '4k', accesses: 1_000_000, cycles: all, estimated: guessed(all), total: sum(all), misses: 1000,
     references: { guest: 2000, host: way === 'nested' ? 1500 : 0 }, entries: 500, faults, promotions: 0,
     hypervisor: way !== 'direct' ? undefined : {
       hypercalls: [{ name: 'mmuext_op', calls: 20, cycles: 9000 }, { name: 'mmu_update', calls: 300, cycles: 4000 }], batches: [{ size: 1, hypercalls: 200 }, { size: 7, hypercalls: 30 }, { size: 32, hypercalls: 4 }],
@@ -38,17 +51,17 @@ export function line(way: WayName, base: number, each: number, batching?: Batchi
     kind: 'line', name: batching === undefined ? way : `${way} ${batching}`, way, batching,
     points: rates.map((rate) => {
       const cycles = account({ walkLoads: base, [way === 'direct' ? 'hypervisorTrap' : 'exceptions']: each * rate });
-      return { updatesPerAccess: rate, cyclesPerAccess: sum(cycles), cycles };
+      return { updatesPerAccess: rate, cyclesPerAccess: sum(cycles), cycles, estimated: guessed(cycles) };
     }),
   };
 }
 
 export function sweep(lines: readonly SweepLine[], more: Partial<Sweep> = {}): Sweep {
-  return { cpu: 'zen3', pages: '4k', workload: SWEEP_DEFAULTS, lines, ...more };
+  return { cpu: 'zen3', pages: '4k', workload: SWEEP_DEFAULTS, prices: PRICES, lines, ...more };
 }
 
 export function group(cells: readonly CellResult[], sweeps: readonly Sweep[] = [], pages: PageSizeName = '4k'): Group {
-  return { cpu: 'zen3', cpuTitle: 'AMD Zen 3', pages, cells, sweeps };
+  return { cpu: 'zen3', cpuTitle: 'AMD Zen 3', pages, prices: PRICES, cells, sweeps };
 }
 
 export function comparison(groups: readonly Group[], name = 'compile'): Comparison {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ConfigError } from '../../src/errors.ts';
-import { lowMemory } from '../../src/xen/low-memory.ts';
+import { lowMemory, type LowMemoryOptions } from '../../src/xen/low-memory.ts';
 import { pvSpectrum, type SpectrumRow } from '../../src/xen/pv-spectrum.ts';
 
 describe('low memory of a 32-bit domain 0', () => {
@@ -35,8 +35,12 @@ describe('low memory of a 32-bit domain 0', () => {
   it.each([
     [{ memory: -1 }, 'memory'], [{ memory: 1, vmalloc: 900 }, 'vmalloc'], [{ memory: 1, mmioHoles: [[10, 5]] as const }, 'mmioHoles[0]'],
     [{ memory: 9000, mmioHoles: [[0, 20], [10, 30]] as const }, 'mmioHoles[1]'], [{ memory: 9000, mmioHoles: [[4000, 5000]] as const }, 'mmioHoles[0]'],
+    [{ memory: 5, mmioHoles: [[1000, 2000], [1500, 1600]] as const }, 'mmioHoles[1]'], [{ memory: 5, mmioHoles: [[1500, 1600], [20, 30], [1000, 2000]] as const }, 'mmioHoles[2]'],
+    [{ memory: 5, mmioHoles: [[4000, 5000]] as const }, 'mmioHoles[0]'], [{ memory: 5, mmioHoles: 5 }, 'mmioHoles'], [{ memory: 5, mmioHoles: [5] }, 'mmioHoles[0]'],
+    [{ memory: 5, mmioHoles: [[1, 2, 3]] }, 'mmioHoles[0]'], [{ memory: 5, mmioHoles: [['1', '2']] }, 'mmioHoles[0]'], [{ memory: 5, mmioHoles: null }, 'mmioHoles'],
+    [{ memory: 5, hole: 168 }, 'hole'], [{ mmioHoles: 5 }, 'memory'], [{}, 'memory'], [undefined, 'options'], [null, 'options'], [4096, 'options'],
   ])('refuses %j by the name of the field', (options, field) => {
-    expect(() => lowMemory(options)).toThrow(expect.objectContaining({ constructor: ConfigError, field }) as Error);
+    expect(() => lowMemory(options as LowMemoryOptions)).toThrow(expect.objectContaining({ constructor: ConfigError, field }) as Error);
   });
 });
 
