@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { dirtyFrames } from '../../src/models/dirty-log.ts';
+import { IdentityModel } from '../../src/models/identity-model.ts';
 import { migrate } from '../../src/models/live-migration.ts';
 import { P2mModel } from '../../src/models/p2m-model.ts';
 import { ShadowLog, type ShadowRounds } from '../../src/models/shadow-log.ts';
@@ -58,4 +59,15 @@ it('of a guest with machine frames in its tables, the bitmap is of pseudo-physic
   const sent: (readonly number[])[] = [];
   expect(migrate({ log, pages: [...Array(1024).keys()], send: gfns => sent.push(gfns), run: round => { guest.write(FIRST + round); } })).toMatchObject({ reason: 'few dirty', downtimePages: 1, rounds: [{ sent: 1024, dirty: 1, faults: 1 }] });
   expect(sent[1]).toEqual([1]);
+});
+
+it('of a guest whose frames are the machine\'s, the bitmap is of those, and what is not its own is left out', () => {
+  const guest = new Rounds(), log = new ShadowLog(guest, 64, new IdentityModel(16, 40));
+  log.enable();
+  for (const frame of [15, 16, 33, 55, 56]) guest.write(frame);
+  log.mark(34);
+  log.mark(60);
+  expect(dirtyFrames(log.peek().bitmap)).toEqual([16, 33, 34, 55]);
+  expect(dirtyFrames(log.clean().bitmap)).toEqual([16, 33, 34, 55]);
+  expect(log.clean().dirty).toBe(0);
 });
