@@ -8,7 +8,7 @@ import { makeWorld } from './world.mjs';
 const options = { memory: '64K', vcpus: 2, mode: 'functional', engine: 'ts' } as const;
 
 function history(seed: number, engine: 'ts' | 'wasm' = 'ts'): { bytes: Uint8Array; order: number[]; calls: number[] } {
-  const world = makeWorld({ domains: 2, vcpus: 2, engine, fifo: seed % 2 === 0 }), order: number[] = [];
+  const narrow = (['none', 'some', 'all'] as const)[seed % 3], world = makeWorld({ domains: 2, vcpus: 2, engine, fifo: seed % 2 === 0, narrow, privileged: seed % 4 > 1 }), order: number[] = [];
   const outcomes = runInTurn(world.machine, inTurn(world, { seed, steps: 60 }), { machine: world.options, seed, onStep: number => order.push(number) });
   expect(world.xen.audit()).toEqual([]);
   return { bytes: world.machine.views.u8, order, calls: outcomes.map(done) };

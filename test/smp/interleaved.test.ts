@@ -85,9 +85,9 @@ function takeFifo(world: World, guest: World['guests'][number]): number[] {
   return taken.sort((a, b) => a - b);
 }
 
-describe('at each atomic operation', () => {
+describe.each(['none', 'some', 'all'] as const)('at each atomic operation (domains of 32 bits: %s)', narrow => {
   it('of a FIFO event that is sent, another to the same queue is sent, or would wait', () => {
-    const world = makeWorld({ domains: 3, vcpus: 1, engine: 'ts', fifo: true }), guests = crew(world), [taker, one, two] = guests as [Guest, Guest, Guest];
+    const world = makeWorld({ domains: 3, vcpus: 1, engine: 'ts', narrow, fifo: true }), guests = crew(world), [taker, one, two] = guests as [Guest, Guest, Guest];
     const to = (g: Guest) => g.guest.links.filter(link => link.to === taker.guest.id), [a, b] = [to(one)[0]!, to(two)[0]!];
     takeFifo(world, taker.guest);
     const found = explore(world, guests, () => { expect(one.event(4, a.local)).toBe(0); }, () => { expect(two.event(4, b.local)).toBe(0); }, isDone => {
@@ -97,13 +97,13 @@ describe('at each atomic operation', () => {
   });
 
   it('of an event that is sent, its port moves to another vCPU, or would wait', () => {
-    const world = makeWorld({ domains: 2, vcpus: 2, engine: 'ts' }), guests = crew(world), [, mover, sender] = guests as [Guest, Guest, Guest];
+    const world = makeWorld({ domains: 2, vcpus: 2, engine: 'ts', narrow }), guests = crew(world), [, mover, sender] = guests as [Guest, Guest, Guest];
     const link = sender.guest.links.find(({ to }) => to === mover.guest.id)!, s = world.machine.views, shared = wordOf(s, 0, mover.guest.sharedInfo << 12);
+    const select = mover.guest.is32 ? 1 : 2, clear = () => { for (const at of [0, select, 16, 16 + select, 0x200]) s.w[shared + at] = 0; };
     let vcpu = 0;
-    const clear = () => { for (const at of [0, 2, 16, 18, 0x200]) s.w[shared + at] = 0; };
     clear();
     const found = explore(world, guests, () => { expect(sender.event(4, link.local)).toBe(0); }, () => { expect(mover.event(8, link.peer, vcpu ^= 1)).toBe(0); }, () => {
-      const told = [0, 1].filter(k => s.w[shared + k * 16 + 2] !== 0 && (s.w[shared + k * 16]! & 0xff) !== 0);
+      const told = [0, 1].filter(k => s.w[shared + k * 16 + select] !== 0 && (s.w[shared + k * 16]! & 0xff) !== 0);
       expect([told.length, s.w[shared + 0x200 + (link.peer >>> 5)]]).toEqual([1, 1 << (link.peer & 31)]);
       clear();
     });
@@ -111,7 +111,7 @@ describe('at each atomic operation', () => {
   });
 
   it('of a mapping of a grant, the granter makes a table of the frame, or finds it in use', () => {
-    const world = makeWorld({ domains: 2, vcpus: 1, engine: 'ts' }), guests = crew(world), [granter, user] = guests as [Guest, Guest];
+    const world = makeWorld({ domains: 2, vcpus: 1, engine: 'ts', narrow }), guests = crew(world), [granter, user] = guests as [Guest, Guest];
     let mapped = 0, pinned = 0;
     granter.grant(9, PERMIT, user.guest.id, SPARE_TABLE);
     const found = explore(world, guests, () => { if (user.mapGrant(SPARE_PAGE, HOST_MAP, 9, granter.guest.id) === 0) mapped++; }, () => {
@@ -127,7 +127,7 @@ describe('at each atomic operation', () => {
   });
 
   it('of a mapping of a grant that comes and goes, the granter maps the frame and gives that up', () => {
-    const world = makeWorld({ domains: 2, vcpus: 1, engine: 'ts' }), guests = crew(world), [granter, user] = guests as [Guest, Guest], { frames } = world.xen.host;
+    const world = makeWorld({ domains: 2, vcpus: 1, engine: 'ts', narrow }), guests = crew(world), [granter, user] = guests as [Guest, Guest], { frames } = world.xen.host;
     granter.grant(9, PERMIT, user.guest.id, DATA_FRAME);
     const mfn = granter.frame(DATA_FRAME), count = () => [frames.refs(mfn), frames.typeCount(mfn)], before = count();
     let own = 0;
@@ -141,7 +141,7 @@ describe('at each atomic operation', () => {
   });
 
   it('of a mapping of a grant, the granter gives it to another domain, which maps it or would wait', () => {
-    const world = makeWorld({ domains: 3, vcpus: 1, engine: 'ts' }), guests = crew(world), [granter, one, two] = guests as [Guest, Guest, Guest];
+    const world = makeWorld({ domains: 3, vcpus: 1, engine: 'ts', narrow }), guests = crew(world), [granter, one, two] = guests as [Guest, Guest, Guest];
     const { active } = world.xen.host.domain(granter.guest.id)!.grants;
     granter.grant(9, PERMIT, one.guest.id, DATA_FRAME);
     const both = { one: 0, two: 0 };
@@ -159,7 +159,7 @@ describe('at each atomic operation', () => {
   });
 
   it.each([['maps', false], ['copies by', true]] as const)('of one that %s a grant, the granter takes it back, unless it is in use', (_, copies) => {
-    const world = makeWorld({ domains: 2, vcpus: 1, engine: 'ts' }), guests = crew(world), [granter, user] = guests as [Guest, Guest];
+    const world = makeWorld({ domains: 2, vcpus: 1, engine: 'ts', narrow }), guests = crew(world), [granter, user] = guests as [Guest, Guest];
     const s = world.machine.views, at = wordOf(s, 0, granter.guest.grantFrame << 12) + 9 * 2, { active } = world.xen.host.domain(granter.guest.id)!.grants, ends = [0, 0];
     granter.grant(9, PERMIT, user.guest.id, DATA_FRAME);
     explore(world, guests, () => {
@@ -179,7 +179,7 @@ describe('at each atomic operation', () => {
   });
 
   it('of an update of a table, another vCPU unpins it, or would wait', () => {
-    const world = makeWorld({ domains: 1, vcpus: 2, engine: 'ts' }), guests = crew(world), [one, two] = guests as [Guest, Guest], table = one.frame(SPARE_TABLE);
+    const world = makeWorld({ domains: 1, vcpus: 2, engine: 'ts', narrow }), guests = crew(world), [one, two] = guests as [Guest, Guest], table = one.frame(SPARE_TABLE);
     let slot = 0;
     expect(one.ext(0, BigInt(table))).toBe(0);
     const found = explore(world, guests, () => { expect(one.update([table, slot++ % 512, entryOf(one.frame(DATA_FRAME), DATA)], [table, slot % 512, entryOf(one.frame(DATA_FRAME + 1), READ)])).toBe(0); },
@@ -188,7 +188,7 @@ describe('at each atomic operation', () => {
   });
 
   it('of a mapping that goes, another domain gives a frame back, or would wait', () => {
-    const world = makeWorld({ domains: 2, vcpus: 1, engine: 'ts' }), guests = crew(world), [one, two] = guests as [Guest, Guest];
+    const world = makeWorld({ domains: 2, vcpus: 1, engine: 'ts', narrow }), guests = crew(world), [one, two] = guests as [Guest, Guest];
     let next = 64;
     for (let k = 64; k < OWNED; k++) expect(two.map(k, 0n)).toBe(0);
     const found = explore(world, guests, () => {

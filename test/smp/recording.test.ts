@@ -13,9 +13,9 @@ async function on<T>(world: World, what: (cluster: Cluster) => Promise<T>): Prom
   }
 }
 
-describe.each([[1, 3, 'ts'], [2, 2, 'wasm']] as const)('%i domains of %i vCPUs (%s)', (domains, vcpus, engine) => {
+describe.each([[1, 3, 'ts', 'all'], [2, 2, 'wasm', 'some']] as const)('%i domains of %i vCPUs (%s; of 32 bits: %s)', (domains, vcpus, engine, narrow) => {
   it('come to the same bytes when a recording of them is replayed', async () => {
-    const make = () => makeWorld({ domains, vcpus, engine }), work = { seed: 3, steps: 300, own: true };
+    const make = () => makeWorld({ domains, vcpus, engine, narrow }), work = { seed: 3, steps: 300, own: true };
     const first = make(), { outcomes, recording } = await on(first, cluster => cluster.record(programs(first, work)));
     expect(outcomes.map(done).every(calls => calls > 100)).toBe(true);
     const entries = Array.from({ length: recording.length }, (_, k) => recording.entry(k));

@@ -1,7 +1,7 @@
 /**
  * Random calls of many vCPUs for as long as wanted: npm run stress -- SECONDS [--workers N] [--seed S] [--only beside,turn,again,killed]
  *
- *   beside  vCPUs in worker threads, domains that do all to each other; audits on the way and after each round
+ *   beside  vCPUs in worker threads, domains of both widths that do all to each other; audits on the way and after each round
  *   turn    the same programs in one thread, twice from each seed: the same bytes
  *   again   parallel runs that are recorded, and replayed to the same bytes
  *   killed  a thread is ended at any moment: the others go on, or are told why the machine is broken; none waits for ever
@@ -15,6 +15,7 @@ import { dataFor, makeWorld } from './world.mjs';
 
 const PROGRAM = new URL('./guest-program.mjs', import.meta.url), PARTS = ['beside', 'turn', 'again', 'killed'];
 const { values, positionals: [seconds = '10'] } = parseArgs({ allowPositionals: true, options: { workers: { type: 'string', default: '4' }, seed: { type: 'string', default: '1' }, only: { type: 'string', default: PARTS.join() } } });
+const NARROW = ['none', 'some', 'some', 'all']; // which domains are of 32 bits
 const workers = Number(values.workers), parts = values.only.split(',');
 if (!(Number(seconds) > 0) || !(workers >= 2 && workers <= 16) || parts.some(part => !PARTS.includes(part))) {
   console.error(`npm run stress -- SECONDS [--workers 2..16] [--seed S] [--only ${PARTS.join()}]`);
@@ -25,7 +26,7 @@ const tally = Object.fromEntries(PARTS.map(part => [part, { rounds: 0, calls: 0,
 /** A world of as many vCPUs as there are workers, of a kind that the seed decides. */
 function worldOf(seed, only = {}) {
   const r = random(seed), each = [1, 2, workers].filter(n => workers % n === 0), vcpus = each[r(each.length)];
-  return makeWorld({ domains: workers / vcpus, vcpus, engine: r(2) ? 'ts' : 'wasm', mode: r(3) ? 'functional' : 'timed', fifo: r(2) === 1, ...(r(3) ? {} : { budget: 2 + r(6) }), ...only });
+  return makeWorld({ domains: workers / vcpus, vcpus, engine: r(2) ? 'ts' : 'wasm', mode: r(3) ? 'functional' : 'timed', fifo: r(2) === 1, ...(r(3) ? {} : { budget: 2 + r(6) }), narrow: NARROW[r(4)], privileged: r(2) === 1, ...only });
 }
 
 const dataOf = (world, rest) => world.guests.flatMap(guest => guest.cpus.map((_, k) => dataFor(world, guest, k, rest)));
