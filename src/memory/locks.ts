@@ -157,6 +157,13 @@ export class Locks {
     this.check();
   }
 
+  /** In the middle of what takes long: others' invalidations are done here, if this thread plays a vCPU, as a processor takes interrupts between two instructions. */
+  pass(): void {
+    if (this.waiting === undefined) return;
+    this.turns?.place();
+    this.waiting.look();
+  }
+
   private check(): void {
     checkSound(this.s);
     if (performance.now() > this.deadline) throw new BrokenError('a lock was not free, or a vCPU not ready, in time');

@@ -84,15 +84,16 @@ export class Views {
   /** Add at least `bytes` zero bytes at the end. @returns the offset of the first new byte */
   grow(bytes: number): number {
     const pages = Math.ceil(bytes / WASM_PAGE_BYTES);
-    const before = this.byteLength;
-    if (before / WASM_PAGE_BYTES + pages > MAX_WASM_PAGES) throw new ConfigError('memory', 'at most 4 GiB of backed memory and state', before + bytes);
+    const known = this.byteLength;
+    if (known / WASM_PAGE_BYTES + pages > MAX_WASM_PAGES) throw new ConfigError('memory', 'at most 4 GiB of backed memory and state', known + bytes);
+    let before: number; // another thread may have let it grow meanwhile
     try {
-      this.memory.grow(pages);
+      before = this.memory.grow(pages);
     } catch {
-      throw new ConfigError('memory', `a host that has ${bytes} more bytes`, before + bytes);
+      throw new ConfigError('memory', `a host that has ${bytes} more bytes`, known + bytes);
     }
     this.look();
-    return before;
+    return before * WASM_PAGE_BYTES;
   }
 
   /** Look at the memory again: after it grew, or after the extents changed. */

@@ -11,6 +11,7 @@ import { ARGS, BASE, DATA, entryOf, makeWorld, READ, SPARE_PAGE, SPARE_TABLE } f
 
 const PROGRAMS = new URL('./small-programs.mjs', import.meta.url);
 const options = { memory: '2M', vcpus: 3, cpu: presets.skylake, engine: 'ts' } as const;
+const ENGINES = [['ts'], ['wasm']] as const;
 const open: Cluster[] = [];
 afterEach(async () => { await Promise.all(open.splice(0).map(cluster => cluster.close())); });
 
@@ -34,6 +35,15 @@ function use(cpu: Vcpu, pcid: number, ...pages: number[]): void {
 function cached(cpu: Vcpu, pcid: number, ...pages: number[]): number[] {
   cpu.writeCr3((cpu.registers.cr3 & ~0xfffn) | BigInt(pcid) | 1n << 63n);
   return pages.filter(page => cpu.explain(BigInt(page * 4096), 0).references.every(({ needed }) => !needed));
+}
+
+/** Have two vCPUs map a page by the same tables. @returns what lets the page be another frame, and tells no one */
+function remapper(machine: Machine, player: Vcpu, page: number): (frame: number) => void {
+  const [first] = machine.vcpus as [Vcpu];
+  machine.map(BigInt(page * 4096), { user: true });
+  player.writeCr3(first.registers.cr3);
+  const { paddr } = first.explain(BigInt(page * 4096), 4).references.at(-1)!;
+  return frame => machine.write(paddr, new Uint8Array(BigUint64Array.of(BigInt(frame * 4096 + 0x25)).buffer));
 }
 
 const word = (machine: Machine, cpu: Vcpu, offset: number) => machine.views.w[(cpu.block + VCPU_MAIL + offset) >>> 2]!;
@@ -148,14 +158,11 @@ describe('the clock of invalidations', () => {
 });
 
 describe('a vCPU that a thread plays', () => {
-  it('goes on with what it has cached until it looks, and no one waits for it less', async () => {
-    const given = { memory: '1M', vcpus: 2, mode: 'functional' } as const, machine = Machine.create(given), cluster = new Cluster(machine, { machine: given });
+  it.each(ENGINES)('goes on with what it has cached until it looks, and no one waits for it less (%s)', async engine => {
+    const given = { memory: '1M', vcpus: 2, mode: 'functional', engine } as const, machine = Machine.create(given), cluster = new Cluster(machine, { machine: given });
     open.push(cluster);
     const [asker, player] = machine.vcpus as [Vcpu, Vcpu], early = 0x8000, stop = 0x8040, page = 0x10;
-    for (const other of [0x50000, 0x60000]) machine.write(BigInt(other), Uint8Array.of(1));
-    machine.map(BigInt(page * 4096), { user: true });
-    player.writeCr3(asker.registers.cr3);
-    const [leaf] = asker.explain(BigInt(page * 4096), 4).references.slice(-1), put = (frame: number) => machine.write(leaf!.paddr, new Uint8Array(BigUint64Array.of(BigInt(frame * 4096 + 0x25)).buffer));
+    const put = remapper(machine, player, page);
     put(0x50);
     const run = cluster.start(1, { module: PROGRAMS, name: 'translations', data: { page, early, stop } });
     while (machine.views.w[machine.views.lowWord + (early >>> 2)] === 0) await new Promise(resolve => { setTimeout(resolve, 1); });
@@ -164,6 +171,64 @@ describe('a vCPU that a thread plays', () => {
     machine.invalidate([player], { va: BigInt(page * 4096) }, asker); // returns when it is done there
     Atomics.store(machine.views.w, machine.views.lowWord + (stop >>> 2), 1);
     expect(await run).toMatchObject({ how: 'returned', value: { last: 0x60, seen: { 0x50: expect.any(Number) as number } } });
+  });
+
+  it.each(ENGINES)('looks in the middle of its batches, between which it does no step (%s)', async engine => {
+    const given = { memory: '1M', vcpus: 2, mode: 'functional', engine } as const, machine = Machine.create(given), cluster = new Cluster(machine, { machine: given });
+    open.push(cluster);
+    const [asker, player] = machine.vcpus as [Vcpu, Vcpu], early = 0x8000, stop = 0x8040, page = 0x10, put = remapper(machine, player, page);
+    put(0x50);
+    const run = cluster.start(1, { module: PROGRAMS, name: 'batches', data: { page, early, stop } });
+    while (Atomics.load(machine.views.w, machine.views.lowWord + (early >>> 2)) === 0) await new Promise(resolve => { setTimeout(resolve, 1); });
+    put(0x60);
+    const steps = cluster.beats(1);
+    machine.views.locks.deadline = performance.now() + 20_000; // else a failure would be a hang
+    machine.invalidate([player], { va: BigInt(page * 4096) }, asker);
+    expect(cluster.beats(1)).toBe(steps);
+    Atomics.store(machine.views.w, machine.views.lowWord + (stop >>> 2), 1);
+    expect(await run).toEqual({ how: 'returned', value: { batches: expect.any(Number) as number, last: 0x60 } });
+  });
+
+  it.each(ENGINES.flatMap(([engine]) => [[engine, 'functional'], [engine, 'timed']] as const))('uses at most 4096 accesses of a batch what was invalidated in the middle of it (%s, %s)', (engine, mode) => {
+    const accesses = 30_000, posted = 11_111, tables = 0x200_0000, page = 0x10, device = 0x4000_0000n;
+    let onRead = (): void => {};
+    const handler = { read: () => { onRead(); return 0x70025n; }, write: () => {} }; // a page table whose every entry maps frame 0x70
+    const machine = Machine.create({ extents: [{ base: 0, bytes: 0x10_0000 }, { base: tables, bytes: 0x1000, kind: 'mmio', handler }], vcpus: 2, mode, cpu: presets.skylake, engine, paging: '4-level' });
+    const [, player] = machine.vcpus as [Vcpu, Vcpu], put = remapper(machine, player, page), scope = { kind: SCOPE_PAGES, id: 0, hi: 0, lo: page << 12, pages: 1 };
+    machine.map(device, { user: true });
+    const directory = machine.vcpus[0]!.explain(device, 4).references.at(-2)!;
+    machine.write(directory.paddr, new Uint8Array(BigUint64Array.of(BigInt(tables) | 0x27n).buffer));
+    put(0x50);
+    const columns = machine.columns(accesses), answers = () => Array.from({ length: accesses }, (_, k) => columns.pa[2 * k]! >>> 12);
+    columns.size.fill(4);
+    for (let k = 0; k < accesses; k++) columns.va[2 * k] = page << 12;
+    columns.va[2 * posted] = Number(device);
+    machine.play(player);
+    onRead = () => {
+      put(0x60);
+      machine.shootdowns.post(player.block >>> 2, scope);
+      onRead = () => {};
+    };
+    expect(player.runBatch(columns, 0, accesses, 4)).toBe(accesses);
+    machine.shootdowns.wait();
+    machine.rest();
+    const seen = answers(), first = seen.indexOf(0x60);
+    expect([seen[posted], first > posted + 1, first <= posted + 4096]).toEqual([0x70, true, true]); // the window, and its end
+    expect([new Set(seen.slice(0, posted)), new Set(seen.slice(first))]).toEqual([new Set([0x50]), new Set([0x60])]);
+    expect(word(machine, player, MAIL_DONE)).toBe(1);
+  });
+
+  it('looks between the parts of a hypercall at which it could be preempted', () => {
+    const { machine, xen, guests: [guest] } = makeWorld({ domains: 1, vcpus: 2, engine: 'ts' }), [cpu] = machine.vcpus as [Vcpu];
+    const done = () => word(machine, cpu, MAIL_DONE), ask = (count: number) => {
+      machine.shootdowns.post(cpu.block >>> 2, { kind: SCOPE_PAGES, id: 0, hi: 0, lo: 0x7000, pages: 1 });
+      machine.write(BigInt(guest!.first + ARGS) * 4096n, new Uint8Array(new BigUint64Array(count * 3).fill(6n).buffer)); // MMUEXT_TLB_FLUSH_LOCAL
+      return Number(xen.hypercall(cpu, HYPERVISOR_mmuext_op, BASE + BigInt(ARGS * 4096), BigInt(count), 0n, 0x7ff0n));
+    };
+    machine.play(cpu);
+    expect([ask(1), done()]).toEqual([0, 0]);
+    expect([ask(2), done()]).toEqual([0, 2]);
+    machine.rest();
   });
 
   it('may ask those that ask it at the same time', async () => {

@@ -60,6 +60,20 @@ export function* translations({ machine, cpu, data: { page, stop, early } }) {
   }
 }
 
+/** Batches of translations of one page, one after the other without a step between them, until word `stop` of guest memory is set. */
+export function* batches({ machine, cpu, data: { page, stop, early } }) {
+  yield;
+  const { w, lowWord } = machine.views, accesses = 50_000, columns = machine.columns(accesses);
+  columns.size.fill(4);
+  for (let k = 0; k < accesses; k++) columns.va[2 * k] = page << 12;
+  for (let batches = 1; ; batches++) {
+    const done = cpu.runBatch(columns, 0, accesses, 4);
+    if (done !== accesses) return { stopped: done };
+    Atomics.store(w, lowWord + (early >>> 2), batches);
+    if (Atomics.load(w, lowWord + (stop >>> 2)) !== 0) return { batches, last: columns.pa[2 * accesses - 2] >>> 12 };
+  }
+}
+
 /** Have everyone invalidate everything, often. */
 export function* askAll({ machine, cpu, data }) {
   for (let k = 0; k < data; k++) {
