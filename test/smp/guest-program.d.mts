@@ -9,6 +9,11 @@ export class Guest {
   readonly guest: GuestPlace;
   readonly handles: { readonly handle: number; readonly page: number }[];
   readonly wrong: string[];
+  /** What its calls' structures are in, and where that is. */
+  readonly view: DataView;
+  readonly argsVa: bigint;
+  mapping(page: number, value: bigint, flags: bigint): bigint[];
+  multicall(...calls: (readonly (number | bigint)[])[]): number;
   frame(k: number): number;
   map(page: number, value: bigint, flags?: bigint): number;
   update(...requests: (readonly [table: number, slot: number, value: bigint, command?: number])[]): number;

@@ -9,7 +9,7 @@ import {
 import { wordOf } from '../../dist/memory/extents.js';
 import { ARGS, DATA, DATA_FRAME, entryOf, OWNED, PAGES_EACH, READ, REFS, SPARE_PAGE, SPARE_TABLE, SPARE_TABLES, TABLE } from './world.mjs';
 
-const SELF = 0x7ff0n, WRITE = 6, LOAD = 4;
+const SELF = 0x7ff0n, WRITE = 6, LOAD = 4, USER = 4;
 const LAST_DATA = 64;
 
 /** A generator of numbers, the same for the same seed. */
@@ -155,9 +155,9 @@ export class Guest {
     return this.call(HYPERVISOR_multicall, this.argsVa + 2048n, BigInt(calls.length));
   }
 
-  /** Access a page. What it reaches is its domain's, or granted to it: no frame that went to someone else, or is free. */
+  /** Access a page, as its kernel: of 64 bits in ring 3, of 32 in ring 1. What it reaches is its domain's, or granted to it: no frame that went to someone else, or is free. */
   use(page, kind) {
-    const va = this.va(page), fault = this.cpu.access(Number(va >> 32n), Number(va & 0xffffffffn), kind);
+    const va = this.va(page), fault = this.cpu.access(Number(va >> 32n), Number(va & 0xffffffffn), this.guest.is32 ? kind & ~USER : kind);
     if (fault !== 0) return fault;
     const mfn = (this.cpu.paddrLo >>> 12) + this.cpu.paddrHi * 0x100000, { w } = this.s, row = (w[HDR_FRAME_TABLE >>> 2] >>> 2) + mfn * (FRAME_STRIDE >>> 2);
     const owner = Atomics.load(w, row + (FRAME_OWNER >>> 2)) & 0xffff, refs = Atomics.load(w, row + (FRAME_REFS >>> 2));
