@@ -1,8 +1,9 @@
 // Small programs for tests of the cluster itself. On the built package.
-import { DOMAIN_GRANT_LOCK, DOMAIN_LOCK } from '../../dist/layout/domain.js';
-import { HV_HEAP_LOCK, HV_LOCK } from '../../dist/layout/hypervisor.js';
-import { RANK_DOMAIN, RANK_GRANTS, RANK_HEAP, RANK_HYPERVISOR } from '../../dist/layout/lock.js';
-import { VCPU_INSIDE } from '../../dist/layout/vcpu.js';
+import { DOMAIN_EVENT_LOCK, DOMAIN_GRANT_LOCK, DOMAIN_LOCK } from '../../dist/layout/domain.js';
+import { HV_HEAP_LOCK, HV_LOCK, HV_LOST_LOCK } from '../../dist/layout/hypervisor.js';
+import { RANK_DOMAIN, RANK_EVENTS, RANK_GRANTS, RANK_HEAP, RANK_HYPERVISOR, RANK_LOST, RANK_MAIL } from '../../dist/layout/lock.js';
+import { MAIL_COUNT, MAIL_LOCK } from '../../dist/layout/mailbox.js';
+import { VCPU_INSIDE, VCPU_MAIL } from '../../dist/layout/vcpu.js';
 
 export const tell = ({ cpu, number, data, xen }) => ({ number, sum: number + data.plus, block: cpu.block, xen: xen !== undefined });
 
@@ -43,9 +44,30 @@ export function* dieWith({ machine, cpu, xen, data }) {
     Atomics.store(w, (cpu.block + VCPU_INSIDE) >>> 2, 1);
   }
   if (data === 'grants') locks.take(at + (DOMAIN_GRANT_LOCK >>> 2), RANK_GRANTS);
+  if (data === 'events') locks.take(at + (DOMAIN_EVENT_LOCK >>> 2), RANK_EVENTS);
+  if (data === 'lost') locks.take(block + (HV_LOST_LOCK >>> 2), RANK_LOST);
   if (data === 'heap') locks.take(block + (HV_HEAP_LOCK >>> 2), RANK_HEAP);
   if (data === 'half') host.frames.getAgain(0x80);
   process.exit(4);
+}
+
+/** The thread ends with the mailbox of the next vCPU, in which it has begun a letter; `data`: with its own, too. */
+export function* dieAtMail({ machine, number, data }) {
+  yield;
+  const { locks, w } = machine.views, [next, own] = [number + 1, number].map(k => (machine.vcpus[k].block + VCPU_MAIL) >>> 2);
+  if (data) locks.take(own + (MAIL_LOCK >>> 2), RANK_MAIL);
+  locks.take(next + (MAIL_LOCK >>> 2), RANK_MAIL);
+  w[next + (MAIL_COUNT >>> 2)] = 1;
+  process.exit(4);
+}
+
+/** Have the next vCPU invalidate everything; `data`: by a hypercall, `[number, ...arguments]`. Word `early` of guest memory is set just before. */
+export function* askNext({ machine, cpu, number, xen, data: { early, call } }) {
+  yield;
+  const { w, lowWord } = machine.views;
+  Atomics.store(w, lowWord + (early >>> 2), 1);
+  if (call === undefined) machine.invalidate([machine.vcpus[number + 1]], {}, cpu);
+  else return Number(xen.hypercall(cpu, ...call));
 }
 
 /** Translate one page again and again, and count how often each frame is the answer, until word `stop` of guest memory is set. */
