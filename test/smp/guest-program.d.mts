@@ -7,6 +7,7 @@ export const run: Program;
 export class Guest {
   constructor(context: Context);
   readonly guest: GuestPlace;
+  readonly cpu: Context['cpu'];
   readonly handles: { readonly handle: number; readonly page: number }[];
   readonly wrong: string[];
   /** What its calls' structures are in, and where that is. */

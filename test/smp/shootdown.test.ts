@@ -7,7 +7,8 @@ import { VCPU_MAIL } from '../../dist/layout/vcpu.js';
 import { mayHold } from '../../dist/machine/scope.js';
 import { Cluster } from '../../dist/smp/index.js';
 import { HYPERVISOR_mmuext_op, HYPERVISOR_update_va_mapping } from '../../dist/xen/index.js';
-import { ARGS, BASE, DATA, entryOf, makeWorld, READ, SPARE_PAGE, SPARE_TABLE } from './world.mjs';
+import { Guest } from './guest-program.mjs';
+import { ARGS, BASE, DATA, dataFor, DATA_FRAME, entryOf, makeWorld, READ, SPARE_PAGE, SPARE_TABLE, type World } from './world.mjs';
 
 const PROGRAMS = new URL('./small-programs.mjs', import.meta.url);
 const options = { memory: '2M', vcpus: 3, cpu: presets.skylake, engine: 'ts' } as const;
@@ -154,6 +155,41 @@ describe('the clock of invalidations', () => {
     const filtered = counts().retyped;
     expect([filtered.sent - last.sent, filtered.filtered - last.filtered, other.translate(va, 6).ok]).toEqual([0, 2, false]);
     expect(xen.audit()).toEqual([]);
+  });
+});
+
+describe('invalidations of other vCPUs are counted by their cause', () => {
+  const one = (g: Guest) => g.map(SPARE_PAGE, entryOf(g.frame(DATA_FRAME), DATA), 0n), none = (g: Guest) => g.map(SPARE_PAGE, 0n, 0n);
+  const grant = (g: Guest, beside: Guest, peer: Guest) => {
+    peer.grant(9, 1, g.guest.id, DATA_FRAME);
+    expect([g.mapGrant(SPARE_PAGE, 2, 9, peer.guest.id), beside.use(SPARE_PAGE, 6)]).toEqual([0, 0]);
+  };
+  const giveBack = (g: Guest) => {
+    g.map(70, 0n);
+    expect(g.reservation(1, g.frame(70))).toBe(1);
+  };
+  const retype = (g: Guest, beside: Guest) => {
+    expect([g.map(SPARE_TABLE, entryOf(g.frame(SPARE_TABLE), DATA), 0n), beside.use(SPARE_TABLE, 6), g.map(SPARE_TABLE, entryOf(g.frame(SPARE_TABLE), READ), 0n)]).toEqual([0, 0, 0]);
+  };
+  // Three other vCPUs: one of the domain, two of another one.
+  it.each<[cause: keyof ReturnType<World['xen']['counters']>['shootdowns'], what: string, vcpus: number, before: (g: Guest, beside: Guest, peer: Guest) => void, call: (g: Guest) => number]>([
+    ['asked', 'a mapping with a flush', 1, one, g => g.map(SPARE_PAGE, 0n, 6n)],
+    ['asked', 'MMUEXT_TLB_FLUSH_ALL', 1, () => {}, g => g.ext(10)],
+    ['tables', 'an entry of a level-2 table', 1, none, g => g.update([g.guest.level2, 5, 0n])],
+    ['retyped', 'a pin of what was writable', 1, retype, g => g.ext(0, BigInt(g.frame(SPARE_TABLE)))],
+    ['reused', 'a frame that was someone\'s', 3, giveBack, g => g.reservation(0, 0) - 1],
+    ['grants', 'a mapping of a grant that is given up', 1, grant, g => g.unmapGrant(g.handles[0]!)],
+  ])('%s: %s', (cause, _, vcpus, before, call) => {
+    for (const narrow of ['none', 'all'] as const) {
+      const world = makeWorld({ domains: 2, vcpus: 2, engine: 'ts', mode: 'timed', narrow }), { machine, xen, guests } = world;
+      const [guest, beside, peer] = [0, 1, 2].map(number => new Guest({ machine, xen, cpu: machine.vcpus[number]!, number, data: dataFor(world, guests[number >> 1]!, number & 1, {}) })) as [Guest, Guest, Guest];
+      before(guest, beside, peer);
+      const was = xen.counters().shootdowns, own = guest.cpu.counters().cycles.hypervisor;
+      expect(call(guest)).toBe(0);
+      const { [cause]: now, ...others } = xen.counters().shootdowns, { [cause]: then, ...rest } = was;
+      expect([now.sent - then.sent, now.filtered - then.filtered, others]).toEqual([vcpus, 0, rest]);
+      expect([now.cycles - then.cycles > 0, guest.cpu.counters().cycles.hypervisor - own > now.cycles - then.cycles]).toEqual([true, true]); // which it pays
+    }
   });
 });
 

@@ -6,7 +6,7 @@
  *   again   parallel runs that are recorded, and replayed to the same bytes
  *   killed  a thread is ended at any moment: the others go on, or are told why the machine is broken; none waits for ever
  *
- * Prints what was done and what was found; exit status 1 if anything was. What a round does follows from its seed, but for what threads do to each other.
+ * Prints what was done, the invalidations of other vCPUs by cause (of `beside`), and what was found; exit status 1 if anything was. What a round does follows from its seed, but for what threads do to each other.
  */
 import { parseArgs } from 'node:util';
 import { Cluster, runInTurn } from '../../dist/smp/index.js';
@@ -23,9 +23,20 @@ if (!(Number(seconds) > 0) || !(workers >= 2 && workers <= 16) || parts.some(par
 }
 const tally = Object.fromEntries(PARTS.map(part => [part, { rounds: 0, calls: 0, seconds: 0, audits: 0, found: 0 }]));
 
-/** A world of as many vCPUs as there are workers, of a kind that the seed decides. */
+const causes = {};
+
+/** Invalidations that vCPUs asked of others, and those that the clock spared. */
+function countCauses({ xen }) {
+  for (const [cause, { sent, filtered }] of Object.entries(xen.counters().shootdowns)) {
+    const row = causes[cause] ??= { sent: 0, spared: 0 };
+    row.sent += sent;
+    row.spared += filtered;
+  }
+}
+
+/** A world of as many vCPUs as there are workers, of a kind that the seed decides: one, two or all of them of one domain in turn. */
 function worldOf(seed, only = {}) {
-  const r = random(seed), each = [1, 2, workers].filter(n => workers % n === 0), vcpus = each[r(each.length)];
+  const r = random(seed), each = [1, 2, workers].filter(n => workers % n === 0), vcpus = each[seed % each.length];
   return makeWorld({ domains: workers / vcpus, vcpus, engine: r(2) ? 'ts' : 'wasm', mode: r(3) ? 'functional' : 'timed', fifo: r(2) === 1, ...(r(3) ? {} : { budget: 2 + r(6) }), narrow: NARROW[r(4)], privileged: r(2) === 1, ...only });
 }
 
@@ -75,6 +86,7 @@ const rounds = {
         audit('beside', seed, world);
       }
     });
+    countCauses(world);
   },
 
   turn(seed) {
@@ -130,4 +142,5 @@ console.table(Object.fromEntries(parts.map(part => {
   const row = tally[part];
   return [part, { rounds: row.rounds, seconds: Math.round(row.seconds), calls: row.calls, 'calls/s': Math.round(row.calls / row.seconds), audits: row.audits, found: row.found }];
 })));
+if (parts.includes('beside')) console.table(causes);
 process.exitCode = Object.values(tally).some(row => row.found > 0) ? 1 : 0;
