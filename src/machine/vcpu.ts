@@ -56,7 +56,7 @@ export interface Registers {
 
 /** Accesses of one call into wasm: code that runs since before it was optimized stays as it was until it returns. */
 const BATCH_MOST = 65536;
-/** ... of one call into an engine where others may wait for invalidations: between two calls the mailbox is looked into. */
+/** ... from one look into the mailbox to the next, where a thread plays the vCPU and others may wait for invalidations. */
 const PLAYED_MOST = 4096;
 /** ... of the first call: their kinds are looked at beforehand, and a batch begins again after each fault. */
 const BATCH_FIRST = 128;
@@ -102,6 +102,7 @@ export class Vcpu {
   private readonly fetchMemo: number;
   private readonly cacheNames: readonly string[];
   private readonly wasm: Accelerator | undefined;
+  private unlooked = 0; // accesses of batches since the last look into the mailbox
   private readonly swift: SwiftAccess;
   private readonly wasmAccess: Accelerator['accessAnew'] | undefined;
 
@@ -181,16 +182,24 @@ export class Vcpu {
   runBatch(columns: AccessInput, from: number, to: number, extra = 0): number {
     checkColumns(this.s, columns, from, to);
     checkAccess(extra, 'extra');
-    const { locks } = this.s, isPlayed = locks.waiting !== undefined;
+    const isPlayed = this.s.locks.waiting !== undefined;
     if (columns.offsets === undefined && !isPlayed) return runBatch(this.s, this.v, columns, from, to, extra);
     const limit = isPlayed ? PLAYED_MOST : BATCH_MOST;
     for (let at = from, most = BATCH_FIRST; at < to; most = Math.min(most * 4, limit)) {
-      if (at > from) locks.pass();
       const end = Math.min(to, at + most);
+      if (isPlayed) this.lookBefore(end - at);
       at = columns.offsets === undefined ? runBatch(this.s, this.v, columns, at, end, extra) : this.runInWasm(columns, columns.offsets, at, end, extra);
       if (at < end) return at;
     }
     return to;
+  }
+
+  /** Look into the mailbox, if so many accesses more were too many. */
+  private lookBefore(accesses: number): void {
+    this.unlooked += accesses;
+    if (this.unlooked <= PLAYED_MOST) return;
+    this.s.locks.pass();
+    this.unlooked = accesses;
   }
 
   private runInWasm({ kind }: AccessInput, offsets: NonNullable<AccessInput['offsets']>, from: number, to: number, extra: number): number {

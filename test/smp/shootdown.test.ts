@@ -225,34 +225,33 @@ describe('a vCPU that a thread plays', () => {
     expect(await run).toEqual({ how: 'returned', value: { batches: expect.any(Number) as number, last: 0x60 } });
   });
 
-  it.each(ENGINES.flatMap(([engine]) => [[engine, 'functional'], [engine, 'timed']] as const))('uses at most 4096 accesses of a batch what was invalidated in the middle of it (%s, %s)', (engine, mode) => {
-    const accesses = 30_000, posted = 11_111, tables = 0x200_0000, page = 0x10, device = 0x4000_0000n;
-    let onRead = (): void => {};
-    const handler = { read: () => { onRead(); return 0x70025n; }, write: () => {} }; // a page table whose every entry maps frame 0x70
-    const machine = Machine.create({ extents: [{ base: 0, bytes: 0x10_0000 }, { base: tables, bytes: 0x1000, kind: 'mmio', handler }], vcpus: 2, mode, cpu: presets.skylake, engine, paging: '4-level' });
-    const [, player] = machine.vcpus as [Vcpu, Vcpu], put = remapper(machine, player, page), scope = { kind: SCOPE_PAGES, id: 0, hi: 0, lo: page << 12, pages: 1 };
-    machine.map(device, { user: true });
-    const directory = machine.vcpus[0]!.explain(device, 4).references.at(-2)!;
-    machine.write(directory.paddr, new Uint8Array(BigUint64Array.of(BigInt(tables) | 0x27n).buffer));
-    put(0x50);
-    const columns = machine.columns(accesses), answers = () => Array.from({ length: accesses }, (_, k) => columns.pa[2 * k]! >>> 12);
-    columns.size.fill(4);
-    for (let k = 0; k < accesses; k++) columns.va[2 * k] = page << 12;
-    columns.va[2 * posted] = Number(device);
-    machine.play(player);
-    onRead = () => {
-      put(0x60);
-      machine.shootdowns.post(player.block >>> 2, scope);
-      onRead = () => {};
-    };
-    expect(player.runBatch(columns, 0, accesses, 4)).toBe(accesses);
-    machine.shootdowns.wait();
-    machine.rest();
-    const seen = answers(), first = seen.indexOf(0x60);
-    expect([seen[posted], first > posted + 1, first <= posted + 4096]).toEqual([0x70, true, true]); // the window, and its end
-    expect([new Set(seen.slice(0, posted)), new Set(seen.slice(first))]).toEqual([new Set([0x50]), new Set([0x60])]);
-    expect(word(machine, player, MAIL_DONE)).toBe(1);
-  });
+  it.each(ENGINES.flatMap(([engine]) => (['functional', 'timed'] as const).flatMap(mode => (['batch', 'queue', 'mixed queue'] as const).map(way => [way, engine, mode] as const))))(
+    'uses at most 4096 accesses of a %s what was invalidated in the middle of it (%s, %s)', (way, engine, mode) => {
+      const accesses = 30_000, posted = 11_111, tables = 0x200_0000, page = 0x10, device = 0x4000_0000n;
+      let onRead = (): void => {};
+      const handler = { read: () => { onRead(); return 0x70025n; }, write: () => {} }; // a page table whose every entry maps frame 0x70
+      const machine = Machine.create({ extents: [{ base: 0, bytes: 0x10_0000 }, { base: tables, bytes: 0x1000, kind: 'mmio', handler }], vcpus: 2, mode, cpu: presets.skylake, engine, paging: '4-level' });
+      const [, player] = machine.vcpus as [Vcpu, Vcpu], put = remapper(machine, player, page), scope = { kind: SCOPE_PAGES, id: 0, hi: 0, lo: page << 12, pages: 1 };
+      machine.map(device, { user: true });
+      const directory = machine.vcpus[0]!.explain(device, 4).references.at(-2)!;
+      machine.write(directory.paddr, new Uint8Array(BigUint64Array.of(BigInt(tables) | 0x27n).buffer));
+      put(0x50);
+      const queue = player.queue(accesses), { columns } = queue;
+      for (let k = 0; k < accesses; k++) queue.push(0, k === posted ? Number(device) : page << 12, way === 'mixed queue' && k % 2 ? 0 : 4, 4); // of the user, and of the kernel
+      machine.play(player);
+      onRead = () => {
+        put(0x60);
+        machine.shootdowns.post(player.block >>> 2, scope);
+        onRead = () => {};
+      };
+      expect(way === 'batch' ? player.runBatch(columns, 0, accesses, 4) : queue.flush()).toBe(way === 'batch' ? accesses : 0);
+      machine.shootdowns.wait();
+      machine.rest();
+      const seen = Array.from({ length: accesses }, (_, k) => columns.pa[2 * k]! >>> 12), first = seen.indexOf(0x60);
+      expect([seen[posted], first > posted + 1, first <= posted + 4096]).toEqual([0x70, true, true]); // the window, and its end
+      expect([new Set(seen.slice(0, posted)), new Set(seen.slice(first))]).toEqual([new Set([0x50]), new Set([0x60])]);
+      expect(word(machine, player, MAIL_DONE)).toBe(1);
+    });
 
   it('looks between the parts of a hypercall at which it could be preempted', () => {
     const { machine, xen, guests: [guest] } = makeWorld({ domains: 1, vcpus: 2, engine: 'ts' }), [cpu] = machine.vcpus as [Vcpu];
