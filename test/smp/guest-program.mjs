@@ -192,7 +192,7 @@ function step(g, r, own) {
     case 14: return g.event(9, port);
     case 15: return g.takeEvents();
     case 16: return g.ext(5, BigInt(g.guest.first));
-    case 17: return g.update([g.guest.level2, 1 + spare - SPARE_TABLE, r(2) ? entryOf(g.frame(spare), TABLE) : 0n]);
+    case 17: return g.update([g.guest.level2, 1 + spare - SPARE_TABLE, own || r(2) ? entryOf(g.frame(spare), TABLE) : 0n]); // a table that goes is put by a call that is alone
     default: return own ? g.map(page, 0n) : shared(g, r, page, data, port);
   }
 }
