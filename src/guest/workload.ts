@@ -99,6 +99,13 @@ export class Workload {
     return { measured, estimated, updatesPerAccess: (figures.entries - entries) / accesses, cyclesPerAccess: totalCycles(measured) / accesses };
   }
 
+  /** Go over all pages once, as the pattern does: what the changes so far leave to do when a page is used again is done then. */
+  lap(): void {
+    const { pattern, workingSet } = this.o;
+    if (pattern === 'stream') this.store(this.mm, HEAP, workingSet);
+    else this.run(this.made + workingSet, 0);
+  }
+
   /** The process ends. @returns all that its kernel did */
   end(): KernelFigures {
     this.user.call();
