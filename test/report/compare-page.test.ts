@@ -16,6 +16,7 @@ describe.each<[string, () => string]>([
   ['a hostile name', () => compareHtml(comparison([group([cell('native', { tlb: 1 }, { processes: [{ ...cell('native', {}).processes[0], name: HOSTILE }] })])], HOSTILE))],
   ['outcomes that differ', () => compareHtml(comparison([group([cell('native', { tlb: 1 }), cell('direct', { tlb: 3 }, { complaints: [HOSTILE] })])]))],
   ['sweeps', () => crossoverHtml([sweep(alone), sweep(alone, { workload: { ...SWEEP_DEFAULTS, change: 'map' } })])],
+  ['sweeps of which some or all cost nothing', () => crossoverHtml([sweep([line('native', 0, 0), line('direct', 0, 1500), line('nested', 40, 420)]), sweep([line('native', 0, 0)])])],
   ['a sweep of two rates and one line', () => crossoverHtml([sweep([line('direct', 1, 9, undefined, [0.5, 1])])])],
 ])('the page of %s', (_, make) => keepsRules(make));
 
