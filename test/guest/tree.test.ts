@@ -246,7 +246,8 @@ describe('small trees', () => {
     [{ ops: 'vmware' }, 'ops'], [{ pages: '1g' }, 'pages'], [{ ops: 'xen', policy: { batching: 'all' } }, 'batching'], [{ ops: 'xen', policy: { pinning: 'never' } }, 'pinning'],
     [{ policy: {} }, 'policy'], [{ ops: 'xen', pcid: true }, 'pcid'], [{ ops: 'xen', stage: {} }, 'stage'], [{ ops: 'xen', shadow: {} }, 'shadow'], [{ stage: {}, shadow: {} }, 'shadow'], [{ shadow: { hostPages: '1g' } }, 'shadow.hostPages'], [{ shadow: { poolFrames: 1.5 } }, 'shadow.poolFrames'],
     [{ shadow: { policy: { flood: 0 } } }, 'policy.flood'], [{ shadow: { policy: { unshadow: false } } }, 'shadow.policy.unshadow'], [{ shadow: {}, shadowCosts: {} }, 'shadowCosts.exitPageFault'], [{ stage: { format: 'vmx' } }, 'stage.format'], [{ stage: { hostPages: '1g' } }, 'stage.hostPages'], [{ limitPages: 0 }, 'limitPages'], [{ faultAround: 3 }, 'faultAround'], [{ promoteAt: 513 }, 'promoteAt'],
-    [{ memory: '16K' }, 'memory'],
+    [{ memory: '16K' }, 'memory'], [{ ops: 'xen', policy: { batch: 'array' } }, 'policy.batch: expected one of batching, pinning'], [{ stage: { formt: 'npt' } }, 'stage.formt'], [{ shadow: { pool: 5 } }, 'shadow.pool'], [{ stage: null }, 'stage: expected an object, got null'],
+    [{ tree: undefined }, 'tree: expected a folder of traces'], [{ tree: 5 }, 'tree: expected a folder of traces'], [{ shadow: '2m' }, 'shadow: expected an object, got "2m"'],
   ])('are refused with %j', async (options, field) => {
     const dir = files('one', { 'a.lackey': base });
     await expect(runTree({ tree: dir, ...options } as TreeOptions)).rejects.toThrow(field);
