@@ -32,7 +32,7 @@ export interface WorkloadOptions extends BuildOptions {
   readonly workingSet?: number;
   /** Accesses between two changes; 0: no changes. Default 1000. */
   readonly interval?: number;
-  /** Pages of a change by all but `fork`. Default 16. */
+  /** Pages of a change by all but `fork`; by `protect` and `guard` all of `workingSet` at most. Default 16. */
   readonly batch?: number;
 }
 
