@@ -52,6 +52,9 @@ it('CSV has a row for each cell, and for each point, all with the same columns',
   expect(cells).toHaveLength(5);
   expect(new Set(cells.map((row) => row.length)).size).toBe(1);
   expect(Object.fromEntries(cells[0]!.map((name, k) => [name, cells[2]![k]]))).toMatchObject({ way: 'direct', cycles_hypervisor_trap: '12000', cycles_total: '20000', references_guest: '2000', faults_zero_page: '10', exits: '311' });
+  expect(Object.fromEntries(cells[0]!.map((name, k) => [name, cells[4]![k]]))).toMatchObject({
+    program: 'compile', cpu: 'zen3', pages: '4k', way: 'nested', accesses: '1000000', tlb_misses: '1000', references_guest: '2000', references_host: '1500', entries_changed: '500', exits: '0',
+  });
   const points = sweepsCsv([sweep([line('native', 20, 400), line('direct', 20, 1500, 'array')])]).trim().split('\r\n');
   expect(points).toHaveLength(1 + 2 * 9);
   expect(points.at(-1)).toMatch(/^zen3,4k,chase,protect,8192,16,direct array,1,1520,/);
