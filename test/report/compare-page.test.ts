@@ -83,6 +83,15 @@ it('the page says what the findings say, and where lines cross', () => {
   expect(readPage(page).filter(({ tag }) => tag === 'td').map(({ text }) => text)).toContain('0.0185');
 });
 
+it('the page has the same table as the terminal', () => {
+  const elements = readPage(compareHtml(comparison([usualGroup()]))), table = elements.find(({ tag, attributes }) => tag === 'div' && attributes['aria-label'] === 'Table: Cycles by cause')!;
+  const cells = elements.filter((element) => element.tag === 'td' && within(element, (outer) => outer === table)).map(({ text }) => text);
+  const rows = Array.from({ length: cells.length / 4 }, (_, k) => cells.slice(4 * k, 4 * k + 4));
+  expect(rows.slice(-5)).toEqual([
+    ['4,000', '20,000', '33,500', '5,400'], ['1.00', '5.00', '8.38', '1.35'], ['0.004', '0.020', '0.034', '0.005'], ['1,000', '1,000', '1,000', '1,000'], ['2.00', '2.00', '2.00', '3.50'],
+  ]);
+});
+
 it.each([['a comparison', () => compareHtml(comparison([usualGroup()]))], ['sweeps', () => crossoverHtml([sweep(alone)])]])('the page of %s has the prices behind each group of causes by their standing', (_, make) => {
   const elements = readPage(make()), table = elements.find(({ tag, attributes }) => tag === 'div' && attributes['aria-label'] === 'Table: Prices behind the causes, by their standing')!;
   const texts = (what: string) => elements.filter((element) => element.tag === what && within(element, (outer) => outer === table)).map(({ text }) => text);

@@ -10,6 +10,10 @@ describe('tables of a comparison', () => {
     expect(rows).toContainEqual(['zen3, 4k pages: cycles', 'native', 'direct', 'shadow', 'nested']);
     expect(rows).toContainEqual(['world switches', '0', '12,000', '20,000', '0']);
     expect(rows).toContainEqual(['times native', '1.000', '5.000', '8.375', '1.350']);
+    expect(rows).toContainEqual(['all cycles', '4,000', '20,000', '33,500', '5,400']);
+    expect(rows).toContainEqual(['cycles per access', '0.004', '0.020', '0.034', '0.005']);
+    expect(rows).toContainEqual(['TLB misses', '1,000', '1,000', '1,000', '1,000']);
+    expect(rows).toContainEqual(['faults of the guest', '360', '360', '360', '360']);
     expect(rows).toContainEqual(['references per miss', '2.00', '2.00', '2.00', '3.50']);
     expect(rows).toContainEqual(['exits to the hypervisor', '0', '311', '5', '0']);
     expect(rows.some(([name]) => name === 'CR3 and INVLPG')).toBe(false);
