@@ -9,6 +9,7 @@ import { VCPU_HELD, VCPU_HELD_LOCKS, VCPU_INSIDE, VCPU_MAIL } from '../../dist/l
 import { brokenBy, declareBroken } from '../../dist/memory/broken.js';
 import { Views } from '../../dist/memory/views.js';
 import { runInTurn } from '../../dist/smp/index.js';
+import { HYPERVISOR_memory_op, HYPERVISOR_update_va_mapping } from '../../dist/xen/numbers.js';
 import { inTurn } from './crew.ts';
 import { makeWorld } from './world.mjs';
 
@@ -116,6 +117,23 @@ describe('hypercalls', () => {
     expect([...one].filter(at => two.has(at))).toEqual([]);
     const [some, others] = locksOf(false) as [Set<number>, Set<number>];
     expect([...some].filter(at => others.has(at)).length).toBeGreaterThan(2);
+  });
+
+  it('that do not begin in time leave no lock, and are made later', () => {
+    const { machine: { views: { w, locks }, vcpus: [cpu, other] }, xen, guests: [guest] } = makeWorld({ domains: 1, vcpus: 2, engine: 'ts' });
+    const inside = (other!.block + VCPU_INSIDE) >>> 2, calls = [HYPERVISOR_memory_op, HYPERVISOR_update_va_mapping]; // alone; with its domain's lock
+    const held = () => [w[xen.host.own.block + (HV_LOCK >>> 2)], w[xen.host.domain(guest!.id)!.at + (DOMAIN_LOCK >>> 2)], w[(cpu!.block + VCPU_INSIDE) >>> 2], locks.any];
+    for (const nr of calls) {
+      const busy = nr === HYPERVISOR_memory_op ? inside : xen.host.own.block + (HV_LOCK >>> 2);
+      w[busy] = 2; // another vCPU that does not leave, or is alone
+      locks.deadline = performance.now() + 10;
+      expect(() => xen.hypercall(cpu!, nr, 0n)).toThrow(/in time/);
+      w[busy] = 0;
+      locks.deadline = Infinity;
+      expect(held()).toEqual([0, 0, 0, false]);
+      xen.hypercall(cpu!, nr, 0n);
+    }
+    expect(xen.audit()).toEqual([]);
   });
 
   it('leave a thread that plays no vCPU no one', () => {
