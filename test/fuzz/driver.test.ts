@@ -168,6 +168,10 @@ describe('the built command', () => {
     expect(stdout).toMatch(/found \d operations: RangeError: too much/);
     expect(stdout).toContain('no end in 400 ms');
     expect(stdout).toMatch(/\| planted +\| .* 2 \|/);
-    expect(readdirSync(crashes)).toHaveLength(2);
+    const files = readdirSync(crashes).map(name => join(crashes, name)), again = fuzz('replay', module, ...files);
+    expect(files).toHaveLength(2);
+    expect(stdout).toContain(`npm run fuzz -- replay ${module} ${files[0]!}`);
+    expect(again.status).toBe(1);
+    expect(again.stdout.match(/: (RangeError: too much|no end in 1600 ms)$/gm)?.sort()).toEqual([': RangeError: too much', ': no end in 1600 ms']);
   });
 });
