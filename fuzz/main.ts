@@ -1,15 +1,13 @@
 /** `npm run fuzz`: see HELP of command.ts. */
-import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { ConfigError, InputError } from '../src/errors.ts';
 import { table } from '../bench/table.ts';
 import { HELP, readCommand, type FuzzCommand } from './command.ts';
 import { makeFolder, readCorpus, writeInput } from './corpus.ts';
-import type { Found } from './finding.ts';
+import { Findings } from './findings.ts';
 import type { Progress } from './fuzzer.ts';
 import { Pool } from './pool.ts';
 import { replayFile } from './replay.ts';
-import type { Target } from './target.ts';
 import { findTarget, IS_MODULE, TARGETS } from './targets/all.ts';
 
 const HERE = ['fuzz/corpus', 'fuzz/regressions'];
@@ -21,35 +19,8 @@ interface Row extends Progress {
   readonly cpu: number;
 }
 
-/** Findings of a target, each in a file, which is replaced when it gets smaller. */
-class Findings {
-  private readonly files = new Map<string, string>();
-  private readonly target: Target;
-  private readonly folder: string;
-  /** Words before a file that make a command which replays it. */
-  private readonly again: string;
-
-  /** @param from - name of the target, or path of its module */
-  constructor(target: Target, from: string, folder: string) {
-    this.target = target;
-    this.folder = folder;
-    this.again = IS_MODULE.test(from) ? `replay ${from}` : 'replay';
-  }
-
-  get size(): number {
-    return this.files.size;
-  }
-
-  add(found: Found): void {
-    const before = this.files.get(found.key), file = writeInput(this.folder, this.target, found.message.slice(0, 2000), found.input);
-    if (before !== undefined && before !== file) rmSync(before, { force: true });
-    this.files.set(found.key, file);
-    console.log(`${before === undefined ? 'found' : '  smaller,'} ${found.input.records.length} operations: ${found.message.slice(0, 300)}\n  npm run fuzz -- ${this.again} ${file}`);
-  }
-}
-
 async function fuzzTarget(from: string, command: FuzzCommand, seconds: number): Promise<Row> {
-  const target = await findTarget(from), findings = new Findings(target, from, command.crashes), { corpus, jobs, seed, coverage, first } = command;
+  const target = await findTarget(from), findings = new Findings(target, from, command.crashes, text => console.log(text)), { corpus, jobs, seed, coverage, first } = command;
   const pool = new Pool(target, {
     from, seed, jobs, coverage, first, ms: seconds * 1000, corpus: readCorpus(target, corpus === undefined ? HERE : [...HERE, join(corpus, target.name)]),
     onKept: input => { if (corpus !== undefined) writeInput(join(corpus, target.name), target, '', input); }, onFound: found => findings.add(found),
