@@ -17,7 +17,12 @@ export interface Replayed {
   readonly found: Pick<Found, 'message' | 'stack'> | undefined;
 }
 
+/** What the thread tells: that the input begins, and what came of it. */
+export type ReplayNews = 'begun' | Replayed;
+
+const tell = (news: ReplayNews): void => parentPort!.postMessage(news);
 const task = workerData as ReplayTask, target = await findTarget(task.target), input = fitted(readRecorded(task.file, target).input, target.headBytes, target.recordBytes);
+tell('begun');
 const found = await tryInput(target, input, new Notes(), true) ?? await tryInput(target, input, new Notes(), false);
 target.end?.();
-parentPort!.postMessage({ found: found && { message: found.message, stack: found.stack } } satisfies Replayed);
+tell({ found: found && { message: found.message, stack: found.stack } });

@@ -2,7 +2,7 @@
 import { Worker } from 'node:worker_threads';
 import { readRecorded } from './corpus.ts';
 import { HANG_MS } from './pool.ts';
-import type { ReplayTask, Replayed } from './replay-worker.ts';
+import type { Replayed, ReplayNews, ReplayTask } from './replay-worker.ts';
 import { findTarget, targetOf } from './targets/all.ts';
 
 /** Checked after every operation, an input takes longer. */
@@ -17,10 +17,12 @@ export async function replayFile(file: string, from: string | undefined): Promis
   try {
     return await new Promise<Replayed>(resolve => {
       const found = (message: string, stack = ''): void => resolve({ found: { message, stack } });
-      worker.on('message', resolve);
+      worker.on('message', (news: ReplayNews) => {
+        if (news === 'begun') timer = setTimeout(() => found(`no end in ${most} ms`), most);
+        else resolve(news);
+      });
       worker.on('error', error => found(`the thread died: ${error.message}`, error.stack));
       worker.on('exit', status => found(`the thread ended with status ${status}`));
-      timer = setTimeout(() => found(`no end in ${most} ms`), most);
     });
   } finally {
     clearTimeout(timer);

@@ -167,20 +167,41 @@ describe('the built command', () => {
 
   it('finds a mistake and one that hangs, with a file for each', () => {
     const module = join(folder, 'target.mjs'), crashes = join(folder, 'crashes');
-    writeFileSync(module, `export const target = { name: 'planted', about: '', headBytes: 1, recordBytes: 1, most: 8, hangMs: 400, run({ records }) {
+    writeFileSync(module, `export const target = { name: 'planted', about: '', headBytes: 1, recordBytes: 1, most: 8, hangMs: 1000, run({ records }) {
       if (records.length > 3 && records[3][0] > 250) throw new RangeError('too much');
       if (records.length > 2 && records[2][0] === 77) for (;;);
       return records.length;
     } };`);
-    const { status, stdout } = fuzz(module, '4', '--seed', '2', '--crashes', crashes);
+    const { status, stdout } = fuzz(module, '5', '--seed', '2', '--crashes', crashes);
     expect(status).toBe(1);
     expect(stdout).toMatch(/found \d operations: RangeError: too much/);
-    expect(stdout).toContain('no end in 400 ms');
+    expect(stdout).toContain('no end in 1000 ms');
     expect(stdout).toMatch(/\| planted +\| .* 2 \|/);
     const files = readdirSync(crashes).map(name => join(crashes, name)), again = fuzz('replay', module, ...files);
     expect(files).toHaveLength(2);
     expect(stdout).toContain(`npm run fuzz -- replay ${module} ${files[0]!}`);
     expect(again.status).toBe(1);
-    expect(again.stdout.match(/: (RangeError: too much|no end in 1600 ms)$/gm)?.sort()).toEqual([': RangeError: too much', ': no end in 1600 ms']);
+    expect(again.stdout.match(/: (RangeError: too much|no end in 4000 ms)$/gm)?.sort()).toEqual([': RangeError: too much', ': no end in 4000 ms']);
+  });
+
+  it('takes a thread that ends for a finding, and ends with the first one if it is to', () => {
+    const module = join(folder, 'ends.mjs'), crashes = join(folder, 'ended');
+    writeFileSync(module, `export const target = { name: 'ends', about: '', headBytes: 1, recordBytes: 1, most: 8, run({ records }) {
+      if (records.length > 3 && records[3][0] > 200) process.exit(7);
+      return records.length;
+    } };`);
+    const { status, stdout } = fuzz(module, '30', '--seed', '2', '--crashes', crashes, '--first', '--jobs', '2'), files = readdirSync(crashes).map(name => join(crashes, name));
+    expect([status, files.length]).toEqual([1, 1]);
+    expect(stdout).toMatch(/found \d operations: the thread ended with status 7/);
+    expect(fuzz('replay', module, ...files)).toMatchObject({ status: 1, stdout: `${files[0]!}: the thread ended with status 7\n\n` });
+  });
+
+  it.each([
+    ['TARGET: expected a module that can be loaded', ['none.mjs', '1']], ['TARGET: expected a module that exports a target', ['fuzz-nothing.mjs', '1']],
+    ['--corpus: expected a folder that can be written', ['grants', '1', '--corpus', 'package.json']], ['--crashes: expected a folder that can be written', ['grants', '1', '--crashes', 'package.json/x']],
+  ])('tells before it begins: %s', (message, argv) => {
+    writeFileSync(join(folder, 'fuzz-nothing.mjs'), 'export const target = { name: 3 };');
+    const { status, stderr } = fuzz(...argv.map(word => (word === 'fuzz-nothing.mjs' ? join(folder, word) : word)));
+    expect([status, stderr]).toEqual([2, expect.stringMatching(new RegExp(`^fuzz: ${message}.*\n$`)) as string]);
   });
 });
