@@ -7,7 +7,7 @@ import { GEOMETRIES, modelOf } from '../mmu/tlb-geometries.ts';
 import { calls, Duel, type DuelOptions } from './engine-duel.ts';
 import { SCENES } from './scenes.ts';
 
-/** Exports that other tests hold to the TypeScript engine: each fails when the function does nothing. */
+/** Exports that other tests hold to the TypeScript engine. */
 const HELD_ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   'test/wasm/array.test.ts': ['arrayDrop', 'arrayFind', 'arrayLocate', 'arrayPlace', 'arraySetOf', 'arrayTouch', 'arrayVictim'],
   'test/frames/duel.test.ts': ['backedPages', 'clearPages', 'comparePages', 'copyPages', 'dropEntries', 'hashPages', 'updateEntries', 'updateEntry', 'validateEntries', 'validateTable'],
