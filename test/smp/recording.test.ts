@@ -38,6 +38,34 @@ it('is refused by a run that does something else, and none waits for ever', asyn
   expect(JSON.stringify(outcomes)).toMatch(/recording: expected that of this run/);
 });
 
+it('is refused, and the vCPUs are played no more: what is asked of them is done', async () => {
+  const make = () => makeWorld({ domains: 1, vcpus: 2, engine: 'ts' }), first = make(), full = Recording.create(1);
+  const { recording } = await on(first, cluster => cluster.record(programs(first, { seed: 1, steps: 20, own: true })));
+  for (let k = 0; k < 2; k++) full.add(k, 5, 0);
+  for (const other of [recording, full]) {
+    const twin = make(), { locks } = twin.machine.views;
+    await on(twin, async cluster => {
+      const outcomes = await cluster.replay(programs(twin, { seed: 2, steps: 20, own: true }), other, 200);
+      expect(outcomes.map(({ how }) => how)).toEqual(['failed', 'failed']);
+      locks.deadline = performance.now() + 1000;
+      twin.machine.invalidate(twin.machine.vcpus);
+      locks.deadline = Infinity;
+    });
+  }
+});
+
+it('of programs one of which never begins is one of the others', async () => {
+  const world = makeWorld({ domains: 1, vcpus: 2, engine: 'ts' }), [one, two] = programs(world, { seed: 1, steps: 20, own: true });
+  await on(world, async cluster => {
+    const { outcomes } = await cluster.record([one!, { ...two!, name: 'nothing' }]);
+    expect(outcomes.map(({ how }) => how)).toEqual(['returned', 'failed']);
+    const busy = cluster.start(1, two!);
+    await expect(cluster.record([one!, two!])).rejects.toThrow(/number: expected a vCPU that runs no program, got 1/);
+    await busy;
+    expect((await cluster.record([one!, two!])).outcomes.map(({ how }) => how)).toEqual(['returned', 'returned']);
+  });
+});
+
 it('is not made where vCPUs share a cache', async () => {
   const world = makeWorld({ domains: 1, vcpus: 2, engine: 'ts', mode: 'timed' });
   await expect(on(world, cluster => cluster.record(programs(world, { seed: 1, steps: 1 })))).rejects.toThrow(/machine: expected one in functional mode, or without a cache that vCPUs share, got "timed"/);
