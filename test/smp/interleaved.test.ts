@@ -1,15 +1,16 @@
 /**
- * Every point at which another vCPU can see what a call has done so far: at each atomic operation of one call, another vCPU makes another. That
- * call is done, or it would have to wait. On the built package, in one thread.
+ * Every point at which another vCPU can see what a call has done so far: before and after each atomic operation of one call, another vCPU makes
+ * another. That call is done, or it would have to wait. On the built package, in one thread.
  */
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { ACCESS_WRITE } from '../../dist/index.js';
 import { wordOf } from '../../dist/memory/extents.js';
 import { contextOf } from '../../dist/smp/program.js';
 import { Guest } from './guest-program.mjs';
 import { DATA, dataFor, DATA_FRAME, entryOf, makeWorld, OWNED, READ, SPARE_PAGE, SPARE_TABLE, type World } from './world.mjs';
 
 const OPERATIONS = ['load', 'store', 'compareExchange', 'exchange', 'add', 'sub', 'and', 'or'] as const;
-const HOST_MAP = 2, PERMIT = 1;
+const HOST_MAP = 2, PERMIT = 1, FLUSH_LOCAL = 6;
 
 afterEach(() => { vi.restoreAllMocks(); });
 
@@ -23,17 +24,20 @@ function crew(world: World): Guest[] {
 
 interface Explored { readonly points: number; readonly done: number; readonly waited: number }
 
-/** Call `inner` at each atomic operation that `outer` makes, once in each run of it. @param settle - called after each run, with whether `inner` was done @param known - complaints of the audit about what `inner` left where it had to wait in the middle */
+/** Call `inner` before and after each atomic operation that `outer` makes, once in each run of it. @param settle - called after each run, with whether `inner` was done @param known - complaints of the audit about what `inner` left where it had to wait in the middle */
 function explore(world: World, guests: readonly Guest[], outer: () => void, inner: () => void, settle: (done: boolean) => void, known = /^$/): Explored {
   let left = -1, fired = false, isDone = false, done = 0, waited = 0;
+  const step = (): void => {
+    if (left-- !== 0) return;
+    fired = true;
+    isDone = attempt(guests, inner);
+  };
   for (const name of OPERATIONS) {
     const plain = Atomics[name] as (...args: unknown[]) => unknown;
     vi.spyOn(Atomics, name).mockImplementation(((...args: unknown[]) => {
+      step();
       const answer = plain(...args);
-      if (left-- === 0) {
-        fired = true;
-        isDone = attempt(guests, inner);
-      }
+      step();
       return answer;
     }) as never);
   }
@@ -138,6 +142,22 @@ describe('at each atomic operation', () => {
       expect(granter.map(SPARE_PAGE, (own ^= 1) ? entryOf(mfn, DATA) : 0n)).toBe(0);
     }, () => { expect(count()).toEqual(before.map(n => n + own)); });
     expect(found.done).toBeGreaterThan(10);
+  });
+
+  it.each(['ts', 'wasm'] as const)('of a mapping of a grant that goes, the granter uses the frame: as a table it is written to no more (%s)', engine => {
+    const world = makeWorld({ domains: 2, vcpus: 1, engine }), guests = crew(world), [granter, user] = guests as [Guest, Guest], table = granter.frame(SPARE_TABLE), va = granter.va(SPARE_PAGE);
+    const writes = () => granter.cpu.translate(va, ACCESS_WRITE).ok;
+    granter.flags = 0n; // no invalidation
+    const map = () => { expect(user.mapGrant(SPARE_PAGE, HOST_MAP, 9, granter.guest.id)).toBe(0); };
+    granter.grant(9, PERMIT, user.guest.id, SPARE_TABLE);
+    map();
+    const found = explore(world, guests, () => { expect(user.unmapGrant(user.handles.pop())).toBe(0); }, () => {
+      expect([granter.map(SPARE_PAGE, entryOf(table, DATA)), granter.ext(FLUSH_LOCAL), writes(), granter.map(SPARE_PAGE, 0n), writes()]).toEqual([0, 0, true, 0, true]);
+    }, () => {
+      expect([granter.ext(0, BigInt(table)), writes(), granter.ext(4, BigInt(table)), granter.ext(FLUSH_LOCAL)]).toEqual([0, false, 0, 0]);
+      map();
+    });
+    expect(found.done).toBeGreaterThan(15);
   });
 
   it('of a mapping of a grant, the granter gives it to another domain, which maps it or would wait', () => {
