@@ -3,14 +3,15 @@
  * another. That call is done, or it would have to wait. On the built package, in one thread.
  */
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { ACCESS_WRITE } from '../../dist/index.js';
+import { ACCESS_READ, ACCESS_WRITE } from '../../dist/index.js';
 import { wordOf } from '../../dist/memory/extents.js';
 import { contextOf } from '../../dist/smp/program.js';
 import { Guest } from './guest-program.mjs';
-import { DATA, dataFor, DATA_FRAME, entryOf, makeWorld, OWNED, READ, SPARE_PAGE, SPARE_TABLE, type World } from './world.mjs';
+import { BASE, DATA, dataFor, DATA_FRAME, entryOf, makeWorld, OWNED, READ, SPARE_PAGE, SPARE_TABLE, TABLE, type World } from './world.mjs';
 
 const OPERATIONS = ['load', 'store', 'compareExchange', 'exchange', 'add', 'sub', 'and', 'or'] as const;
-const HOST_MAP = 2, PERMIT = 1, FLUSH_LOCAL = 6;
+const HOST_MAP = 2, PERMIT = 1, FLUSH_LOCAL = 6, PRESERVE = 2;
+const A = 0x20n, AD = 0x60n, AVAIL = 0x200n;
 
 afterEach(() => { vi.restoreAllMocks(); });
 
@@ -196,6 +197,22 @@ describe('at each atomic operation', () => {
       granter.grant(9, PERMIT, user.guest.id, DATA_FRAME);
     });
     expect(ends.every(count => count > 3), String(ends)).toBe(true);
+  });
+
+  it.each([['flags', 0, AVAIL], ['the frame', 1, 0n]] as const)('of an update of %s that preserves A, another vCPU sets that, and it stays', (_, other, flags) => {
+    const world = makeWorld({ domains: 1, vcpus: 2, engine: 'ts' }), guests = crew(world), [one, two] = guests as [Guest, Guest], level2 = one.frame(2), va = BASE + 0x200000n;
+    const at = wordOf(world.machine.views, 0, level2 << 12) + 2, plain = TABLE & ~AD;
+    for (const k of [SPARE_TABLE, SPARE_TABLE + 1]) expect([one.ext(0, BigInt(one.frame(k))), one.update([one.frame(k), 0, entryOf(one.frame(DATA_FRAME), READ)])]).toEqual([0, 0]);
+    const set = (k: number, more: bigint, command: number) => { expect(one.update([level2, 1, entryOf(one.frame(SPARE_TABLE + k), plain | more), command])).toBe(0); };
+    set(0, 0n, 0);
+    const found = explore(world, guests, () => { set(other, flags, PRESERVE); }, () => {
+      two.cpu.invlpg(va);
+      expect(two.cpu.translate(va, ACCESS_READ).ok).toBe(true);
+    }, () => {
+      expect(BigInt(world.machine.views.w[at]!) & AD).toBe(A);
+      set(0, 0n, 0);
+    });
+    expect(found.done).toBeGreaterThan(10);
   });
 
   it('of an update of a table, another vCPU unpins it, or would wait', () => {
