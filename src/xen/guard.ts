@@ -139,7 +139,9 @@ export class Guard {
     return w[guest + (GUEST_HOME >>> 2)] >>> 2;
   }
 
-  private open(plan: number, domain: number): void {
+  /** In a recording, and when it is replayed, no one is beside others who may use the same frames: their counts have no order but that of locks. */
+  private open(wish: number, domain: number): void {
+    const plan = wish === OWN && this.locks.turns !== undefined ? ALONE : wish;
     checkSound(this.s);
     this.home = domain + (DOMAIN_LOCK >>> 2);
     try {
@@ -183,14 +185,13 @@ export class Guard {
     if (Atomics.load(w, this.block + (HV_LOCK >>> 2)) !== 0) Atomics.notify(w, mine);
   }
 
+  /** In a recording the lock is taken when no one is inside any more: those who are may be noted after this began. */
   private emptyOut(): void {
-    this.locks.take(this.block + (HV_LOCK >>> 2), RANK_HYPERVISOR);
-    this.awaitOthers();
+    this.locks.take(this.block + (HV_LOCK >>> 2), RANK_HYPERVISOR, () => this.awaitOthers());
   }
 
   private awaitOthers(): void {
     const { w } = this.s;
-    this.locks.turns?.place();
     for (const at of this.inside) for (let tries = 0; Atomics.load(w, at) !== 0; tries++) this.locks.pause(at, 1, tries);
   }
 }

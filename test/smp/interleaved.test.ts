@@ -4,13 +4,17 @@
  */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { ACCESS_READ, ACCESS_WRITE } from '../../dist/index.js';
+import { HV_LOCK } from '../../dist/layout/hypervisor.js';
 import { wordOf } from '../../dist/memory/extents.js';
+import { Control } from '../../dist/smp/control.js';
+import { Recording } from '../../dist/smp/index.js';
 import { contextOf } from '../../dist/smp/program.js';
+import { Recorder } from '../../dist/smp/turns.js';
 import { Guest } from './guest-program.mjs';
 import { BASE, DATA, dataFor, DATA_FRAME, entryOf, makeWorld, OWNED, READ, SPARE_PAGE, SPARE_TABLE, TABLE, type World } from './world.mjs';
 
 const OPERATIONS = ['load', 'store', 'compareExchange', 'exchange', 'add', 'sub', 'and', 'or'] as const;
-const HOST_MAP = 2, PERMIT = 1, FLUSH_LOCAL = 6, PRESERVE = 2;
+const HOST_MAP = 2, PERMIT = 1, FLUSH_LOCAL = 6, PRESERVE = 2, NO_CALL = 99;
 const A = 0x20n, AD = 0x60n, AVAIL = 0x200n;
 
 afterEach(() => { vi.restoreAllMocks(); });
@@ -97,6 +101,18 @@ describe('at each atomic operation', () => {
     takeFifo(world, taker.guest);
     const found = explore(world, guests, () => { expect(one.event(4, a.local)).toBe(0); }, () => { expect(two.event(4, b.local)).toBe(0); }, isDone => {
       expect(takeFifo(world, taker.guest)).toEqual(isDone ? [a.peer, b.peer].sort((x, y) => x - y) : [a.peer]);
+    });
+    expect([found.done > 1, found.waited > 3]).toEqual([true, true]);
+  });
+
+  it('of an event that is sent, what has to be alone is recorded once it is', () => {
+    const world = makeWorld({ domains: 2, vcpus: 1, engine: 'ts' }), guests = crew(world), [one, two] = guests as [Guest, Guest], recording = Recording.create(64);
+    const [link] = one.guest.links, first = world.machine.vcpus[0]!.block, alone = world.xen.host.own.block + (HV_LOCK >>> 2), control = new Control(2);
+    guests.forEach((guest, k) => { (guest as unknown as { s: { locks: { turns: Recorder } } }).s.locks.turns = new Recorder(recording, control, k, first); });
+    const found = explore(world, guests, () => { expect(one.event(4, link!.local)).toBe(0); }, () => { two.call(NO_CALL); }, isDone => {
+      const entries = Array.from({ length: recording.length }, (_, k) => recording.entry(k));
+      expect(entries.filter(({ what }) => what === alone).length).toBe(isDone ? 1 : 0);
+      recording.words.fill(0);
     });
     expect([found.done > 1, found.waited > 3]).toEqual([true, true]);
   });

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { Cluster, Recording } from '../../dist/smp/index.js';
 import { done, programs } from './crew.ts';
-import { makeWorld, type World } from './world.mjs';
+import { dataFor, makeWorld, type World } from './world.mjs';
 
 async function on<T>(world: World, what: (cluster: Cluster) => Promise<T>): Promise<T> {
   const cluster = new Cluster(world.machine, { machine: world.options });
@@ -28,6 +28,19 @@ describe.each([[1, 3, 'ts'], [2, 2, 'wasm']] as const)('%i domains of %i vCPUs (
     }
     expect(first.xen.audit()).toEqual([]);
   });
+});
+
+it('tells who came first to a frame that two domains use', async () => {
+  const make = () => {
+    const world = makeWorld({ domains: 2, vcpus: 1, engine: 'ts' }), module = new URL('./race-programs.mjs', import.meta.url);
+    return { world, programs: world.guests.map((guest, k) => ({ module, name: k === 0 ? 'pinOften' : 'mapOften', data: dataFor(world, guest, 0, { steps: 2000 }) })) };
+  };
+  const first = make(), { outcomes, recording } = await on(first.world, cluster => cluster.record(first.programs));
+  const answers = outcomes.map(outcome => [...new Set((outcome as { value: number[] }).value)].sort());
+  expect(answers.map(all => all.length > 1)).toEqual([true, true]); // either found the other at it
+  const twin = make();
+  expect(await on(twin.world, cluster => cluster.replay(twin.programs, recording))).toEqual(outcomes);
+  expect(Buffer.compare(twin.world.machine.views.u8, first.world.machine.views.u8)).toBe(0);
 });
 
 it('is refused by a run that does something else, and none waits for ever', async () => {
