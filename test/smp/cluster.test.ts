@@ -1,6 +1,6 @@
 /** vCPUs in worker threads, on the built package: programs begin, end, are stopped; threads that end are noticed, and what they held is put in order. */
 import { afterEach, describe, expect, it } from 'vitest';
-import { Machine } from '../../dist/index.js';
+import { ACCESS_USER, Machine } from '../../dist/index.js';
 import { Cluster, type Outcome } from '../../dist/smp/index.js';
 import { programs } from './crew.ts';
 import { makeWorld } from './world.mjs';
@@ -63,6 +63,15 @@ describe('a thread that ends', () => {
     cluster.stop(1);
     expect(await other).toEqual({ how: 'stopped' });
     expect(await cluster.start(0, { module: SMALL, name: 'tell', data: { plus: 0 } })).toMatchObject({ how: 'returned' }); // another takes its place
+  });
+
+  it('leaves nothing half cached', async () => {
+    const timed = { ...options, mode: 'timed' } as const, machine = Machine.create(timed), cluster = clusterOn(machine, { machine: timed }), page = { module: SMALL, name: 'cachePage' };
+    machine.map(0x5000n, { user: true });
+    const first = await cluster.start(0, { ...page, data: { page: 5 } });
+    expect(first).toEqual({ how: 'returned', value: [0, Number((machine.vcpus[0]!.probe(0x5000n, ACCESS_USER) as { paddr: bigint }).paddr)] });
+    expect(await cluster.start(0, { ...page, data: { page: 5, torn: true } })).toMatchObject({ how: 'died', sound: true });
+    expect(await cluster.start(0, { ...page, data: { page: 5 } })).toEqual(first);
   });
 
   it('is ended if its program does no step for too long', async () => {

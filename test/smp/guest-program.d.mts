@@ -1,3 +1,4 @@
+import type { Vcpu } from '../../dist/index.js';
 import type { Context, Program } from '../../dist/smp/index.js';
 import type { GuestPlace } from './world.mjs';
 
@@ -5,6 +6,11 @@ export const run: Program;
 
 /** A guest's vCPU: how it makes calls. Each returns what the call answers, or the status of its operation. */
 export class Guest {
+  readonly cpu: Vcpu;
+  /** Of update_va_mapping, UVMF_*. */
+  flags: bigint;
+  va(page: number): bigint;
+  call(nr: number, ...args: bigint[]): number;
   constructor(context: Context);
   readonly guest: GuestPlace;
   readonly handles: { readonly handle: number; readonly page: number }[];

@@ -168,7 +168,7 @@ describe('at each atomic operation', () => {
     const map = () => { expect(user.mapGrant(SPARE_PAGE, HOST_MAP, 9, granter.guest.id)).toBe(0); };
     granter.grant(9, PERMIT, user.guest.id, SPARE_TABLE);
     map();
-    const found = explore(world, guests, () => { expect(user.unmapGrant(user.handles.pop())).toBe(0); }, () => {
+    const found = explore(world, guests, () => { expect(user.unmapGrant(user.handles.pop()!)).toBe(0); }, () => {
       expect([granter.map(SPARE_PAGE, entryOf(table, DATA)), granter.ext(FLUSH_LOCAL), writes(), granter.map(SPARE_PAGE, 0n), writes()]).toEqual([0, 0, true, 0, true]);
     }, () => {
       expect([granter.ext(0, BigInt(table)), writes(), granter.ext(4, BigInt(table)), granter.ext(FLUSH_LOCAL)]).toEqual([0, false, 0, 0]);
