@@ -7,7 +7,9 @@
  */
 import { ConfigError } from '../errors.ts';
 import { DOMAIN_EVENT_LOCK, DOMAIN_GRANT_LOCK, DOMAIN_ID, DOMAIN_LOCK } from '../layout/domain.ts';
-import { GUEST_HOME } from '../layout/guest-vcpu.ts';
+import { FRAME_OWNER, FRAME_STRIDE } from '../layout/frame.ts';
+import { GUEST_HOME, GUEST_OLD_TABLE } from '../layout/guest-vcpu.ts';
+import { HDR_FRAME_TABLE } from '../layout/header.ts';
 import { HV_FORGET, HV_HEAP_LOCK, HV_LOCK } from '../layout/hypervisor.ts';
 import { EMBEDDER, RANK_DOMAIN, RANK_EVENTS, RANK_GRANTS, RANK_HEAP, RANK_HYPERVISOR } from '../layout/lock.ts';
 import { VCPU_BYTES, VCPU_CALL, VCPU_CALL_ARGS, VCPU_GUEST, VCPU_INSIDE } from '../layout/vcpu.ts';
@@ -15,7 +17,7 @@ import type { Vcpu } from '../machine/vcpu.ts';
 import { checkSound } from '../memory/broken.ts';
 import type { Locks } from '../memory/locks.ts';
 import type { Views } from '../memory/views.ts';
-import type { Domain } from './domain.ts';
+import { NO_FRAME, type Domain } from './domain.ts';
 import type { OwnFrames } from './own-frames.ts';
 import { ALONE, BESIDE, lockPlan, OWN } from './lock-plan.ts';
 
@@ -141,7 +143,7 @@ export class Guard {
 
   /** In a recording, and when it is replayed, no one is beside others who may use the same frames: their counts have no order but that of locks. */
   private open(wish: number, domain: number): void {
-    const plan = wish === OWN && this.locks.turns !== undefined ? ALONE : wish;
+    const plan = wish === OWN && (this.locks.turns !== undefined || this.owesForeign(domain)) ? ALONE : wish;
     checkSound(this.s);
     this.home = domain + (DOMAIN_LOCK >>> 2);
     try {
@@ -153,6 +155,12 @@ export class Guard {
       throw error;
     }
     this.plan = plan;
+  }
+
+  /** Is a table of another domain still to be put for the vCPU, before anything else is done for it? */
+  private owesForeign(domain: number): boolean {
+    const { w } = this.s, mfn = w[(w[this.v + (VCPU_GUEST >>> 2)] + GUEST_OLD_TABLE) >>> 2];
+    return mfn !== NO_FRAME && (w[(w[HDR_FRAME_TABLE >>> 2] + mfn * FRAME_STRIDE + FRAME_OWNER) >>> 2] & 0xffff) !== w[domain + (DOMAIN_ID >>> 2)];
   }
 
   private close(): void {

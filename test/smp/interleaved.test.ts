@@ -10,11 +10,12 @@ import { Control } from '../../dist/smp/control.js';
 import { Recording } from '../../dist/smp/index.js';
 import { contextOf } from '../../dist/smp/program.js';
 import { Recorder } from '../../dist/smp/turns.js';
+import { HYPERVISOR_mmuext_op } from '../../dist/xen/numbers.js';
 import { Guest } from './guest-program.mjs';
 import { BASE, DATA, dataFor, DATA_FRAME, entryOf, makeWorld, OWNED, READ, SPARE_PAGE, SPARE_TABLE, TABLE, type World } from './world.mjs';
 
 const OPERATIONS = ['load', 'store', 'compareExchange', 'exchange', 'add', 'sub', 'and', 'or'] as const;
-const HOST_MAP = 2, PERMIT = 1, FLUSH_LOCAL = 6, PRESERVE = 2, NO_CALL = 99;
+const HOST_MAP = 2, PERMIT = 1, PIN_L2 = 1, UNPIN = 4, FLUSH_LOCAL = 6, PRESERVE = 2, NO_CALL = 99;
 const A = 0x20n, AD = 0x60n, AVAIL = 0x200n;
 
 afterEach(() => { vi.restoreAllMocks(); });
@@ -229,6 +230,31 @@ describe('at each atomic operation', () => {
       set(0, 0n, 0);
     });
     expect(found.done).toBeGreaterThan(10);
+  });
+
+  it("of a call that puts another domain's table first, which was preempted, that domain uses it, or would wait", () => {
+    const world = makeWorld({ domains: 2, vcpus: 1, engine: 'ts', budget: 1 }), guests = crew(world), [one, two] = guests as [Guest, Guest], table = two.frame(SPARE_TABLE);
+    world.xen.host.domain(one.guest.id)!.privileged = true;
+    for (let k = 0; k < 3; k++) expect(two.update([table, k, entryOf(two.frame(SPARE_TABLE + 1), TABLE)])).toBe(0);
+    const part = (command: number, owner: number) => {
+      one.xen.setCall(one.cpu, HYPERVISOR_mmuext_op, one.argsVa, 1n, 0n, BigInt(owner));
+      new DataView(one.s.memory.buffer, one.at * 4).setBigUint64(0, BigInt(command), true);
+      new DataView(one.s.memory.buffer, one.at * 4).setBigUint64(8, BigInt(table), true);
+      return one.xen.dispatchPart(one.cpu);
+    };
+    const begin = () => {
+      expect(two.ext(PIN_L2, BigInt(table))).toBe(0);
+      part(UNPIN, two.guest.id);
+      expect([one.xen.host.preempted, one.xen.host.current.oldTable]).toEqual([true, table]);
+    };
+    begin();
+    const found = explore(world, guests, () => { part(FLUSH_LOCAL, 0x7ff0); }, () => { two.ext(PIN_L2, BigInt(table)); }, () => {
+      do part(FLUSH_LOCAL, 0x7ff0); while (one.xen.host.preempted);
+      two.ext(UNPIN, BigInt(table));
+      expect(world.xen.host.frames.typeCount(table)).toBe(0);
+      begin();
+    });
+    expect([found.done > 1, found.waited > 3]).toEqual([true, true]);
   });
 
   it('of an update of a table, another vCPU unpins it, or would wait', () => {
