@@ -117,12 +117,13 @@ export class Shootdowns {
 
   private workOff(v: number): void {
     const { w } = this.s, box = v + (VCPU_MAIL >>> 2), count = w[box + (MAIL_COUNT >>> 2)], first = box + (MAIL_FIRST >>> 2);
+    const posted = Atomics.load(w, box + (MAIL_POSTED >>> 2)); // before that is looked at which settleMail(), without the lock, leaves before it posts
     if (Atomics.exchange(w, box + (MAIL_LEFT >>> 2), 0) !== 0) this.forget(v);
     else if (count > MAIL_LETTERS) this.here(v, EVERYTHING);
     else for (let at = first; at < first + count * (LETTER_BYTES >>> 2); at += LETTER_BYTES >>> 2) this.obey(v, at);
     w.fill(0, first, first + MAIL_LETTERS * (LETTER_BYTES >>> 2));
     w[box + (MAIL_COUNT >>> 2)] = 0;
-    Atomics.store(w, box + (MAIL_DONE >>> 2), w[box + (MAIL_POSTED >>> 2)]);
+    Atomics.store(w, box + (MAIL_DONE >>> 2), posted);
   }
 
   /** @param at - word index of a letter */
