@@ -5,7 +5,7 @@
  * are inside do not wait for each other. Who is to be alone takes HV_LOCK and waits until none is inside. Within a call, in the order of
  * layout/lock.ts: the locks of what domains grant, of their events, of freed frames and of the hypervisor's own ones.
  */
-import { ConfigError } from '../errors.ts';
+import { ConfigError, InvariantError } from '../errors.ts';
 import { DOMAIN_EVENT_LOCK, DOMAIN_GRANT_LOCK, DOMAIN_ID, DOMAIN_LOCK } from '../layout/domain.ts';
 import { FRAME_OWNER, FRAME_STRIDE } from '../layout/frame.ts';
 import { GUEST_HOME, GUEST_OLD_TABLE } from '../layout/guest-vcpu.ts';
@@ -14,7 +14,7 @@ import { HV_FORGET, HV_HEAP_LOCK, HV_LOCK } from '../layout/hypervisor.ts';
 import { EMBEDDER, RANK_DOMAIN, RANK_EVENTS, RANK_GRANTS, RANK_HEAP, RANK_HYPERVISOR } from '../layout/lock.ts';
 import { VCPU_BYTES, VCPU_CALL, VCPU_CALL_ARGS, VCPU_GUEST, VCPU_INSIDE } from '../layout/vcpu.ts';
 import type { Vcpu } from '../machine/vcpu.ts';
-import { checkSound } from '../memory/broken.ts';
+import { checkSound, declareBroken } from '../memory/broken.ts';
 import type { Locks } from '../memory/locks.ts';
 import type { Views } from '../memory/views.ts';
 import { NO_FRAME, type Domain } from './domain.ts';
@@ -61,6 +61,12 @@ export class Guard {
     this.leave();
   }
 
+  /** What was begun threw: after an invariant did not hold no one goes on, as after Xen's BUG(). @returns the error */
+  failed(error: unknown): unknown {
+    if (error instanceof InvariantError) declareBroken(this.s, `in the hypervisor: ${error.message}`);
+    return error;
+  }
+
   /** A thread that plays no vCPU is none between two calls: another thread may be. */
   private leave(): void {
     if (this.locks.waiting === undefined) this.locks.be(EMBEDDER, -1);
@@ -89,6 +95,8 @@ export class Guard {
     this.open(ALONE, 0);
     try {
       return what();
+    } catch (error) {
+      throw this.failed(error);
     } finally {
       this.close();
     }

@@ -1,6 +1,6 @@
 // Small programs for tests of the cluster itself. On the built package.
 import { ARR_CAPACITY, ARR_DATA, ARR_TAGS } from '../../dist/layout/array.js';
-import { DOMAIN_GRANT_LOCK, DOMAIN_LOCK } from '../../dist/layout/domain.js';
+import { DOMAIN_GRANT_LOCK, DOMAIN_LOCK, DOMAIN_PORTS_VALID } from '../../dist/layout/domain.js';
 import { HV_HEAP_LOCK, HV_LOCK } from '../../dist/layout/hypervisor.js';
 import { RANK_DOMAIN, RANK_GRANTS, RANK_HEAP, RANK_HYPERVISOR } from '../../dist/layout/lock.js';
 import { VCPU_ARRAY_LIST, VCPU_ARRAYS, VCPU_INSIDE } from '../../dist/layout/vcpu.js';
@@ -46,6 +46,7 @@ export function* dieWith({ machine, cpu, xen, data }) {
   }
   if (data === 'grants') locks.take(at + (DOMAIN_GRANT_LOCK >>> 2), RANK_GRANTS);
   if (data === 'heap') locks.take(block + (HV_HEAP_LOCK >>> 2), RANK_HEAP);
+  if (data === 'ports') w[at + (DOMAIN_PORTS_VALID >>> 2)] += 4096;
   if (data === 'half') host.frames.getAgain(0x80);
   process.exit(4);
 }
