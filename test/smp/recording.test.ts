@@ -1,6 +1,6 @@
 /** Recordings of parallel runs: in which order locks were taken and letters read. On the built package. */
 import { describe, expect, it } from 'vitest';
-import { Cluster, Recording } from '../../dist/smp/index.js';
+import { Cluster, Recording, type Outcome } from '../../dist/smp/index.js';
 import { done, programs } from './crew.ts';
 import { dataFor, makeWorld, type World } from './world.mjs';
 
@@ -35,12 +35,17 @@ it('tells who came first to a frame that two domains use', async () => {
     const world = makeWorld({ domains: 2, vcpus: 1, engine: 'ts' }), module = new URL('./race-programs.mjs', import.meta.url);
     return { world, programs: world.guests.map((guest, k) => ({ module, name: k === 0 ? 'pinOften' : 'mapOften', data: dataFor(world, guest, 0, { steps: 2000 }) })) };
   };
-  const first = make(), { outcomes, recording } = await on(first.world, cluster => cluster.record(first.programs));
-  const answers = outcomes.map(outcome => [...new Set((outcome as { value: number[] }).value)].sort());
-  expect(answers.map(all => all.length > 1)).toEqual([true, true]); // either found the other at it
+  const once = async () => {
+    const run = make();
+    return { run, ...await on(run.world, cluster => cluster.record(run.programs)) };
+  };
+  const met = (outcomes: readonly Outcome[]) => outcomes.some(outcome => new Set((outcome as { value: number[] }).value).size > 1); // one found the other at it
+  let first = await once();
+  for (let tries = 0; tries < 10 && !met(first.outcomes); tries++) first = await once();
+  expect(met(first.outcomes)).toBe(true);
   const twin = make();
-  expect(await on(twin.world, cluster => cluster.replay(twin.programs, recording))).toEqual(outcomes);
-  expect(Buffer.compare(twin.world.machine.views.u8, first.world.machine.views.u8)).toBe(0);
+  expect(await on(twin.world, cluster => cluster.replay(twin.programs, first.recording))).toEqual(first.outcomes);
+  expect(Buffer.compare(twin.world.machine.views.u8, first.run.world.machine.views.u8)).toBe(0);
 });
 
 it('is refused by a run that does something else, and none waits for ever', async () => {
