@@ -1,8 +1,10 @@
 // Small programs for tests of the cluster itself. On the built package.
-import { DOMAIN_GRANT_LOCK, DOMAIN_LOCK } from '../../dist/layout/domain.js';
+import { ARR_CAPACITY, ARR_DATA, ARR_TAGS } from '../../dist/layout/array.js';
+import { DOMAIN_GRANT_LOCK, DOMAIN_LOCK, DOMAIN_PORTS_VALID } from '../../dist/layout/domain.js';
 import { HV_HEAP_LOCK, HV_LOCK } from '../../dist/layout/hypervisor.js';
 import { RANK_DOMAIN, RANK_GRANTS, RANK_HEAP, RANK_HYPERVISOR } from '../../dist/layout/lock.js';
-import { VCPU_INSIDE, VCPU_WAITS } from '../../dist/layout/vcpu.js';
+import { VCPU_ARRAY_LIST, VCPU_ARRAYS, VCPU_INSIDE, VCPU_WAITS } from '../../dist/layout/vcpu.js';
+import { memoDrop } from '../../dist/mmu/memo.js';
 import { waitForEvent } from '../../dist/xen/index.js';
 
 export const tell = ({ cpu, number, data, xen }) => ({ number, sum: number + data.plus, block: cpu.block, xen: xen !== undefined });
@@ -45,8 +47,21 @@ export function* dieWith({ machine, cpu, xen, data }) {
   }
   if (data === 'grants') locks.take(at + (DOMAIN_GRANT_LOCK >>> 2), RANK_GRANTS);
   if (data === 'heap') locks.take(block + (HV_HEAP_LOCK >>> 2), RANK_HEAP);
+  if (data === 'ports') w[at + (DOMAIN_PORTS_VALID >>> 2)] += 4096;
   if (data === 'half') host.frames.getAgain(0x80);
   process.exit(4);
+}
+
+/** Translate a page; with `torn` the thread ends as it caches that: what is cached has the address of another's frame. */
+export function* cachePage({ machine, cpu, data: { page, torn } }) {
+  const fault = cpu.access(0, page << 12, 4), { w } = machine.views, v = cpu.block >>> 2;
+  for (let k = 0; torn && k < w[v + (VCPU_ARRAYS >>> 2)]; k++) {
+    const a = w[v + (VCPU_ARRAY_LIST >>> 2) + k] >>> 2, tags = w[a + (ARR_TAGS >>> 2)] >>> 2, data = w[a + (ARR_DATA >>> 2)] >>> 2;
+    for (let i = 0; i < w[a + (ARR_CAPACITY >>> 2)]; i++) if (w[tags + i * 2 + 1] !== 0) w[data + i * 2] ^= 0x1000;
+  }
+  memoDrop(w, v);
+  if (torn) process.exit(5);
+  return [fault, cpu.paddrLo];
 }
 
 /** Translate one page again and again, and count how often each frame is the answer, until word `stop` of guest memory is set. */
