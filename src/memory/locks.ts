@@ -69,14 +69,18 @@ export class Locks {
   /** ... one of a rank, or of a higher one? */
   holds(rank: number): boolean { return this.held > 0 && this.ranks[this.held - 1] >= rank; }
 
-  /** @param at - word index of the lock @throws BrokenError @throws InvariantError - out of order */
-  take(at: number, rank: number): void {
+  /**
+   * @param at - word index of the lock @param settle - called when it is held, and done before it counts as taken
+   * @throws BrokenError - held still, if by `settle` @throws InvariantError - out of order
+   */
+  take(at: number, rank: number, settle?: () => void): void {
     const { held, s: { w } } = this;
     if (held > 0) invariant(rank > this.ranks[held - 1] || (rank === this.ranks[held - 1] && at > this.words[held - 1]), 'locks are taken in their order');
     this.turns?.place();
     this.turns?.await(at);
     this.note(at, rank);
     if (Atomics.compareExchange(w, at, 0, this.me) !== 0) this.contend(at);
+    settle?.();
     this.turns?.taken(at);
   }
 

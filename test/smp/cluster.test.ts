@@ -1,9 +1,11 @@
 /** vCPUs in worker threads, on the built package: programs begin, end, are stopped; threads that end are noticed, and what they held is put in order. */
 import { afterEach, describe, expect, it } from 'vitest';
-import { Machine } from '../../dist/index.js';
-import { Cluster, type Outcome } from '../../dist/smp/index.js';
+import { ACCESS_USER, Machine } from '../../dist/index.js';
+import { BrokenError, Cluster, type Outcome } from '../../dist/smp/index.js';
+import { contextOf } from '../../dist/smp/program.js';
 import { programs } from './crew.ts';
-import { BASE, DATA, DATA_FRAME, entryOf, makeWorld, SPARE_PAGE } from './world.mjs';
+import { Guest } from './guest-program.mjs';
+import { BASE, DATA, DATA_FRAME, dataFor, entryOf, makeWorld, SPARE_PAGE } from './world.mjs';
 
 const SMALL = new URL('./small-programs.mjs', import.meta.url);
 const options = { memory: '1M', vcpus: 2, mode: 'functional' } as const;
@@ -65,6 +67,15 @@ describe('a thread that ends', () => {
     expect(await cluster.start(0, { module: SMALL, name: 'tell', data: { plus: 0 } })).toMatchObject({ how: 'returned' }); // another takes its place
   });
 
+  it('leaves nothing half cached', async () => {
+    const timed = { ...options, mode: 'timed' } as const, machine = Machine.create(timed), cluster = clusterOn(machine, { machine: timed }), page = { module: SMALL, name: 'cachePage' };
+    machine.map(0x5000n, { user: true });
+    const first = await cluster.start(0, { ...page, data: { page: 5 } });
+    expect(first).toEqual({ how: 'returned', value: [0, Number((machine.vcpus[0]!.probe(0x5000n, ACCESS_USER) as { paddr: bigint }).paddr)] });
+    expect(await cluster.start(0, { ...page, data: { page: 5, torn: true } })).toMatchObject({ how: 'died', sound: true });
+    expect(await cluster.start(0, { ...page, data: { page: 5 } })).toEqual(first);
+  });
+
   it('is ended if its program does no step for too long', async () => {
     const cluster = clusterOn(Machine.create(options), { machine: options, stall: 60 });
     expect(await cluster.start(0, { module: SMALL, name: 'hang' })).toMatchObject({ how: 'died', sound: true });
@@ -78,12 +89,12 @@ describe('a thread that ends', () => {
     expect(world.xen.audit()).toEqual([]);
   });
 
-  it.each(['grants', 'events', 'lost', 'heap', 'half'] as const)('and leaves %s half done breaks the machine, with the reason', async which => {
+  it.each(['grants', 'events', 'lost', 'heap', 'half', 'ports'] as const)('and leaves %s half done breaks the machine, with the reason', async which => {
     const world = makeWorld({ domains: 2, vcpus: 1, engine: 'ts' }), cluster = clusterOn(world.machine, { machine: world.options });
     const other = cluster.start(1, programs(world, { seed: 1, steps: 1e9 })[1]!);
     await until(() => cluster.beats(1) > 10);
     const dead = await cluster.start(0, { module: SMALL, name: 'dieWith', data: which });
-    const reason = { grants: "with the lock of a domain's grants", events: "with the lock of a domain's events", lost: 'with the lock of lost references', heap: 'with the lock of freed frames', half: 'XA1: frame 0x80 has' }[which];
+    const reason = { grants: "with the lock of a domain's grants", events: "with the lock of a domain's events", lost: 'with the lock of lost references', heap: 'with the lock of freed frames', half: 'XA1: frame 0x80 has', ports: 'and a table has a page' }[which];
     expect(dead).toMatchObject({ how: 'died', sound: false, why: expect.stringContaining(reason) as string });
     expect(await other).toMatchObject({ how: 'failed', error: expect.stringMatching(/BrokenError: the thread of vCPU 0 ended in the middle of a hypercall/) as string });
     expect(() => cluster.start(1, { module: SMALL, name: 'tell' })).toThrow(/the thread of vCPU 0 ended/);
@@ -133,4 +144,13 @@ describe('a thread that ends', () => {
       else for (const outcome of others) expect(outcome.how === 'stopped' || (outcome.how === 'failed' && outcome.error.startsWith('BrokenError'))).toBe(true);
     }
   });
+});
+
+it('a call that comes upon what cannot be breaks the machine for all', () => {
+  const world = makeWorld({ domains: 2, vcpus: 1, engine: 'ts' }), { machine, guests: [one, two] } = world;
+  const [first, second] = [one!, two!].map(guest => new Guest(contextOf(machine.views.memory, world.options, guest.cpus[0]!, dataFor(world, guest, 0, {})))) as [Guest, Guest];
+  expect([first.map(DATA_FRAME, 0n), second.map(DATA_FRAME, 0n)]).toEqual([0, 0]);
+  world.xen.host.frames.setRefs(first.frame(DATA_FRAME + 1), 0);
+  expect(() => first.map(DATA_FRAME + 1, 0n)).toThrow(/InvariantError|has a reference to put/);
+  expect(() => second.map(DATA_FRAME + 1, 0n)).toThrow(new BrokenError('in the hypervisor: frame 0xa1 has a reference to put'));
 });

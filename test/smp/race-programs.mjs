@@ -178,3 +178,25 @@ export function* endGrant(context) {
   }, () => [ended]);
   return { wrong: g.wrong, counts: [ended, busy] };
 }
+
+/** A number of times: a granted frame becomes a page table, if no one maps it. */
+export function* pinOften(context) {
+  const g = new Guest(context), table = BigInt(g.frame(SPARE_TABLE)), answers = [];
+  g.grant(9, GTF_permit_access, 2, SPARE_TABLE);
+  for (let k = 0; k < context.data.steps; k++) {
+    answers.push(g.ext(0, table), g.ext(4, table));
+    yield;
+  }
+  return answers;
+}
+
+/** ... it is mapped, if it is none. */
+export function* mapOften(context) {
+  const g = new Guest(context), answers = [];
+  for (let k = 0; k < context.data.steps; k++) {
+    answers.push(g.mapGrant(SPARE_PAGE, GNTMAP_host_map, 9, 1));
+    for (const mapping of g.handles.splice(0)) answers.push(g.unmapGrant(mapping));
+    yield;
+  }
+  return answers;
+}
