@@ -26,6 +26,7 @@ function fingerprint(plan: StatePlan): number {
 
 /** Copy a machine out of its memory. */
 export function takeSnapshot(s: Views, plan: StatePlan, frames: FrameAllocator): Uint8Array {
+  s.look(); // another thread may have added to it
   const blocks = s.byteLength / WASM_PAGE_BYTES;
   const records: ImageRecord[] = [
     { kind: MACHINE, number: 0, payload: wordBytes([fingerprint(plan), blocks]) },
@@ -53,6 +54,7 @@ export function putSnapshot(s: Views, plan: StatePlan, frames: FrameAllocator, i
     if (kind !== BLOCK || number >= blocks || payload.length !== WASM_PAGE_BYTES) throw new InputError(file, `byte ${at} (${FORM.kinds[kind]} ${number})`, `${WASM_PAGE_BYTES} bytes of block 0 to ${blocks - 1}`, `${payload.length} bytes`);
   }
   if (print !== fingerprint(plan)) throw new ConfigError('snapshot', 'a snapshot of a machine made with the same options', `fingerprint 0x${(print >>> 0).toString(16)}`);
+  s.look();
   const state = bytesWords(allocator.payload), more = blocks * WASM_PAGE_BYTES - s.byteLength;
   if (more > 0) s.grow(more);
   s.u8.fill(0);
