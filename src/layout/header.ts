@@ -1,7 +1,7 @@
 // Byte offsets in the header at offset 0 of machine memory.
 
 export const MAGIC_VALUE = 0x6b6c7770; // 'pwlk'
-export const LAYOUT_VERSION = 15;
+export const LAYOUT_VERSION = 16;
 
 export const HDR_MAGIC = 0;
 export const HDR_VERSION = 4;

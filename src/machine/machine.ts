@@ -111,7 +111,7 @@ export class Machine {
     if (memory === undefined) this.insertAll(layout.ramWords);
     else this.attachHandlers();
     const names = config.cpu.caches.levels.map(c => c.name);
-    this.vcpus = layout.vcpus.map(block => new Vcpu(this.views, block, layout.scratch, names, this.accelerator, memory === undefined));
+    this.vcpus = layout.vcpus.map((block, k) => new Vcpu(this.views, block, layout.scratch[k], names, this.accelerator, memory === undefined));
     if (memory === undefined) this.start();
   }
 

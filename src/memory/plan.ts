@@ -1,7 +1,7 @@
 /**
  * Where everything is in machine memory: computes the regions of a configuration, once, and writes their offsets into the state.
  *
- *   header | extent table | vCPU blocks | a scratch block for probes | per vCPU: probe lists, TLBs, PSCs, caches, fast table |
+ *   header | extent table | vCPU blocks | a scratch block for each, for probes | per vCPU: probe lists, TLBs, PSCs, caches, fast table |
  *   shared caches | RAM
  */
 import { ConfigError } from '../errors.ts';
@@ -92,11 +92,11 @@ class Ruler {
   }
 }
 
-/** Result of laying out a state: the bytes, the vCPU blocks' offsets, the probe block's, and the word index of each RAM extent. */
+/** Result of laying out a state: the bytes, the offsets of vCPU blocks and of the scratch block of each, and the word index of each RAM extent. */
 export interface Layout {
   readonly views: Views;
   readonly vcpus: readonly number[];
-  readonly scratch: number;
+  readonly scratch: readonly number[];
   readonly ramWords: readonly number[];
   readonly extentBase: number;
   /** Words before RAM and what was added to memory since: the state itself. */
@@ -141,7 +141,7 @@ function layOut(plan: StatePlan): Omit<Layout, 'views' | 'write'> & { readonly r
   r.region(HDR_BYTES);
   const extentBase = r.region(EXT_MAX * EXT_STRIDE);
   const vcpus = plan.vcpuNodes.map(() => r.region(VCPU_BYTES, 4096));
-  const scratch = r.region(VCPU_BYTES, 4096);
+  const scratch = vcpus.map(() => r.region(VCPU_BYTES, 4096)); // threads play their vCPUs beside each other
   const shared = plan.caches.length > 2 && plan.timed ? layArray(r, plan.caches[2], false, plan) : 0;
   for (let k = 0; k < plan.vcpus; k++) layVcpu(r, plan, vcpus[k], plan.vcpuNodes[k], shared);
   putHeader(r, plan, extentBase, vcpus[0]);

@@ -72,3 +72,13 @@ it('devices that two plugged in are told apart', () => {
   expect([read(a, GIB), read(b, 2n * GIB)]).toEqual([1, 2]);
   expect([read(a, 2n * GIB), read(b, GIB)]).toEqual([0xff, 0xff]); // the other's answers from its thread only: the open bus
 });
+
+it('a probe by one vCPU does not disturb that of another', () => {
+  const [a, b] = pair({ engine: 'ts' }), [cpu] = a.vcpus, [, other] = b.vcpus;
+  const pa = a.map(0x5000n), expected = cpu!.probe(0x5000n, 0);
+  expect(expected).toMatchObject({ ok: true, paddr: pa });
+  const meanwhile: unknown[] = [];
+  const by = { get mode(): undefined { meanwhile.push(other!.probe(0x5000n, 0), other!.explain(0x5000n, 0).outcome); return undefined; } }; // as by another thread
+  expect(cpu!.probe(0x5000n, 0, by)).toEqual(expected);
+  expect(meanwhile).toEqual([expect.objectContaining({ vector: 14 }), expect.objectContaining({ vector: 14 })]);
+});
