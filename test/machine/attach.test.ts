@@ -77,8 +77,9 @@ it('a probe by one vCPU does not disturb that of another', () => {
   const [a, b] = pair({ engine: 'ts' }), [cpu] = a.vcpus, [, other] = b.vcpus;
   const pa = a.map(0x5000n), expected = cpu!.probe(0x5000n, 0);
   expect(expected).toMatchObject({ ok: true, paddr: pa });
-  const meanwhile: unknown[] = [];
-  const by = { get mode(): undefined { meanwhile.push(other!.probe(0x5000n, 0), other!.explain(0x5000n, 0).outcome); return undefined; } }; // as by another thread
+  const meanwhile: unknown[] = [], root = cpu!.registers.cr3;
+  const by = { get root(): bigint { meanwhile.push(other!.probe(0x5000n, 0), other!.explain(0x5000n, 0).outcome); return root; } }; // as by another thread
   expect(cpu!.probe(0x5000n, 0, by)).toEqual(expected);
-  expect(meanwhile).toEqual([expect.objectContaining({ vector: 14 }), expect.objectContaining({ vector: 14 })]);
+  expect(meanwhile.length).toBeGreaterThan(2);
+  for (const outcome of meanwhile) expect(outcome).toMatchObject({ ok: false, vector: 14 });
 });
