@@ -52,6 +52,30 @@ it.each(['ts', 'wasm'] as const)('a walk finds tables in memory that another plu
   expect(cpu!.translate(0x123n, ACCESS_WRITE)).toMatchObject({ ok: true, paddr: 0x5123n });
 });
 
+it.each(['ts', 'wasm'] as const)('whole pages, in memory that another plugged in: %s', engine => {
+  const uses: readonly ((machine: Machine) => unknown)[] = [
+    ({ pages }) => pages.copy(GIB, 0x8000n, 2), ({ pages }) => pages.copy(0x8000n, GIB, 2), ({ pages }) => pages.clear(GIB, 2),
+    ({ pages }) => pages.hash(GIB, 2), ({ pages }) => pages.difference(0x8000n, GIB, 2), ({ pages }) => pages.difference(GIB, 0x8000n, 2),
+  ];
+  const bytes = (machine: Machine): Buffer => {
+    const out = new Uint8Array(16384);
+    machine.read(GIB, out.subarray(0, 8192));
+    machine.read(0x8000n, out.subarray(8192));
+    return Buffer.from(out);
+  };
+  for (const use of uses) {
+    const [a, b] = pair({ engine });
+    a.addExtent({ base: '1G', bytes: '64K' });
+    a.write(0x8000n, new Uint8Array(8192).fill(5));
+    a.write(GIB, new Uint8Array(8192).fill(6, 100));
+    const before = a.snapshot(), answer = use(b), left = bytes(a);
+    expect(left).toEqual(bytes(b));
+    a.restore(before);
+    expect(use(a)).toEqual(answer);
+    expect(bytes(a)).toEqual(left);
+  }
+});
+
 it('a snapshot by one has what another plugged in, and restoring it there takes away what came later', () => {
   const [a, b] = pair({ engine: 'ts' });
   a.addExtent({ base: '1G', bytes: '64K' });
