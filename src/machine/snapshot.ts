@@ -5,10 +5,9 @@
  */
 import { ConfigError, InputError } from '../errors.ts';
 import { LAYOUT_VERSION } from '../layout/header.ts';
-import { crc32ByTable } from '../memory/crc32.ts';
 import type { FrameAllocator } from '../memory/frame-allocator.ts';
 import { bytesWords, readImage, wordBytes, writeImage, type ImageForm, type ImageRecord } from '../memory/image.ts';
-import type { StatePlan } from '../memory/plan.ts';
+import { fingerprint, type StatePlan } from '../memory/plan.ts';
 import { WASM_PAGE_BYTES, type Views } from '../memory/views.ts';
 
 const MACHINE = 0;
@@ -17,12 +16,6 @@ const BLOCK = 2;
 /** The layout's version is the image's: state of another layout means something else. */
 const FORM: ImageForm = { magic: 0x736d7770, version: LAYOUT_VERSION, kinds: ['machine', 'frames', 'block'] }; // 'pwms'
 const MACHINE_BYTES = 8;
-
-/** Two plans that lay out and mean the same have the same. The sort of buffer decides nothing. */
-function fingerprint(plan: StatePlan): number {
-  const text = JSON.stringify({ ...plan, buffer: undefined });
-  return crc32ByTable(Uint8Array.from(text, character => character.charCodeAt(0))) | 0;
-}
 
 /** Copy a machine out of its memory. */
 export function takeSnapshot(s: Views, plan: StatePlan, frames: FrameAllocator): Uint8Array {

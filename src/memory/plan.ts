@@ -14,7 +14,7 @@ import { FAST_BYTES, FAST_EMPTY, FAST_STRIDE } from '../layout/fast-table.ts';
 import {
   HDR_BYTES, HDR_BYTES_USED, HDR_CACHE_CYCLES, HDR_DATA, HDR_DATA_CACHES, HDR_DISTANCE, HDR_EXTENT_BASE, HDR_FLUSH_CLOCK, HDR_HOST, HDR_HOST_CYCLES,
   HDR_HOST_LEVEL, HDR_LINE_SHIFT,
-  HDR_MAGIC, HDR_MEMORY_CYCLES, HDR_NODES, HDR_OPEN_BUS, HDR_REMOTE_CYCLES, HDR_VCPUS, HDR_VCPU_BASE, HDR_VERSION, HDR_WALK_CYCLES,
+  HDR_MAGIC, HDR_MEMORY_CYCLES, HDR_NODES, HDR_OPEN_BUS, HDR_PLAN, HDR_REMOTE_CYCLES, HDR_VCPUS, HDR_VCPU_BASE, HDR_VERSION, HDR_WALK_CYCLES,
   HDR_ATOMIC, LAYOUT_VERSION, MAGIC_VALUE,
 } from '../layout/header.ts';
 import { NEST_REFS, REF_BYTES, REF_MOST } from '../layout/nested.ts';
@@ -23,6 +23,7 @@ import {
   VCPU_FAST, VCPU_FEATURES, PLAIN_BYTES, PLAIN_NEXT, PSC_BYTES, VCPU_MEMO, VCPU_MEMO_OF, VCPU_NEST, VCPU_NODE, VCPU_PABITS, VCPU_PLAIN, VCPU_PLAIN_PSC, VCPU_PROBES, VCPU_PSC, VCPU_TAG_GLOBAL, VCPU_TIMED, VCPU_TLB_CYCLES, VCPU_TLB_LEVELS,
 } from '../layout/vcpu.ts';
 import { TAG_GLOBAL } from '../layout/tlb.ts';
+import { crc32ByTable } from './crc32.ts';
 import { Views, WASM_PAGE_BYTES, type BufferKind } from './views.ts';
 
 /** An associative array: policy is ARRP_*. */
@@ -70,6 +71,12 @@ export interface StatePlan {
   readonly replacementWords: (policy: number, ways: number) => number;
   /** Tree-PLRU in one word: for each way, the bits to keep and the bits to set when it is used. */
   readonly treeMasks: (ways: number) => readonly number[];
+}
+
+/** Two plans that lay out and mean the same have the same, 32 bits. The sort of buffer decides nothing. */
+export function fingerprint(plan: StatePlan): number {
+  const text = JSON.stringify({ ...plan, buffer: undefined });
+  return crc32ByTable(Uint8Array.from(text, character => character.charCodeAt(0))) | 0;
 }
 
 const align = (n: number, to: number): number => Math.ceil(n / to) * to;
@@ -152,6 +159,7 @@ function layOut(plan: StatePlan): Omit<Layout, 'views' | 'write'> & { readonly r
 function putHeader(r: Ruler, plan: StatePlan, extentBase: number, firstVcpu: number): void {
   r.put(HDR_MAGIC, MAGIC_VALUE);
   r.put(HDR_VERSION, LAYOUT_VERSION);
+  r.put(HDR_PLAN, fingerprint(plan));
   r.put(HDR_VCPUS, plan.vcpus);
   r.put(HDR_VCPU_BASE, firstVcpu);
   r.put(HDR_EXTENT_BASE, extentBase);

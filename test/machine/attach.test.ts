@@ -107,3 +107,13 @@ it('a probe by one vCPU does not disturb that of another', () => {
   expect(meanwhile.length).toBeGreaterThan(2);
   for (const outcome of meanwhile) expect(outcome).toMatchObject({ ok: false, vector: 14 });
 });
+
+it.each<[string, MachineOptions]>([
+  ['another mode', { mode: 'functional' }], ['less memory', { memory: '1M' }], ['a second stage', { nested: true }], ['data accesses without a price', { dataAccesses: false }],
+  ['other features', { features: { nx: false } }], ['narrower addresses', { physicalAddressBits: 40 }], ['host pages of 4K', { hostPage: '4k' }],
+  ['a TLB of fewer sets', { cpu: { ...presets.skylake, tlb: presets.skylake.tlb.map(level => ({ ...level, structures: level.structures.map(t => ({ ...t, sets: 1 })) })) } }],
+])('a machine made with other options is refused: %s', (_, other) => {
+  const options: MachineOptions = { memory: '2M', vcpus: 2, cpu: presets.skylake, dataAccesses: true }, { memory } = Machine.create(options).views;
+  expect(Machine.attach(memory, { ...options, engine: 'ts' }).vcpus.length).toBe(2);
+  expect(() => Machine.attach(memory, { ...options, ...other })).toThrow(/^memory: expected the memory of a machine made with the same options/);
+});
