@@ -76,13 +76,6 @@ it('the module is compiled once for all machines', async () => {
   expect(compiled).toBe(1);
 });
 
-it('columns of machines on one memory are not in the same place', () => {
-  const options = { memory: '1M', vcpus: 2, engine: 'wasm' } as const, machine = Machine.create(options), twin = Machine.attach(machine.views.memory, options);
-  const [one, two, three] = [machine.columns(1000), twin.columns(1000), machine.columns(1000)] as const;
-  [one, two, three].forEach((columns, k) => columns.va.fill(k + 1));
-  expect([one, two, three].map(({ va }) => new Set(va))).toEqual([new Set([1]), new Set([2]), new Set([3])]);
-});
-
 it('memory that is plugged in later is there for both engines, and columns from before stay', () => {
   for (const engine of ['ts', 'wasm'] as const) {
     const machine = make({ engine }), cpu = machine.vcpus[0], columns = machine.columns(4), before = machine.views.byteLength;
