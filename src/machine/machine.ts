@@ -195,10 +195,12 @@ export class Machine {
   /**
    * Invalidate what vCPUs have cached, and wait until it is done. A vCPU that another thread plays (`play()`) does it when that thread looks.
    *
-   * @param by - the vCPU that asks, whose own part is done at once @throws ConfigError - an option @throws BrokenError - whoever should do it is gone
+   * @param by - the vCPU that asks, whose own part is done at once @throws ConfigError - an option, no vCPU of this machine @throws BrokenError - whoever should do it is gone
    */
   invalidate(vcpus: Iterable<Vcpu>, options: ScopeOptions = {}, by?: Vcpu): void {
-    this.invalidateScope(vcpus, scopeOf(options), by);
+    const list = [...vcpus];
+    for (const cpu of list) this.numberOf(cpu);
+    this.invalidateScope(list, scopeOf(options), by);
   }
 
   /** The same for scopes that are made already. Allocates nothing. */
@@ -214,9 +216,19 @@ export class Machine {
   /**
    * This thread plays a vCPU, and no other from now on: other threads leave to it what that has cached, and it has to look into its mailbox (`look()`) between accesses, often.
    * A vCPU that no thread plays may be used by one thread only, as long as no other asks for invalidations.
+   *
+   * @throws ConfigError - no vCPU of this machine
    */
   play(cpu: Vcpu): void {
-    this.shootdowns.play(cpu.block >>> 2, this.vcpus.indexOf(cpu));
+    const number = this.numberOf(cpu);
+    this.shootdowns.play(cpu.block >>> 2, number);
+  }
+
+  /** By its block: it may be one of another machine that is attached to the same memory. */
+  private numberOf(cpu: Vcpu): number {
+    const number = this.vcpus.findIndex(({ block }) => block === cpu?.block);
+    if (number < 0) throw new ConfigError('cpu', 'a vCPU of this machine', cpu === undefined ? undefined : typeof cpu);
+    return number;
   }
 
   /** Do what others asked of a vCPU. */

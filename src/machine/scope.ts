@@ -40,8 +40,14 @@ export interface ScopeOptions {
   readonly global?: boolean;
 }
 
+const FIELDS = ['va', 'pages', 'pcid', 'vpid', 'asid', 'global'];
+
 /** @throws ConfigError - an option */
-export function scopeOf({ va, pages = 1, pcid, vpid, asid, global = true }: ScopeOptions): Scope {
+export function scopeOf(options: ScopeOptions): Scope {
+  if (typeof options !== 'object' || options === null) throw new ConfigError('scope', 'an object', options);
+  for (const key of Object.keys(options)) if (!FIELDS.includes(key)) throw new ConfigError(key, `one of ${FIELDS.join(', ')}`, key);
+  const { va, pages = 1, pcid, vpid, asid, global = true } = options;
+  if (typeof global !== 'boolean') throw new ConfigError('global', 'true or false', global);
   const named = Object.entries({ pcid: [pcid, 4095], vpid: [vpid, 65535], asid: [asid, 65535] } as const).filter(([, [id]]) => id !== undefined);
   for (const [field, [id, most]] of named) if (!Number.isInteger(id) || id! < 0 || id! > most) throw new ConfigError(field, `an integer from 0 to ${most}`, id);
   if (named.length > 1) throw new ConfigError(named[1][0], `no ${named[1][0]} beside ${named[0][0]}`, named[1][1][0]);

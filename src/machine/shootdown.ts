@@ -83,10 +83,19 @@ export class Shootdowns {
     for (let tries = 0; !this.isDone(v, ticket); tries++) {
       const now = Atomics.load(w, done);
       if (Atomics.load(w, run) === RUN_QUIET && this.hasMail(v) && Atomics.compareExchange(w, run, RUN_QUIET, this.claim) === RUN_QUIET) {
-        this.look(v);
-        Atomics.store(w, run, RUN_QUIET);
-        Atomics.notify(w, run);
+        this.lookFor(v);
       } else if (((now - ticket) | 0) < 0) locks.pause(done, now, tries);
+    }
+  }
+
+  /** Do what the letters of a vCPU say that this thread has claimed. */
+  private lookFor(v: number): void {
+    const { w } = this.s, run = v + ((VCPU_MAIL + MAIL_RUN) >>> 2);
+    try {
+      this.look(v);
+    } finally { // a replay that is not that of its recording throws
+      Atomics.store(w, run, RUN_QUIET);
+      Atomics.notify(w, run);
     }
   }
 

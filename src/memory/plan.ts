@@ -132,6 +132,7 @@ function writer(views: Views, r: Ruler): () => void {
 
 /** Look at a state that was created by the same plan. @throws ConfigError - it was not */
 export function attachState(plan: StatePlan, memory: WebAssembly.Memory): Layout {
+  if (memory?.buffer === undefined) throw new ConfigError('memory', 'a WebAssembly.Memory', memory);
   const { r, ...regions } = layOut(plan), bytes = memory.buffer.byteLength;
   const header = new Ruler(), expected = new Int32Array(HDR_BYTES / 4);
   putHeader(header, plan, regions.extentBase, regions.vcpus[0]);

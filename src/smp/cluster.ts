@@ -38,8 +38,10 @@ export class Cluster {
   private readonly runs = new Map<number, Promise<Outcome>>(); // the last of each vCPU
   private watch: ReturnType<typeof setInterval> | undefined;
 
-  /** @throws ConfigError - the machine is not in shared memory, or has one vCPU */
+  /** @throws ConfigError - an option, the machine is not in shared memory, or has one vCPU */
   constructor(machine: Machine, { machine: options = {}, stall, patience = 2000 }: ClusterOptions = {}) {
+    if (stall !== undefined) checkMilliseconds('stall', stall);
+    checkMilliseconds('patience', patience);
     if (!machine.views.shared) throw new ConfigError('machine', 'a machine in shared memory', 'a plain buffer');
     if (machine.vcpus.length < 2) throw new ConfigError('machine', 'a machine with several vCPUs', machine.vcpus.length);
     this.machine = machine;
@@ -50,7 +52,7 @@ export class Cluster {
   /**
    * Let a vCPU run a program, in a thread of its own.
    *
-   * @returns what becomes of it: this never rejects @throws ConfigError - it runs one already @throws BrokenError - the machine can go on no more
+   * @returns what becomes of it: this never rejects @throws ConfigError - it runs one already, or what it is given is no plain data @throws BrokenError - the machine can go on no more
    */
   start(number: number, program: ProgramRef): Promise<Outcome> {
     return this.order(number, program, 0);
@@ -64,7 +66,11 @@ export class Cluster {
       memory: this.machine.views.memory, options: this.options.machine, number, control: this.control.words,
       program: { ...program, module: String(program.module) }, together, ...(recording ? { recording } : {}),
     };
-    hand.worker.postMessage(orders);
+    try {
+      hand.worker.postMessage(orders);
+    } catch (error) {
+      throw new ConfigError('program', "plain data, as the machine's options are", (error as Error).message);
+    }
     hand.since = performance.now();
     const done = new Promise<Outcome>(end => { hand.end = end; });
     this.runs.set(number, done);
@@ -74,17 +80,23 @@ export class Cluster {
 
   private check(number: number): void {
     checkSound(this.machine.views);
-    if (this.machine.vcpus[number] === undefined) throw new ConfigError('number', `a vCPU of the machine, below ${this.machine.vcpus.length}`, number);
+    this.checkNumber(number);
     if (this.hands.get(number)?.end !== undefined) throw new ConfigError('number', 'a vCPU that runs no program', number);
   }
 
-  /** Ask a vCPU to stop at its next step. */
+  private checkNumber(number: number): void {
+    if (this.machine.vcpus[number] === undefined) throw new ConfigError('number', `a vCPU of the machine, below ${this.machine.vcpus.length}`, number);
+  }
+
+  /** Ask a vCPU to stop at its next step. @throws ConfigError - there is no such vCPU, as with all that take a number */
   stop(number: number): void {
+    this.checkNumber(number);
     this.control.setStopping(number, true);
   }
 
   /** Steps that a vCPU's program has done: as long as it does any it is alive. */
   beats(number: number): number {
+    this.checkNumber(number);
     return this.control.beats(number);
   }
 
@@ -103,7 +115,7 @@ export class Cluster {
    *
    * Invalidations are not filtered by the clock from here on: its ticks are no part of a recording.
    *
-   * @param entries - room for so many @throws ConfigError - the vCPUs share a cache, whose hits depend on who comes first
+   * @param entries - room for so many @throws ConfigError - the vCPUs share a cache, whose hits depend on who comes first, or some run programs already
    */
   async record(programs: readonly ProgramRef[], entries = 2 ** 20): Promise<{ readonly outcomes: Outcome[]; readonly recording: Recording }> {
     const recording = Recording.create(entries);
@@ -120,23 +132,24 @@ export class Cluster {
     const { w } = this.machine.views, isTimed = w[(this.machine.vcpus[0].block + VCPU_TIMED) >>> 2] !== 0;
     if (isTimed && w[HDR_DATA_CACHES >>> 2] > 2) throw new ConfigError('machine', 'one in functional mode, or without a cache that vCPUs share', 'timed');
     programs.forEach((_, number) => this.check(number));
+    for (const [number, { end }] of this.hands) if (end !== undefined) throw new ConfigError('programs', 'no other vCPU that runs one', number);
     w[HDR_FLUSH_CLOCK >>> 2] = 0;
     this.control.open();
-    programs.forEach((program, number) => void this.order(number, program, programs.length, recording));
-    return this.join();
+    return Promise.all(programs.map((program, number) => this.order(number, program, programs.length, recording)));
   }
 
-  /** End all threads, whatever they do. */
+  /** End all threads, whatever they do: programs that run have died then, as by `kill()`. */
   async close(): Promise<void> {
     clearInterval(this.watch);
     this.watch = undefined;
-    const hands = [...this.hands.values()];
-    this.hands.clear();
-    await Promise.all(hands.map(({ worker }) => worker.terminate()));
+    const hands = [...this.hands];
+    for (const [number, { end }] of hands) if (end === undefined) this.hands.delete(number); // leaves nothing
+    await Promise.all(hands.map(([, { worker }]) => worker.terminate()));
   }
 
   /** End the thread of a vCPU at once, as if it had died. */
   kill(number: number): void {
+    this.checkNumber(number);
     void this.hands.get(number)?.worker.terminate();
   }
 
@@ -147,7 +160,7 @@ export class Cluster {
     worker.on('message', (outcome: Outcome) => this.settle(hand, outcome));
     worker.on('error', error => { why = error.message; });
     worker.on('exit', status => {
-      if (this.hands.get(number) !== hand) return; // `close()`
+      if (this.hands.get(number) !== hand) return; // `close()`, and it ran nothing
       this.hands.delete(number);
       const broken = recover(this.machine, number, this.options.patience);
       this.settle(hand, { how: 'died', why: [why ?? `exit status ${status}`, ...(broken === undefined ? [] : [broken])].join('; '), sound: broken === undefined });
@@ -172,4 +185,8 @@ export class Cluster {
       } else if (now - hand.since > this.options.stall!) this.kill(number);
     }
   }
+}
+
+function checkMilliseconds(field: string, value: number): void {
+  if (!Number.isFinite(value) || value < 0) throw new ConfigError(field, 'milliseconds', value);
 }

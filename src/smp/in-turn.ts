@@ -24,9 +24,11 @@ export interface TurnProgram {
   readonly data?: unknown;
 }
 
-/** @returns what became of the programs, in their order @throws ConfigError - more programs than vCPUs */
+/** @returns what became of the programs, in their order @throws ConfigError - an option, more programs than vCPUs */
 export function runInTurn(machine: Machine, programs: readonly TurnProgram[], { machine: options = {}, seed, steps = Infinity, onStep }: InTurnOptions): Outcome[] {
   if (programs.length > machine.vcpus.length) throw new ConfigError('programs', `at most one for each of ${machine.vcpus.length} vCPUs`, programs.length);
+  if (!Number.isInteger(seed)) throw new ConfigError('seed', 'an integer', seed);
+  if (!(steps >= 0)) throw new ConfigError('steps', 'a number of steps', steps);
   const contexts = programs.map(({ data }, number) => contextOf(machine.views.memory, options, number, data));
   const all = programs.map(({ run }, number) => new Steps(run, contexts[number]));
   const live = all.map((_, number) => number).filter(number => all[number].outcome === undefined);

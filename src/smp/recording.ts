@@ -27,14 +27,18 @@ export class Recording {
     return new Recording(new Int32Array(new SharedArrayBuffer((HEAD + entries * ENTRY) * 4)));
   }
 
-  /** A recording, or that of another thread, by its words. */
+  /** A recording, or that of another thread, by its words. @throws ConfigError - they are none */
   constructor(words: Int32Array) {
+    if (!(words instanceof Int32Array && words.buffer instanceof SharedArrayBuffer && words.length > HEAD && (words.length - HEAD) % ENTRY === 0)) {
+      throw new ConfigError('words', 'an Int32Array in shared memory, two words and three for each entry', Object.prototype.toString.call(words));
+    }
     this.words = words;
   }
 
   /** Entries there are. @throws ConfigError - there were more than it has room for */
   get length(): number {
     const count = Atomics.load(this.words, COUNT), most = (this.words.length - HEAD) / ENTRY;
+    if (count < 0) throw new ConfigError('record', 'a count of entries', count);
     if (count > most) throw new ConfigError('record', `room for all ${count} entries`, most);
     return count;
   }

@@ -56,7 +56,12 @@ function inTurns({ number }: Orders, program: Program, context: Context, control
   };
   const outcome = play(new Steps(program, context), number, control, look);
   look();
-  locks.turns?.await(END);
+  try {
+    locks.turns?.await(END);
+  } catch (error) {
+    if (outcome.how === 'failed') return outcome; // the first reason
+    throw error;
+  }
   locks.turns?.taken(END);
   return outcome;
 }

@@ -117,3 +117,7 @@ it.each<[string, MachineOptions]>([
   expect(Machine.attach(memory, { ...options, engine: 'ts' }).vcpus.length).toBe(2);
   expect(() => Machine.attach(memory, { ...options, ...other })).toThrow(/^memory: expected the memory of a machine made with the same options/);
 });
+
+it.each([[null], [new SharedArrayBuffer(4096)]])('what is no memory is refused: %o', memory => {
+  expect(() => Machine.attach(memory as unknown as WebAssembly.Memory)).toThrow(/^memory: expected a WebAssembly.Memory/);
+});

@@ -56,6 +56,21 @@ describe('a program', () => {
     expect(() => new Cluster(Machine.create({ memory: '1M' }))).toThrow(/machine: expected a machine with several vCPUs, got 1/);
     expect(() => new Cluster(Machine.create({ ...options, buffer: 'plain', engine: 'ts' }))).toThrow(/machine: expected a machine in shared memory/);
   });
+
+  it.each([['stall', Number.NaN], ['stall', -5], ['stall', 'x'], ['patience', Number.NaN], ['patience', Infinity], ['patience', null]])('is given milliseconds: %s is not %s', (field, value) => {
+    expect(() => new Cluster(Machine.create(options), { machine: options, [field]: value as number })).toThrow(new RegExp(`^${field}: expected milliseconds`));
+  });
+
+  it.each(['start', 'stop', 'beats', 'kill'] as const)('%s() is of a vCPU that there is', what => {
+    const cluster = clusterOn(Machine.create(options));
+    for (const number of [2, -1, 0.5, Number.NaN]) expect(() => cluster[what](number, { module: SMALL })).toThrow(/^number: expected a vCPU of the machine, below 2/);
+  });
+
+  it('is given plain data, as is its machine', async () => {
+    const machine = Machine.create(options), cluster = clusterOn(machine);
+    expect(() => cluster.start(0, { module: SMALL, name: 'tell', data: () => 1 })).toThrow(/^program: expected plain data/);
+    expect(await cluster.start(0, { module: SMALL, name: 'tell', data: { plus: 1 } })).toMatchObject({ how: 'returned' });
+  });
 });
 
 describe('a thread that ends', () => {
@@ -74,6 +89,17 @@ describe('a thread that ends', () => {
     expect(first).toEqual({ how: 'returned', value: [0, Number((machine.vcpus[0]!.probe(0x5000n, ACCESS_USER) as { paddr: bigint }).paddr)] });
     expect(await cluster.start(0, { ...page, data: { page: 5, torn: true } })).toMatchObject({ how: 'died', sound: true });
     expect(await cluster.start(0, { ...page, data: { page: 5 } })).toEqual(first);
+  });
+
+  it('by close() has died, too: no one waits for its outcome, its vCPU or its locks', async () => {
+    const world = makeWorld({ domains: 1, vcpus: 2, engine: 'ts' }), { machine } = world, cluster = clusterOn(machine, { machine: world.options });
+    const runs = [cluster.start(0, { module: SMALL, name: 'keep', data: 'hypervisor' }), cluster.start(1, { module: SMALL, name: 'main' })];
+    await until(() => cluster.beats(0) > 1 && cluster.beats(1) > 1);
+    await cluster.close();
+    expect(await Promise.all(runs)).toEqual([0, 1].map(() => ({ how: 'died', why: 'exit status 1', sound: true })));
+    machine.views.locks.deadline = performance.now() + 1000;
+    machine.invalidate(machine.vcpus);
+    expect(world.xen.audit()).toEqual([]);
   });
 
   it('is ended if its program does no step for too long', async () => {

@@ -39,6 +39,8 @@ describe('programs in turn', () => {
     expect(runInTurn(machine, [{ run }, { run: fail }], { machine: options, seed: 1, steps: 50 })).toEqual([{ how: 'stopped' }, { how: 'failed', error: 'Error: enough' }]);
     expect(runInTurn(machine, [{ run: ({ data }) => data, data: 3 }], { machine: options, seed: 1 })).toEqual([{ how: 'returned', value: 3 }]);
     expect(() => runInTurn(machine, [{ run }, { run }, { run }], { machine: options, seed: 1 })).toThrow(/programs: expected at most one for each of 2 vCPUs, got 3/);
+    for (const seed of [Number.NaN, 0.5, 'x']) expect(() => runInTurn(machine, [{ run }], { machine: options, seed: seed as number })).toThrow(/^seed: expected an integer/);
+    for (const steps of [Number.NaN, -1]) expect(() => runInTurn(machine, [{ run }], { machine: options, seed: 1, steps })).toThrow(/^steps: expected a number/);
   });
 
   it.each([['ts'], ['wasm']] as const)('see what another left cached until they look (%s)', engine => {

@@ -72,6 +72,41 @@ it('is refused, and the vCPUs are played no more: what is asked of them is done'
   }
 });
 
+it('that was changed is refused, and none waits for ever for letters that no one reads', async () => {
+  const make = () => makeWorld({ domains: 1, vcpus: 2, engine: 'ts' }), ask = [{ module: new URL('./small-programs.mjs', import.meta.url), name: 'askAll', data: 2 }], first = make();
+  const { outcomes, recording } = await on(first, cluster => cluster.record(ask)), places = Array.from({ length: recording.length }, (_, k) => recording.entry(k).place);
+  expect([outcomes, places]).toEqual([[{ how: 'returned', value: 2 }], [0, -1, 0, -1, 0]]);
+  const replay = (change: (words: Int32Array) => void): Promise<Outcome[]> => {
+    const twin = make(), words = new Int32Array(new SharedArrayBuffer(recording.words.byteLength));
+    words.set(recording.words);
+    change(words);
+    return on(twin, async cluster => {
+      const replayed = await cluster.replay(ask, new Recording(words), 200);
+      twin.machine.views.locks.deadline = performance.now() + 1000;
+      twin.machine.invalidate(twin.machine.vcpus);
+      return replayed;
+    });
+  };
+  expect(await replay(() => {})).toEqual(outcomes);
+  expect(await replay(words => { words[7] = 0; })).toEqual([{ how: 'failed', error: expect.stringMatching(/recording: .* someone reads letters that vCPU 0 waits for/) as string }]);
+  expect(await replay(words => { words[16] = -1; })).toEqual([{ how: 'failed', error: expect.stringMatching(/recording: .* vCPU 0 takes the lock at word 0/) as string }]);
+});
+
+it('is of the programs it is made of, and of no others that run', async () => {
+  const world = makeWorld({ domains: 1, vcpus: 3, engine: 'ts' }), list = programs(world, { seed: 1, steps: 20, own: true }), two = list.slice(0, 2);
+  await on(world, async cluster => {
+    const other = cluster.start(2, { ...list[2]!, data: { ...list[2]!.data as object, steps: 1e9 } });
+    await expect(cluster.record(two)).rejects.toThrow(/programs: expected no other vCPU that runs one, got 2/);
+    cluster.stop(2);
+    expect(await other).toEqual({ how: 'stopped' });
+    expect((await cluster.record(two)).outcomes.map(({ how }) => how)).toEqual(['returned', 'returned']);
+  });
+});
+
+it.each([['words of one thread', new Int32Array(8)], ['part of an entry', new Int32Array(new SharedArrayBuffer(16))], ['nothing', undefined]])('is not made of %s', (_, words) => {
+  expect(() => new Recording(words as Int32Array)).toThrow(/^words: expected an Int32Array in shared memory/);
+});
+
 it('of programs one of which never begins is one of the others', async () => {
   const world = makeWorld({ domains: 1, vcpus: 2, engine: 'ts' }), [one, two] = programs(world, { seed: 1, steps: 20, own: true });
   await on(world, async cluster => {

@@ -69,10 +69,22 @@ describe('an invalidation of another vCPU', () => {
     expect(word(machine, other, MAIL_POSTED)).toBe(1);
   });
 
-  it.each([[{ pcid: 4096 }, 'pcid'], [{ vpid: -1 }, 'vpid'], [{ pcid: 1, vpid: 1 }, 'vpid'], [{ va: 0n, pages: 0 }, 'pages'], [{ va: 1n << 64n }, 'va'], [{ asid: 1, va: 0n }, 'va']] as const)('is refused: %o', (scope, field) => {
+  it.each([[{ pcid: 4096 }, 'pcid'], [{ vpid: -1 }, 'vpid'], [{ pcid: 1, vpid: 1 }, 'vpid'], [{ va: 0n, pages: 0 }, 'pages'], [{ va: 1n << 64n }, 'va'], [{ asid: 1, va: 0n }, 'va'], [{ pages: 1, pcids: 3 }, 'pcids'], [{ global: 0 }, 'global'], [5, 'scope']] as const)('is refused: %o', (scope, field) => {
     const { machine, asker, other } = mapped();
-    expect(() => machine.invalidate([other], scope, asker)).toThrow(expect.objectContaining({ name: 'ConfigError', field }));
+    expect(() => machine.invalidate([other], scope as object, asker)).toThrow(expect.objectContaining({ name: 'ConfigError', field }));
     expect(word(machine, other, MAIL_POSTED)).toBe(0);
+  });
+
+  it('is of a vCPU of this machine, by its block; so is who plays one', () => {
+    const { machine, asker, other } = mapped(), twin = Machine.attach(machine.views.memory, options), foreign = Machine.create({ ...options, vcpus: 6 }).vcpus[5]!;
+    for (const cpu of [foreign, undefined as unknown as Vcpu]) {
+      expect(() => machine.invalidate([other, cpu], {}, asker)).toThrow(/^cpu: expected a vCPU of this machine/);
+      expect(() => machine.play(cpu)).toThrow(/^cpu: expected a vCPU of this machine/);
+    }
+    expect(word(machine, other, MAIL_POSTED)).toBe(0);
+    machine.play(twin.vcpus[1]!);
+    expect(machine.views.locks.me).toBe(2); // as whom another would find it
+    machine.rest();
   });
 
   it('waits for none that a thread played before another one', () => {

@@ -37,6 +37,12 @@ export function* hang() {
   for (;;);
 }
 
+/** Goes on with a lock. */
+export function* keep({ machine, xen }) {
+  machine.views.locks.take(xen.host.own.block + (HV_LOCK >>> 2), RANK_HYPERVISOR);
+  yield* main();
+}
+
 /** The thread ends with a lock, or with a reference that nothing accounts for. */
 export function* dieWith({ machine, cpu, xen, data }) {
   yield;
