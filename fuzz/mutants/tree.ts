@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path';
 import { InputError } from '../../src/errors.ts';
 import type { Mutant } from './mutant.ts';
 
-const PARTS = ['src', 'wasm', 'test', 'fuzz', 'bench', 'scripts', 'package.json', 'tsconfig.json', 'vitest.config.ts', 'README.md', 'CHANGELOG.md'];
+const PARTS = ['src', 'wasm', 'test', 'fuzz', 'bench', 'scripts', 'package.json', 'tsconfig.json', 'vitest.config.ts', 'README.md', 'CHANGELOG.md', 'LICENSE'];
 const MOST_OUTPUT = 64 * 2 ** 20;
 
 /** How a command ended. */
