@@ -2,7 +2,8 @@
 import { Worker } from 'node:worker_threads';
 import { ConfigError } from '../errors.ts';
 import { HDR_DATA_CACHES, HDR_FLUSH_CLOCK } from '../layout/header.ts';
-import { VCPU_TIMED } from '../layout/vcpu.ts';
+import { MAIL_RUN, RUN_PLAYED } from '../layout/mailbox.ts';
+import { VCPU_MAIL, VCPU_TIMED } from '../layout/vcpu.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { MachineOptions } from '../machine/options.ts';
 import { checkSound } from '../memory/broken.ts';
@@ -52,7 +53,7 @@ export class Cluster {
   /**
    * Let a vCPU run a program, in a thread of its own.
    *
-   * @returns what becomes of it: this never rejects @throws ConfigError - it runs one already, or what it is given is no plain data @throws BrokenError - the machine can go on no more
+   * @returns what becomes of it: this never rejects @throws ConfigError - it runs one already, another thread plays it, what it is given is no plain data @throws BrokenError - the machine can go on no more
    */
   start(number: number, program: ProgramRef): Promise<Outcome> {
     return this.order(number, program, 0);
@@ -82,6 +83,8 @@ export class Cluster {
     checkSound(this.machine.views);
     this.checkNumber(number);
     if (this.hands.get(number)?.end !== undefined) throw new ConfigError('number', 'a vCPU that runs no program', number);
+    const { w } = this.machine.views, run = (this.machine.vcpus[number].block + VCPU_MAIL + MAIL_RUN) >>> 2;
+    if (Atomics.load(w, run) === RUN_PLAYED) throw new ConfigError('number', 'a vCPU that no other thread plays', number);
   }
 
   private checkNumber(number: number): void {

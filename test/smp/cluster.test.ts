@@ -66,6 +66,15 @@ describe('a program', () => {
     for (const number of [2, -1, 0.5, Number.NaN]) expect(() => cluster[what](number, { module: SMALL })).toThrow(/^number: expected a vCPU of the machine, below 2/);
   });
 
+  it('is played by one thread', async () => {
+    const machine = Machine.create(options), cluster = clusterOn(machine), second = clusterOn(machine), run = cluster.start(0, { module: SMALL, name: 'main' });
+    await until(() => cluster.beats(0) > 1);
+    expect(() => second.start(0, { module: SMALL, name: 'main' })).toThrow(/^number: expected a vCPU that no other thread plays, got 0/);
+    cluster.stop(0);
+    await run;
+    expect(await second.start(0, { module: SMALL, name: 'tell', data: { plus: 2 } })).toMatchObject({ how: 'returned' });
+  });
+
   it('is given plain data, as is its machine', async () => {
     const machine = Machine.create(options), cluster = clusterOn(machine);
     expect(() => cluster.start(0, { module: SMALL, name: 'tell', data: () => 1 })).toThrow(/^program: expected plain data/);
