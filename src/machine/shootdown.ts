@@ -83,19 +83,10 @@ export class Shootdowns {
     for (let tries = 0; !this.isDone(v, ticket); tries++) {
       const now = Atomics.load(w, done);
       if (Atomics.load(w, run) === RUN_QUIET && this.hasMail(v) && Atomics.compareExchange(w, run, RUN_QUIET, this.claim) === RUN_QUIET) {
-        this.lookFor(v);
+        this.look(v);
+        Atomics.store(w, run, RUN_QUIET);
+        Atomics.notify(w, run);
       } else if (((now - ticket) | 0) < 0) locks.pause(done, now, tries);
-    }
-  }
-
-  /** Do what the letters of a vCPU say that this thread has claimed. */
-  private lookFor(v: number): void {
-    const { w } = this.s, run = v + ((VCPU_MAIL + MAIL_RUN) >>> 2);
-    try {
-      this.look(v);
-    } finally { // a replay that is not that of its recording throws
-      Atomics.store(w, run, RUN_QUIET);
-      Atomics.notify(w, run);
     }
   }
 

@@ -56,12 +56,7 @@ function inTurns({ number }: Orders, program: Program, context: Context, control
   };
   const outcome = play(new Steps(program, context), number, control, look);
   look();
-  try {
-    locks.turns?.await(END);
-  } catch (error) {
-    if (outcome.how === 'failed') return outcome; // the first reason
-    throw error;
-  }
+  locks.turns?.await(END);
   locks.turns?.taken(END);
   return outcome;
 }
