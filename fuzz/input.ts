@@ -40,18 +40,20 @@ export function parseInput(text: string, file: string, recordOf: (target: string
   let target: string | undefined, head: Uint8Array | undefined;
   if (lines[0] !== FIRST_LINE) throw new InputError(file, 'line 1', `"${FIRST_LINE}"`, JSON.stringify(lines[0]!.slice(0, 40)));
   lines.forEach((line, k) => {
-    const where = `line ${k + 1}`, said = line.replace(/\s*#.*/, ''), [word, value = ''] = said.split(' ');
+    const where = `line ${k + 1}`, said = line.replace(/\s*#.*/, ''), [word, value = '', more] = said.split(' ');
     if (k === 0 || line === '') return;
     if (line.startsWith('#')) about.push(line.slice(1).trim());
-    else if (word === 'target') target = value;
-    else if (word === 'head') head = bytesOf(value, file, where);
+    else if (more !== undefined && word !== 'do') throw new InputError(file, where, `one value of ${word}`, JSON.stringify(line.slice(0, 40)));
+    else if (word === 'target' && target === undefined) target = value;
+    else if (word === 'head' && head === undefined) head = bytesOf(value, file, where);
     else if (word === 'op') records.push(bytesOf(value, file, where));
     else if (word === 'do') records.push(named(() => recordOf(target ?? '', said.slice(3)), file, where, said));
-    else throw new InputError(file, where, 'target, head, op, do or a comment', JSON.stringify(line.slice(0, 40)));
+    else throw new InputError(file, where, 'target, head, each once, op, do or a comment', JSON.stringify(line.slice(0, 40)));
   });
   if (target === undefined) throw new InputError(file, 'line 2', 'target and its name');
   if (!text.endsWith('\n')) throw new InputError(file, `line ${lines.length}`, 'the end of the line', 'the end of the file');
-  return { target, about: about.join('\n'), input: { head: head ?? new Uint8Array(), records } };
+  if (head === undefined) throw new InputError(file, `line ${lines.length}`, 'head and its bytes', 'the end of the file');
+  return { target, about: about.join('\n'), input: { head, records } };
 }
 
 function named(make: () => Uint8Array, file: string, where: string, said: string): Uint8Array {

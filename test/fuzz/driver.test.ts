@@ -104,7 +104,9 @@ describe('an input', () => {
   const parse = (text: string): unknown => parseInput(text, 'a.fuzz', (_, words) => COUNTER.parse(words));
   it.each([
     ['', 'a.fuzz: line 1: expected "pagewalk fuzz 1"'], ['pagewalk fuzz 1\nhead 00\n', 'a.fuzz: line 2: expected target'], ['pagewalk fuzz 1\ntarget x\nop 0g', 'a.fuzz: line 3: expected bytes in hexadecimal'],
-    ['pagewalk fuzz 1\ntarget x\nop 00', 'a.fuzz: line 3: expected the end of the line'], ['pagewalk fuzz 1\ntarget x\n\nwhat', 'a.fuzz: line 4: expected target, head, op, do'], ['pagewalk fuzz 1\ntarget x\ndo jump', 'a.fuzz: line 3: expected an operation of the target (operation: expected one of add, double, clear, got "jump")'],
+    ['pagewalk fuzz 1\ntarget x\nop 00', 'a.fuzz: line 3: expected the end of the line'], ['pagewalk fuzz 1\ntarget x\n\nwhat', 'a.fuzz: line 4: expected target, head, each once, op, do'], ['pagewalk fuzz 1\ntarget x\ndo jump', 'a.fuzz: line 3: expected an operation of the target (operation: expected one of add, double, clear, got "jump")'],
+    ['pagewalk fuzz 1\ntarget x\n', 'a.fuzz: line 3: expected head and its bytes, got the end of the file'], ['pagewalk fuzz 1\ntarget x\nhead 00\nhead 00\n', 'a.fuzz: line 4: expected target, head, each once'],
+    ['pagewalk fuzz 1\ntarget x\ntarget y\n', 'a.fuzz: line 3: expected target, head, each once'], ['pagewalk fuzz 1\ntarget x\nhead 00 11\n', 'a.fuzz: line 3: expected one value of head'],
     ['pagewalk fuzz 1\ntarget x\ndo add by=16', 'add.by: expected less than 16, got 16'], ['pagewalk fuzz 1\ntarget x\ndo add to=1', 'add.to: expected one of by'], ['pagewalk fuzz 1\ntarget x\ndo clear what=4', 'clear.what: expected one of 3, 5'],
   ])('%j is refused with its place', (text, message) => {
     expect(() => parse(text)).toThrow(InputError);
