@@ -26,7 +26,7 @@ export interface Port {
 
 export function servePort(port: Port): void {
   port.receive(orders => {
-    perform(orders).then(outcome => port.send(outcome), (error: unknown) => port.send({ how: 'failed', error: String(error) }));
+    perform(orders).then(outcome => port.send(outcome)).catch((error: unknown) => port.send({ how: 'failed', error: String(error) })); // what it returned may be no plain data
   });
 }
 

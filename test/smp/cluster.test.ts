@@ -48,6 +48,7 @@ describe('a program', () => {
   it('that throws has failed, and one that is not there, too', async () => {
     const cluster = clusterOn(Machine.create(options));
     expect(await cluster.start(0, { module: SMALL, name: 'fail' })).toEqual({ how: 'failed', error: 'RangeError: no further' });
+    expect(await cluster.start(0, { module: SMALL, name: 'giveFunction' })).toEqual({ how: 'failed', error: expect.stringMatching(/^DataCloneError: .* could not be cloned/s) as string });
     expect(await cluster.start(0, { module: SMALL, name: 'nothing' })).toMatchObject({ how: 'failed', error: expect.stringMatching(/name: expected a function that/) as string });
     expect(() => cluster.start(2, { module: SMALL })).toThrow(/number: expected a vCPU of the machine, below 2/);
   });
