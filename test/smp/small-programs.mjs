@@ -22,6 +22,14 @@ export function* main() {
   for (;;) yield;
 }
 
+/** Has all vCPUs invalidate everything, `data` times. */
+export function* ask({ machine, cpu, data }) {
+  for (let k = 0; k < data; k++) {
+    machine.invalidate(machine.vcpus, undefined, cpu);
+    yield;
+  }
+}
+
 export function* fail() {
   yield;
   throw new RangeError('no further');
