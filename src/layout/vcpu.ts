@@ -127,7 +127,9 @@ export const VCPU_NESTED = 1668; //  1 = a second stage is in force
 export const VCPU_HELD = 1680;
 export const VCPU_HELD_LOCKS = 1684;
 export const HELD_MOST = 7;
-export const VCPU_INSIDE = 1712; //  1 = in the hypervisor, beside others
+export const VCPU_INSIDE = 1712; //  INSIDE, or INSIDE_ENDED
+export const INSIDE = 1; //          in the hypervisor, beside others
+export const INSIDE_ENDED = 2; //    its thread ended: no one is alone but who looks into what it left
 export const VCPU_MAIL = 1728; //    its mailbox, see mailbox.ts
 
 export const VCPU_TAG_GLOBAL = 2000; // TAG_GLOBAL and the current context, as they stand in tags of global entries

@@ -79,15 +79,26 @@ export class Shootdowns {
   }
 
   private waitFor(v: number, ticket: number): void {
-    const { w, locks } = this.s, done = v + ((VCPU_MAIL + MAIL_DONE) >>> 2), run = v + ((VCPU_MAIL + MAIL_RUN) >>> 2);
+    const { w, locks } = this.s, done = v + ((VCPU_MAIL + MAIL_DONE) >>> 2);
     for (let tries = 0; !this.isDone(v, ticket); tries++) {
       const now = Atomics.load(w, done);
-      if (Atomics.load(w, run) === RUN_QUIET && this.hasMail(v) && Atomics.compareExchange(w, run, RUN_QUIET, this.claim) === RUN_QUIET) {
-        this.look(v);
-        Atomics.store(w, run, RUN_QUIET);
-        Atomics.notify(w, run);
-      } else if (((now - ticket) | 0) < 0) locks.pause(done, now, tries);
+      if (!this.lookFor(v, ticket) && ((now - ticket) | 0) < 0) locks.pause(done, now, tries);
     }
+  }
+
+  /** Work off the mailbox of a vCPU that no thread plays, unless someone else has done so up to that letter. @returns whether anything was done */
+  private lookFor(v: number, ticket: number): boolean {
+    const { w, locks } = this.s, run = v + ((VCPU_MAIL + MAIL_RUN) >>> 2);
+    if (Atomics.load(w, run) !== RUN_QUIET || Atomics.compareExchange(w, run, RUN_QUIET, this.claim) !== RUN_QUIET) return false;
+    let looked = false;
+    try {
+      looked = !this.isDone(v, ticket) && this.look(v);
+    } finally {
+      Atomics.store(w, run, RUN_QUIET);
+      Atomics.notify(w, run);
+    }
+    if (looked) locks.turns?.lookedFor();
+    return looked;
   }
 
   private get claim(): number {
@@ -97,16 +108,17 @@ export class Shootdowns {
   /**
    * Do what the letters of a vCPU say. For the thread that plays it, and for who waits where none does.
    *
-   * @param evenEmpty - someone else may have been faster the first time, and is to be again
+   * @param evenEmpty - someone else may have been faster the first time, and is to be again @returns whether it was looked
    */
-  look(v: number, evenEmpty = false): void {
+  look(v: number, evenEmpty = false): boolean {
     const { w, locks } = this.s, box = v + (VCPU_MAIL >>> 2);
-    if (!(evenEmpty || this.hasMail(v)) || locks.turns?.beginLook(v) === false) return;
+    if (!(evenEmpty || this.hasMail(v)) || locks.turns?.beginLook(v) === false) return false;
     locks.take(box + (MAIL_LOCK >>> 2), RANK_MAIL);
     this.workOff(v);
     locks.give(box + (MAIL_LOCK >>> 2));
     locks.turns?.endLook();
     Atomics.notify(w, box + (MAIL_DONE >>> 2));
+    return true;
   }
 
   /** Is there anything to look at? */

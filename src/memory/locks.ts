@@ -26,6 +26,8 @@ export interface Turns {
   /** May this thread look into the mailbox of a vCPU now? If so, what it takes is taken for that one, until `endLook()`. */
   beginLook(v: number): boolean;
   endLook(): void;
+  /** The mailbox of another vCPU was worked off, and its thread may go on. */
+  lookedFor(): void;
 }
 
 /** How a thread that waits lets others invalidate what its vCPU has cached. */

@@ -125,7 +125,7 @@ export class Cluster {
     return { outcomes: await this.together(programs, { words: recording.words, again: false, patience: 0 }), recording };
   }
 
-  /** Do the same again, on a machine that is as that one was. @param patience - milliseconds that a vCPU waits for its turn at most */
+  /** Do the same again, on a machine that is as that one was. @param patience - milliseconds that a vCPU waits for its turn while none does anything */
   async replay(programs: readonly ProgramRef[], recording: Recording, patience = 10_000): Promise<Outcome[]> {
     recording.rewind();
     return this.together(programs, { words: recording.words, again: true, patience });

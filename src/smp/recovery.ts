@@ -30,8 +30,9 @@ export function recover(machine: Machine, number: number, patience: number): str
   for (const at of held) if (mail.has(at)) breakLock(s, at, holder);
   const locks = held.filter(at => !mail.has(at));
   if (Atomics.load(w, v + (VCPU_INSIDE >>> 2)) !== 0 || locks.length > 0) {
-    const why = w[HDR_HYPERVISOR >>> 2] === 0 ? 'with a lock that no one knows' : lookInto(machine, v, holder, locks, patience);
-    if (why !== undefined) declareBroken(s, `the thread of vCPU ${number} ended ${why}`);
+    const breakIt = (why: string): void => declareBroken(s, `the thread of vCPU ${number} ended ${why}`);
+    if (w[HDR_HYPERVISOR >>> 2] === 0) breakIt('with a lock that no one knows');
+    else lookInto(machine, v, holder, locks, patience, breakIt);
   }
   w.fill(0, v + (VCPU_HELD >>> 2), v + (VCPU_INSIDE >>> 2));
   return brokenBy(s);
@@ -43,23 +44,36 @@ function heldBy(w: Int32Array, v: number, holder: number): number[] {
   return noted.filter(at => (Atomics.load(w, at) & HOLDER) === holder);
 }
 
-/** @returns undefined: nothing is half done; or what was, in words that go on with `ended` */
-function lookInto(machine: Machine, v: number, holder: number, locks: readonly number[], patience: number): string | undefined {
+/** @param breakIt - called if something is half done, before anyone else is let on: what, in words that go on with `ended` */
+function lookInto(machine: Machine, v: number, holder: number, locks: readonly number[], patience: number, breakIt: (why: string) => void): void {
   const { views: s } = machine, block = s.w[HDR_HYPERVISOR >>> 2] >>> 2, whole = block + (HV_LOCK >>> 2);
   const inner = locks.filter(at => at !== whole && at % (PAGE_BYTES / 4) !== DOMAIN_LOCK >>> 2);
-  if (inner.length > 0) return `in the middle of a hypercall, with the lock of ${nameOf(inner[0], block)}`;
+  if (inner.length > 0) return breakIt(`in the middle of a hypercall, with the lock of ${nameOf(inner[0], block)}`);
   s.locks.deadline = performance.now() + patience;
   try {
-    const [complaint] = Hypervisor.attach(machine).auditAfter(holder, v);
-    if (complaint !== undefined) return `in the middle of a hypercall: ${complaint}`;
+    const xen = Hypervisor.attach(machine);
+    xen.inherit(holder, v, () => {
+      const complaint = complaintOf(xen);
+      if (complaint !== undefined) breakIt(`in the middle of a hypercall${complaint}`);
+    });
   } catch (error) {
-    return `in the middle of a hypercall, and ${error instanceof Error ? error.message : String(error)}`; // what is half done may be beyond auditing
+    return breakIt(`in the middle of a hypercall${inProse(error)}`);
   } finally {
     s.locks.deadline = Infinity;
   }
   for (const at of locks) breakLock(s, at, holder);
-  return undefined;
 }
+
+function complaintOf(xen: Hypervisor): string | undefined {
+  try {
+    const [complaint] = xen.audit();
+    return complaint === undefined ? undefined : `: ${complaint}`;
+  } catch (error) {
+    return inProse(error); // what is half done may be beyond auditing
+  }
+}
+
+const inProse = (error: unknown): string => `, and ${error instanceof Error ? error.message : String(error)}`;
 
 /** What a lock within a call is about. */
 function nameOf(at: number, block: number): string {

@@ -34,8 +34,11 @@ export function servePort(port: Port): void {
 const END = 0;
 
 async function perform(orders: Orders): Promise<Outcome> {
-  const program = await load(orders.program), context = contextOf(orders.memory, orders.options, orders.number, orders.program.data);
-  const control = new Control(orders.control), { machine } = context;
+  const control = new Control(orders.control), { program, context } = await prepare(orders).catch((error: unknown) => {
+    if (orders.together > 0) control.meet(orders.together); // the others begin when it is known that this one does not
+    throw error;
+  });
+  const { machine } = context;
   machine.play(context.cpu);
   try {
     takeTurns(orders, context, control);
@@ -48,23 +51,32 @@ async function perform(orders: Orders): Promise<Outcome> {
   }
 }
 
-/** What others ask for after the end, they do themselves. */
+async function prepare({ memory, options, number, program }: Orders): Promise<{ readonly program: Program; readonly context: Context }> {
+  return { program: await load(program), context: contextOf(memory, options, number, program.data) };
+}
+
+/** What others ask for after the end, they do themselves. A program that failed has failed for its own reason, not as its end is not in a recording. */
 function inTurns({ number }: Orders, program: Program, context: Context, control: Control): Outcome {
   const { machine, cpu } = context, { locks } = machine.views, look = (): void => {
     locks.turns?.place();
     machine.look(cpu);
   };
   const outcome = play(new Steps(program, context), number, control, look);
-  look();
-  locks.turns?.await(END);
-  locks.turns?.taken(END);
+  try {
+    look();
+    locks.turns?.await(END);
+    locks.turns?.taken(END);
+  } catch (error) {
+    if (outcome.how !== 'failed') throw error;
+  }
   return outcome;
 }
 
 function takeTurns({ recording, number }: Orders, { machine, cpu }: Context, control: Control): void {
   if (recording === undefined) return;
   const { locks, w } = machine.views, log = new Recording(recording.words);
-  locks.turns = recording.again ? new Replayer(log, number, recording.patience, () => machine.shootdowns.look(cpu.block >>> 2, true)) : new Recorder(log, control, number, w[HDR_VCPU_BASE >>> 2]);
+  const first = w[HDR_VCPU_BASE >>> 2], look = (): void => void machine.shootdowns.look(cpu.block >>> 2, true);
+  locks.turns = recording.again ? new Replayer(log, number, first, recording.patience, look) : new Recorder(log, control, number, first);
   locks.turns.place();
 }
 

@@ -1,8 +1,9 @@
 /**
  * Recording the order in which locks are taken, and keeping to it.
  *
- * A vCPU may read letters at certain places only: where it is about to take a lock, where it waits for others' invalidations, and where its
- * program yields. Places are numbered from 1 as they are come by, so that they mean the same in each run.
+ * A vCPU may read letters at certain places only: where it is about to take a lock, where it waits for others' invalidations, after it has worked
+ * off the mailbox of a vCPU that no one played, and where its program yields. Places are numbered from 1 as they are come by, so that they mean
+ * the same in each run.
  */
 import { ConfigError } from '../errors.ts';
 import { MAIL_LOCK } from '../layout/mailbox.ts';
@@ -60,22 +61,30 @@ export class Recorder implements Turns {
     this.for = this.me;
     this.looking = false;
   }
+
+  /** What it reads of its own from here on it has read after that. */
+  lookedFor(): void {
+    if (this.unplayed) this.place();
+  }
 }
 
 export class Replayer implements Turns {
   private readonly recording: Recording;
   private readonly own: number[] = []; // indices of this vCPU's entries
   private readonly me: number;
+  private readonly first: number;
   private readonly patience: number;
   private readonly look: () => void;
+  private readonly refused = { done: -1, until: 0 };
   private at = 0;
   private next = 0;
   private looking = false;
 
-  /** @param patience - milliseconds that it waits for its turn @param look - read the letters of this vCPU */
-  constructor(recording: Recording, me: number, patience: number, look: () => void) {
+  /** @param me, first - see Recorder @param patience - milliseconds without any entry done that it waits @param look - read the letters of this vCPU */
+  constructor(recording: Recording, me: number, first: number, patience: number, look: () => void) {
     this.recording = recording;
     this.me = me;
+    this.first = first;
     this.patience = patience;
     this.look = look;
     for (let k = 0; k < recording.length; k++) if (recording.entry(k).vcpu === me) this.own.push(k);
@@ -99,11 +108,19 @@ export class Replayer implements Turns {
   }
 
   private waitFor(index: number): void {
-    const until = performance.now() + this.patience;
+    const wait = { done: -1, until: 0 };
     for (let done = this.recording.done; done !== index; done = this.recording.done) {
-      if (done > index || performance.now() > until) throw new ConfigError('recording', `that of this run: entry ${index} to be done next`, done);
+      if (done > index || !this.isPatient(wait, done)) throw new ConfigError('recording', `that of this run: entry ${index} to be done next`, done);
       this.recording.sleep(done, NAP);
     }
+  }
+
+  /** Has something been done since this was asked last, or may it be yet? */
+  private isPatient(wait: { done: number; until: number }, done: number): boolean {
+    if (done === wait.done) return performance.now() <= wait.until;
+    wait.done = done;
+    wait.until = performance.now() + this.patience;
+    return true;
   }
 
   taken(): void {
@@ -111,15 +128,22 @@ export class Replayer implements Turns {
     this.recording.advance();
   }
 
-  /** Letters are read where they were read; by others only those of a vCPU that no one played. */
+  /** Letters are read where they were read; by others only those of a vCPU that no one played. @throws ConfigError - nothing is done any more */
   beginLook(v: number): boolean {
     if (this.looking) return true;
-    const mine = this.own[this.next], entry = mine === undefined ? undefined : this.recording.entry(mine);
-    this.looking = entry?.place === UNPLAYED && entry.what === v + ((VCPU_MAIL + MAIL_LOCK) >>> 2) && this.recording.done === mine;
+    const mine = this.own[this.next], entry = mine === undefined ? undefined : this.recording.entry(mine), { done } = this.recording;
+    this.looking = entry?.place === UNPLAYED && entry.what === v + ((VCPU_MAIL + MAIL_LOCK) >>> 2) && done === mine;
+    const owner = numberOf(v, this.first);
+    if (!this.looking && owner !== this.me && !this.isPatient(this.refused, done)) throw new ConfigError('recording', `that of this run: letters of vCPU ${owner} to be read`, done);
     return this.looking;
   }
 
   endLook(): void {
     this.looking = false;
+  }
+
+  /** Others' are only read here if no one played them. */
+  lookedFor(): void {
+    this.place();
   }
 }

@@ -20,10 +20,11 @@ const PER_VCPU = [0, 1, 7, 13]; // VIRQ_TIMER, _DEBUG, _XENOPROF, _XENPMU: get_v
 /** Does each vCPU have its own? */
 export const isPerVcpu = (virq: number): boolean => PER_VCPU.includes(virq);
 
-/** Raise a port, if it is given out. Source: evtchn_port_set_pending() (xen/include/xen/event.h). */
-export function raise(h: Host, d: Domain, vcpu: number, port: Port): void {
+/** Raise a port, if it is given out, for the vCPU that it is bound to by then. Source: evtchn_port_set_pending() (xen/include/xen/event.h). */
+export function raise(h: Host, d: Domain, port: Port): void {
   if (port.state <= ECS_RESERVED) return;
   h.guard?.takeEvents(d);
+  const { vcpu } = port;
   if (d.events.isFifo) setPendingFifo(h, d, vcpu, port);
   else setPending2l(h, d, vcpu, port);
   h.guard?.giveEvents(d);
@@ -66,7 +67,7 @@ export function bindInterdomain(h: Host, d: Domain, remote: Domain, remotePort: 
   peer.state = ECS_INTERDOMAIN;
   peer.remoteDomid = d.id;
   peer.remotePort = number;
-  raise(h, d, port.vcpu, port);
+  raise(h, d, port);
   return number;
 }
 
@@ -93,10 +94,9 @@ export function bindVirq(h: Host, d: Domain, virq: number, vcpu: number): number
 export function raiseVirq(h: Host, d: Domain, virq: number, vcpu: number): boolean {
   if (!Number.isInteger(virq) || virq < 0 || virq >= VIRQS) throw new ConfigError('virq', `an integer from 0 to ${VIRQS - 1}`, virq);
   if (!Number.isInteger(vcpu) || vcpu < 0 || vcpu >= d.maxVcpus) throw new ConfigError('vcpu', `one of the domain's ${d.maxVcpus}`, vcpu);
-  const each = isPerVcpu(virq), number = d.events.virqPort(each ? vcpu : 0, virq);
+  const number = d.events.virqPort(isPerVcpu(virq) ? vcpu : 0, virq);
   if (number === 0) return false;
-  const port = d.events.port(number);
-  raise(h, d, each ? vcpu : port.vcpu, port);
+  raise(h, d, d.events.port(number));
   return true;
 }
 
@@ -152,8 +152,7 @@ export function deliverInterrupt(h: Host, irq: number): void {
 export function raisePirq(h: Host, d: Domain, pirq: number): boolean {
   const number = d.events.pirqs.get(pirq);
   if (number === 0) return false;
-  const port = d.events.port(number);
-  raise(h, d, port.vcpu, port);
+  raise(h, d, d.events.port(number));
   return true;
 }
 
@@ -184,10 +183,10 @@ export function send(h: Host, d: Domain, number: number): number {
   if (port === undefined) return -XEN_EINVAL;
   if (port.state === ECS_INTERDOMAIN) {
     const remote = h.domain(port.remoteDomid)!, peer = remote.events.port(port.remotePort);
-    raise(h, remote, peer.vcpu, peer);
+    raise(h, remote, peer);
     return 0;
   }
-  if (port.state === ECS_IPI) raise(h, d, port.vcpu, port);
+  if (port.state === ECS_IPI) raise(h, d, port);
   return port.state === ECS_IPI || port.state === ECS_UNBOUND ? 0 : -XEN_EINVAL;
 }
 

@@ -105,7 +105,9 @@ function status(h: Host, d: Domain, b: Int32Array): number {
   const port = target.events.find(b[1] >>> 0);
   if (!port) return -XEN_EINVAL;
   if (target !== d && !d.privileged) return -XEN_EPERM;
+  h.guard?.takeEvents(target);
   b[3] = port.vcpu;
+  h.guard?.giveEvents(target);
   if (port.state === ECS_FREE || port.state === ECS_RESERVED) b[2] = EVTCHNSTAT_closed;
   else if (port.state === ECS_UNBOUND || port.state === ECS_INTERDOMAIN) {
     b[2] = port.state === ECS_UNBOUND ? EVTCHNSTAT_unbound : EVTCHNSTAT_interdomain;

@@ -12,7 +12,7 @@ import { GUEST_HOME, GUEST_OLD_TABLE } from '../layout/guest-vcpu.ts';
 import { HDR_FRAME_TABLE } from '../layout/header.ts';
 import { HV_FORGET, HV_HEAP_LOCK, HV_LOCK } from '../layout/hypervisor.ts';
 import { EMBEDDER, RANK_DOMAIN, RANK_EVENTS, RANK_GRANTS, RANK_HEAP, RANK_HYPERVISOR } from '../layout/lock.ts';
-import { VCPU_BYTES, VCPU_CALL, VCPU_CALL_ARGS, VCPU_GUEST, VCPU_INSIDE } from '../layout/vcpu.ts';
+import { INSIDE, INSIDE_ENDED, VCPU_BYTES, VCPU_CALL, VCPU_CALL_ARGS, VCPU_GUEST, VCPU_INSIDE } from '../layout/vcpu.ts';
 import type { Vcpu } from '../machine/vcpu.ts';
 import { checkSound, declareBroken } from '../memory/broken.ts';
 import type { Locks } from '../memory/locks.ts';
@@ -103,20 +103,30 @@ export class Guard {
   }
 
   /**
-   * The thread of a vCPU ended in the middle of a call: what it held is this thread's, which is alone as soon as the others are outside.
+   * The thread of a vCPU ended in the middle of a call: what it held is this thread's, which is alone as soon as the others are outside. Whoever
+   * waits for that, too, lets it go first.
    *
-   * @param holder - who it is in locks @param v - word index of its block @throws BrokenError - not in time
+   * @param holder - who it is in locks @param v - word index of its block @param what - declares the machine broken, if it is: others go on after it
+   * @throws BrokenError - not in time; no one is alone any more until the machine is declared broken
    */
-  inherit<T>(holder: number, v: number, what: () => T): T {
-    const lock = this.block + (HV_LOCK >>> 2);
+  inherit(holder: number, v: number, what: () => void): void {
+    const { w } = this.s, lock = this.block + (HV_LOCK >>> 2), inside = v + (VCPU_INSIDE >>> 2);
     this.leave();
-    Atomics.store(this.s.w, v + (VCPU_INSIDE >>> 2), 0);
-    if (!this.locks.inherit(lock, RANK_HYPERVISOR, holder)) this.locks.take(lock, RANK_HYPERVISOR);
-    this.awaitOthers();
+    Atomics.store(w, inside, INSIDE_ENDED);
+    Atomics.notify(w, inside);
+    try {
+      if (!this.locks.inherit(lock, RANK_HYPERVISOR, holder)) this.locks.take(lock, RANK_HYPERVISOR);
+      for (const at of this.inside) for (let tries = 0, now = 0; (now = Atomics.load(w, at)) === INSIDE; tries++) this.locks.pause(at, now, tries);
+    } catch (error) {
+      this.locks.giveAll();
+      throw error;
+    }
     this.plan = ALONE;
     try {
-      return what();
+      what();
     } finally {
+      Atomics.store(w, inside, 0);
+      Atomics.notify(w, inside);
       this.close();
     }
   }
@@ -158,7 +168,9 @@ export class Guard {
       if (plan === OWN) this.locks.take(this.home, RANK_DOMAIN);
       if (plan === ALONE) this.emptyOut();
       else this.goIn();
+      checkSound(this.s); // it may have been declared broken while this one waited
     } catch (error) {
+      if (plan !== ALONE) this.goOut();
       this.locks.giveAll();
       throw error;
     }
@@ -186,7 +198,7 @@ export class Guard {
     this.locks.turns?.place();
     this.locks.turns?.await(mine);
     for (let tries = 0; ; tries++) {
-      Atomics.store(w, mine, 1);
+      Atomics.store(w, mine, INSIDE);
       const holder = Atomics.load(w, lock);
       if (holder === 0) break;
       this.goOut();
@@ -203,11 +215,24 @@ export class Guard {
 
   /** In a recording the lock is taken when no one is inside any more: those who are may be noted after this began. */
   private emptyOut(): void {
-    this.locks.take(this.block + (HV_LOCK >>> 2), RANK_HYPERVISOR, () => this.awaitOthers());
+    const { w } = this.s, lock = this.block + (HV_LOCK >>> 2);
+    for (let ended = -1; ;) {
+      this.locks.take(lock, RANK_HYPERVISOR, () => { ended = this.awaitOthers(); });
+      if (ended < 0) return;
+      this.locks.give(lock);
+      for (let tries = 0; Atomics.load(w, ended) === INSIDE_ENDED; tries++) this.locks.pause(ended, INSIDE_ENDED, tries);
+    }
   }
 
-  private awaitOthers(): void {
+  /** @returns -1; or the word of one that is not outside, whose thread ended */
+  private awaitOthers(): number {
     const { w } = this.s;
-    for (const at of this.inside) for (let tries = 0; Atomics.load(w, at) !== 0; tries++) this.locks.pause(at, 1, tries);
+    for (const at of this.inside) {
+      for (let tries = 0, now = 0; (now = Atomics.load(w, at)) !== 0; tries++) {
+        if (now === INSIDE_ENDED) return at;
+        this.locks.pause(at, now, tries);
+      }
+    }
+    return -1;
   }
 }

@@ -343,9 +343,9 @@ export class Hypervisor {
     return this.alone(() => audit(this.host));
   }
 
-  /** The same after the thread of a vCPU ended in the middle of a call, which this thread's takes over. @param holder, v - see `Guard.inherit()` */
-  auditAfter(holder: number, v: number): string[] {
-    return this.host.guard?.inherit(holder, v, () => audit(this.host)) ?? this.audit();
+  /** The thread of a vCPU ended in the middle of a call, which this thread's takes over. @param holder, v, what - see `Guard.inherit()` */
+  inherit(holder: number, v: number, what: () => void): void {
+    this.host.guard!.inherit(holder, v, what);
   }
 
   /** What was done since the start, counted by the names of Xen's perfc, how often each hypercall was made, and what it cost. */

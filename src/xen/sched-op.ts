@@ -5,7 +5,7 @@
  * Source: facts of Xen 4.17, do_sched_op(), do_poll(), vcpu_block_enable_events(), vcpu_block() (xen/common/sched/core.c), domain_shutdown()
  *         (xen/common/domain.c), evtchn_port_poll() (xen/include/xen/event.h); xen/include/public/sched.h.
  */
-import type { Domain } from './domain.ts';
+import type { Domain, GuestVcpu } from './domain.ts';
 import { eventsAwaited, enableEvents, isPending2l } from './event-2l.ts';
 import { isPendingFifo } from './event-fifo.ts';
 import type { Port } from './event-port.ts';
@@ -70,10 +70,17 @@ function poll(h: Host, lo: number, hi: number): number {
   const count = h.buffer[wide ? 2 : 1] >>> 0, portsLo = h.buffer[0], portsHi = wide ? h.buffer[1] : 0;
   if (count > POLLED_MOST) return -XEN_EINVAL;
   if (!ownArrayOk(h, portsHi, portsLo, count, PORT_BYTES)) return -XEN_EFAULT;
+  h.guard?.takeEvents(domain); // what is sent meanwhile is sent before, or wakes
+  const rc = pollPorts(h, guest, count, portsHi, portsLo);
+  h.guard?.giveEvents(domain);
+  return rc;
+}
+
+function pollPorts(h: Host, guest: GuestVcpu, count: number, portsHi: number, portsLo: number): number {
+  const { domain } = guest;
+  let number = 0;
   wake(h, guest);
   if (eventsAwaited(h, domain, domain.vcpus.indexOf(guest))) return 0;
-  let number = 0;
-  const ports: Port[] = [];
   for (let k = 0; k < count; k++) {
     const at = (portsLo + k * PORT_BYTES) | 0, carry = at >>> 0 < portsLo >>> 0 ? 1 : 0;
     if (!copyFromGuest(h, (portsHi + carry) | 0, at, PORT_BYTES)) return -XEN_EFAULT;
@@ -81,12 +88,8 @@ function poll(h: Host, lo: number, hi: number): number {
     const port = domain.events.find(number);
     if (!port?.usable) return -XEN_EINVAL;
     if (isPending(h, domain, port)) return 0;
-    ports.push(port);
   }
-  h.guard?.takeEvents(domain);
   sleep(h, guest, count === 1 ? number : -1);
-  if (h.guard !== undefined && (eventsAwaited(h, domain, domain.vcpus.indexOf(guest)) || ports.some(port => isPending(h, domain, port)))) wake(h, guest);
-  h.guard?.giveEvents(domain);
   return 0;
 }
 

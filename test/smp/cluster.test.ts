@@ -136,6 +136,13 @@ describe('a thread that ends', () => {
     expect(() => cluster.start(1, { module: SMALL, name: 'tell' })).toThrow(/the thread of vCPU 0 ended/);
   });
 
+  it.each([false, true])('while another waits to be alone is looked into before that one goes on (something left half done: %s)', async half => {
+    const world = makeWorld({ domains: 2, vcpus: 1, engine: 'ts' }), cluster = clusterOn(world.machine, { machine: world.options });
+    const other = cluster.start(1, { module: SMALL, name: 'beAlone' });
+    expect(await cluster.start(0, { module: SMALL, name: 'dieAwaited', data: half })).toMatchObject({ how: 'died', sound: !half });
+    expect(await other).toEqual(half ? { how: 'failed', error: expect.stringMatching(/^BrokenError: the thread of vCPU 0 ended in the middle of a hypercall: XA1/) as string } : { how: 'returned', value: -38 });
+  });
+
   it.each([[false], [true]])('with a letter half written is recovered from: its reader forgets everything (with its own mailbox: %s)', async own => {
     const machine = Machine.create({ ...options, paging: '4-level' }), cluster = clusterOn(machine), [, reader] = machine.vcpus, page = 0x7000n;
     machine.map(page);

@@ -26,6 +26,7 @@ export class Guest {
   /** What its calls' structures are in, and where that is. */
   readonly view: DataView;
   readonly argsVa: bigint;
+  word(k: number, value: bigint): void;
   mapping(page: number, value: bigint, flags: bigint): bigint[];
   multicall(...calls: (readonly (number | bigint)[])[]): number;
   frame(k: number): number;

@@ -4,13 +4,15 @@
  */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { ACCESS_READ, ACCESS_WRITE } from '../../dist/index.js';
+import { DOMAIN_EVENT_LOCK } from '../../dist/layout/domain.js';
 import { HV_LOCK } from '../../dist/layout/hypervisor.js';
+import { VCPU_WAITS } from '../../dist/layout/vcpu.js';
 import { wordOf } from '../../dist/memory/extents.js';
 import { Control } from '../../dist/smp/control.js';
 import { Recording } from '../../dist/smp/index.js';
 import { contextOf } from '../../dist/smp/program.js';
 import { Recorder } from '../../dist/smp/turns.js';
-import { HYPERVISOR_mmuext_op } from '../../dist/xen/numbers.js';
+import { HYPERVISOR_mmuext_op, HYPERVISOR_sched_op } from '../../dist/xen/numbers.js';
 import { Guest } from './guest-program.mjs';
 import { BASE, DATA, dataFor, DATA_FRAME, entryOf, makeWorld, OWNED, READ, SPARE_PAGE, SPARE_TABLE, TABLE, type World } from './world.mjs';
 
@@ -116,6 +118,39 @@ describe.each(['none', 'some', 'all'] as const)('at each atomic operation (domai
       recording.words.fill(0);
     });
     expect([found.done > 1, found.waited > 3]).toEqual([true, true]);
+  });
+
+  it.each(['is sent', 'is asked about', 'is waited for'] as const)('of an event that %s, its port moves or it comes in between: before or after, as is recorded', what => {
+    const world = makeWorld({ domains: 2, vcpus: 2, engine: 'ts', narrow }), guests = crew(world), [asker, mover, sender] = guests as [Guest, Guest, Guest], recording = Recording.create(64);
+    const link = sender.guest.links.find(({ to }) => to === mover.guest.id)!, s = world.machine.views, { w } = s, shared = wordOf(s, 0, mover.guest.sharedInfo << 12), control = new Control(4);
+    const select = mover.guest.is32 ? 1 : 2, lock = world.xen.host.domain(mover.guest.id)!.at + (DOMAIN_EVENT_LOCK >>> 2), SENDER = 2, MOVER = 1, WAITS = (world.machine.vcpus[0]!.block + VCPU_WAITS) >>> 2;
+    guests.forEach((guest, k) => { (guest as unknown as { s: { locks: { turns: Recorder } } }).s.locks.turns = new Recorder(recording, control, k, world.machine.vcpus[0]!.block); });
+    const send = (): void => { expect(sender.event(4, link.local)).toBe(0); }, move = (): void => { expect(mover.event(8, link.peer, vcpu ^ 1)).toBe(0); };
+    const ask = (): void => { expect(asker.event(5, 0x7ff0, link.peer)).toBe(0); }, poll = (): void => {
+      asker.word(0, asker.argsVa + 256n);
+      if (asker.guest.is32) asker.view.setUint32(4, 1, true);
+      else asker.view.setUint32(8, 1, true);
+      asker.view.setUint32(256, link.peer, true);
+      expect(asker.call(HYPERVISOR_sched_op, 3n, asker.argsVa)).toBe(0);
+    };
+    let vcpu = 0;
+    const clear = (): void => {
+      for (const at of [0, select, 16, 16 + select, 0x200]) w[shared + at] = 0;
+      recording.words.fill(0);
+    };
+    const [outer, inner, ours, theirs] = what === 'is sent' ? [send, move, SENDER, MOVER] as const : what === 'is asked about' ? [ask, move, 0, MOVER] as const : [poll, send, 0, SENDER] as const;
+    clear();
+    const found = explore(world, guests, outer, inner, isDone => {
+      const order = Array.from({ length: recording.length }, (_, k) => recording.entry(k)).filter(entry => entry.what === lock).map(entry => entry.vcpu);
+      expect([order.filter(k => k === ours).length, order.filter(k => k === theirs).length]).toEqual([1, isDone ? 1 : 0]); // as often whoever comes first
+      const after = isDone && order[0] === theirs ? vcpu ^ 1 : vcpu;
+      if (what === 'is sent') expect([0, 1].map(k => w[shared + k * 16 + select] !== 0)).toEqual([after === 0, after === 1]);
+      if (what === 'is asked about') expect(asker.view.getUint32(12, true)).toBe(after);
+      if (what === 'is waited for') expect(w[WAITS]).toBe(isDone ? 0 : 1);
+      if (isDone && inner === move) vcpu ^= 1;
+      clear();
+    });
+    expect([found.done > 1, found.waited > 1]).toEqual([true, true]);
   });
 
   it('of an event that is sent, its port moves to another vCPU, or would wait', () => {

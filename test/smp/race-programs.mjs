@@ -179,10 +179,9 @@ export function* endGrant(context) {
   return { wrong: g.wrong, counts: [ended, busy] };
 }
 
-/** A number of times: a granted frame becomes a page table, if no one maps it. */
+/** A number of times: a frame that is granted becomes a page table, if no one maps it. */
 export function* pinOften(context) {
   const g = new Guest(context), table = BigInt(g.frame(SPARE_TABLE)), answers = [];
-  g.grant(9, GTF_permit_access, 2, SPARE_TABLE);
   for (let k = 0; k < context.data.steps; k++) {
     answers.push(g.ext(0, table), g.ext(4, table));
     yield;

@@ -1,10 +1,19 @@
 /** Recordings of parallel runs: in which order locks were taken and letters read. On the built package. */
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { Machine } from '../../dist/index.js';
+import { MAIL_LOCK } from '../../dist/layout/mailbox.js';
+import { VCPU_MAIL } from '../../dist/layout/vcpu.js';
 import { Cluster, Recording, type Outcome } from '../../dist/smp/index.js';
+import { Replayer } from '../../dist/smp/turns.js';
 import { done, programs } from './crew.ts';
-import { dataFor, makeWorld, type World } from './world.mjs';
+import { Guest } from './guest-program.mjs';
+import { dataFor, makeWorld, SPARE_TABLE, type World } from './world.mjs';
 
-async function on<T>(world: World, what: (cluster: Cluster) => Promise<T>): Promise<T> {
+const PERMIT = 1;
+
+afterEach(() => { vi.restoreAllMocks(); });
+
+async function on<T>(world: Pick<World, 'machine' | 'options'>, what: (cluster: Cluster) => Promise<T>): Promise<T> {
   const cluster = new Cluster(world.machine, { machine: world.options });
   try {
     return await what(cluster);
@@ -32,7 +41,8 @@ describe.each([[1, 3, 'ts', 'all'], [2, 2, 'wasm', 'some']] as const)('%i domain
 
 it('tells who came first to a frame that two domains use', async () => {
   const make = () => {
-    const world = makeWorld({ domains: 2, vcpus: 1, engine: 'ts' }), module = new URL('./race-programs.mjs', import.meta.url);
+    const world = makeWorld({ domains: 2, vcpus: 1, engine: 'ts' }), module = new URL('./race-programs.mjs', import.meta.url), [granter] = world.guests, { machine, xen } = world;
+    new Guest({ machine, xen, cpu: machine.vcpus[0]!, number: 0, data: dataFor(world, granter!, 0, {}) }).grant(9, PERMIT, 2, SPARE_TABLE); // an entry that is written while calls read it is in no recording
     return { world, programs: world.guests.map((guest, k) => ({ module, name: k === 0 ? 'pinOften' : 'mapOften', data: dataFor(world, guest, 0, { steps: 2000 }) })) };
   };
   const once = async () => {
@@ -46,6 +56,46 @@ it('tells who came first to a frame that two domains use', async () => {
   const twin = make();
   expect(await on(twin.world, cluster => cluster.replay(twin.programs, first.recording))).toEqual(first.outcomes);
   expect(Buffer.compare(twin.world.machine.views.u8, first.run.world.machine.views.u8)).toBe(0);
+});
+
+const SMALL = new URL('./small-programs.mjs', import.meta.url);
+
+it.each([3, 4])('tells who read letters of one that had ended, and in between its own: %i vCPUs', async vcpus => {
+  const options = { memory: '1M', vcpus, mode: 'functional', engine: 'ts' } as const, asking = (times: number) => ({ module: SMALL, name: 'ask', data: times });
+  const work = Array.from({ length: vcpus }, (_, k) => asking(k === vcpus - 1 ? 0 : 1000)), first = Machine.create(options), second = Machine.create(options);
+  const { outcomes, recording } = await on({ machine: first, options }, cluster => cluster.record(work));
+  expect(Array.from({ length: recording.length }, (_, k) => recording.entry(k)).some(({ place }) => place < 0)).toBe(true);
+  expect(await on({ machine: second, options }, cluster => cluster.replay(work, recording))).toEqual(outcomes);
+  expect(Buffer.compare(first.views.u8, second.views.u8)).toBe(0);
+});
+
+it('is refused by who waits for letters that no one reads, and by none as long as others go on', async () => {
+  const options = { memory: '1M', vcpus: 2, mode: 'functional', engine: 'ts' } as const, machine = Machine.create(options), recording = Recording.create(8);
+  const [first, other] = machine.vcpus.map(({ block }) => block), mail = (other! + VCPU_MAIL + MAIL_LOCK) >>> 2;
+  recording.add(0, mail, 0);
+  recording.add(1, mail, 2);
+  expect(await on({ machine, options }, cluster => cluster.replay([{ module: SMALL, name: 'ask', data: 1 }, { module: SMALL, name: 'nothing' }], recording, 100))).toEqual([
+    { how: 'failed', error: 'ConfigError: recording: expected that of this run: letters of vCPU 1 to be read, got 1' }, expect.objectContaining({ how: 'failed' }),
+  ]);
+  let now = 0;
+  vi.spyOn(performance, 'now').mockImplementation(() => now);
+  const long = Recording.create(8), go = vi.spyOn(long, 'sleep').mockImplementation(() => {
+    now += 60;
+    long.advance();
+  });
+  for (let k = 0; k < 5; k++) long.add(k === 4 ? 1 : 0, mail, 0);
+  const late = () => { new Replayer(long, 1, first!, 100, () => {}).await(mail); };
+  late();
+  expect(now).toBe(240);
+  long.rewind();
+  go.mockImplementation(() => { now += 60; });
+  expect(late).toThrow(/recording: expected that of this run: entry 4 to be done next, got 0/);
+});
+
+it('is refused by a program that does something else for the reason that it found first', async () => {
+  const options = { memory: '1M', vcpus: 2, mode: 'functional', engine: 'ts' } as const, machine = Machine.create(options), { recording } = await on({ machine, options }, cluster => cluster.record([{ module: SMALL, name: 'ask', data: 1 }, { module: SMALL, name: 'ask', data: 1 }]));
+  const [one] = await on({ machine, options }, cluster => cluster.replay([{ module: SMALL, name: 'fail' }, { module: SMALL, name: 'ask', data: 1 }], recording, 100));
+  expect(one).toEqual({ how: 'failed', error: 'RangeError: no further' });
 });
 
 it('is refused by a run that does something else, and none waits for ever', async () => {

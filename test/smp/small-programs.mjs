@@ -4,7 +4,7 @@ import { DOMAIN_EVENT_LOCK, DOMAIN_GRANT_LOCK, DOMAIN_LOCK, DOMAIN_PORTS_VALID }
 import { HV_HEAP_LOCK, HV_LOCK, HV_LOST_LOCK } from '../../dist/layout/hypervisor.js';
 import { RANK_DOMAIN, RANK_EVENTS, RANK_GRANTS, RANK_HEAP, RANK_HYPERVISOR, RANK_LOST, RANK_MAIL } from '../../dist/layout/lock.js';
 import { MAIL_COUNT, MAIL_LOCK } from '../../dist/layout/mailbox.js';
-import { VCPU_ARRAY_LIST, VCPU_ARRAYS, VCPU_INSIDE, VCPU_MAIL, VCPU_WAITS } from '../../dist/layout/vcpu.js';
+import { INSIDE, VCPU_ARRAY_LIST, VCPU_ARRAYS, VCPU_INSIDE, VCPU_MAIL, VCPU_WAITS } from '../../dist/layout/vcpu.js';
 import { memoDrop } from '../../dist/mmu/memo.js';
 import { waitForEvent } from '../../dist/xen/index.js';
 
@@ -20,6 +20,14 @@ export function* forever({ machine, data }) {
 
 export function* main() {
   for (;;) yield;
+}
+
+/** Has all vCPUs invalidate everything, `data` times. */
+export function* ask({ machine, cpu, data }) {
+  for (let k = 0; k < data; k++) {
+    machine.invalidate(machine.vcpus, undefined, cpu);
+    yield;
+  }
 }
 
 export function* fail() {
@@ -52,7 +60,7 @@ export function* dieWith({ machine, cpu, xen, data }) {
   if (data === 'hypervisor') locks.take(block + (HV_LOCK >>> 2), RANK_HYPERVISOR);
   else {
     locks.take(at + (DOMAIN_LOCK >>> 2), RANK_DOMAIN);
-    Atomics.store(w, (cpu.block + VCPU_INSIDE) >>> 2, 1);
+    Atomics.store(w, (cpu.block + VCPU_INSIDE) >>> 2, INSIDE);
   }
   if (data === 'grants') locks.take(at + (DOMAIN_GRANT_LOCK >>> 2), RANK_GRANTS);
   if (data === 'events') locks.take(at + (DOMAIN_EVENT_LOCK >>> 2), RANK_EVENTS);
@@ -61,6 +69,21 @@ export function* dieWith({ machine, cpu, xen, data }) {
   if (data === 'ports') w[at + (DOMAIN_PORTS_VALID >>> 2)] += 4096;
   if (data === 'half') host.frames.getAgain(0x80);
   process.exit(4);
+}
+
+/** The thread ends in the hypervisor, when someone waits to be alone there. `data`: with a reference that nothing accounts for. */
+export function* dieAwaited({ machine, cpu, xen, data }) {
+  const { w } = machine.views, { host } = xen;
+  Atomics.store(w, (cpu.block + VCPU_INSIDE) >>> 2, INSIDE);
+  while (Atomics.load(w, host.own.block + (HV_LOCK >>> 2)) === 0);
+  if (data) host.frames.getAgain(0x80);
+  process.exit(4);
+}
+
+/** A call that is alone, when the first vCPU is in the hypervisor. */
+export function* beAlone({ machine, cpu, xen }) {
+  while (Atomics.load(machine.views.w, (machine.vcpus[0].block + VCPU_INSIDE) >>> 2) === 0) yield;
+  return Number(xen.hypercall(cpu, 99));
 }
 
 /** The thread ends with the mailbox of the next vCPU, in which it has begun a letter; `data`: with its own, too. */
