@@ -3,10 +3,9 @@
  *
  *   npm run mutants -- [--only WORD] [--jobs N] [--fuzz SECONDS] [--stages A,B] [--out FILE] [--recordings FOLDER] [--check | --control]
  *
- * A mutant is tried with a glance of fuzzing, the tests next to its file, fuzzing, those of its folder, recordings, all tests, until something
+ * A mutant is tried with a glance of fuzzing, the tests next to its file, recordings, the tests of its folder, fuzzing, all tests, until something
  * notices it. Each has a line of JSON in FILE (default build/mutants.jsonl); run again, those that were noticed are left out, and survivors tried
- * again. `--check` only compiles them; `--control` tries the engine unbroken, once a folder: what notices that is
- * wrong itself.
+ * again. `--check` only compiles them; `--control` tries the engine unbroken, once a folder: what notices that is wrong itself.
  * Exit status: 0 at least 95 of 100 were noticed (of `--control`: nothing was), 1 fewer were, 2 bad options.
  */
 import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';

@@ -1,9 +1,11 @@
 /** What may notice a mutant, the cheapest first. */
+import { readdirSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { ConfigError } from '../../src/errors.ts';
 import type { Mutant } from './mutant.ts';
 import type { Ended, Tree } from './tree.ts';
 
-export const STAGES = ['glance', 'near', 'fuzz', 'folder', 'conformance', 'rest'] as const;
+export const STAGES = ['glance', 'near', 'conformance', 'folder', 'fuzz', 'rest'] as const;
 export type Stage = (typeof STAGES)[number];
 
 export interface StageOptions {
@@ -71,9 +73,14 @@ async function testsNotice(tree: Tree, tests: readonly string[]): Promise<string
   return `${/(?:FAIL|❯)\s+.*?(test\/[^\n]*)/.exec(plain)?.[1] ?? status}: ${/^\s*((?:\w*Error|Finding):? .*)$/m.exec(plain)?.[1] ?? ''}`;
 }
 
+/** One recording after the other, the short ones first: most mutants are noticed by the first few. */
 async function conformanceNotices(tree: Tree, { file }: Mutant, recordings: string | undefined): Promise<string | undefined> {
   if (recordings === undefined) return undefined;
-  const family = /^src\/(xen|frames)/.test(file) ? 'xen' : 'paging';
-  const { status } = await tree.run('node', ['dist/cli/main.js', 'conformance', `${recordings}/${family}`], TEST_SECONDS);
-  return status === 'passed' ? undefined : `${family} ${status}`;
+  const folder = join(recordings, /^src\/(xen|frames)/.test(file) ? 'xen' : 'paging');
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(name => /\.jsonl(\.gz)?$/.test(name)).map(name => join(folder, name));
+  for (const recording of files.sort((a, b) => statSync(a).size - statSync(b).size)) {
+    const { status } = await tree.run('node', ['dist/cli/main.js', 'conformance', recording], TEST_SECONDS);
+    if (status !== 'passed') return `${basename(recording)} ${status}`;
+  }
+  return undefined;
 }
