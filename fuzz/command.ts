@@ -1,11 +1,11 @@
 /** What the command is asked to do, checked. */
 import { parseArgs } from 'node:util';
 import { ConfigError } from '../src/errors.ts';
-import { TARGETS } from './targets/all.ts';
+import { IS_MODULE, TARGETS } from './targets/all.ts';
 
 export const HELP = `npm run fuzz -- TARGET SECONDS [options]   fuzz one target, several with commas, or all of them in turn;
                                            a path ending in .js is that of a module that exports a target
-npm run fuzz -- replay FILE...             make the operations of inputs in files, checked after each
+npm run fuzz -- replay [MODULE] FILE...    make the operations of inputs in files, checked after each; of the target that a module exports
 npm run fuzz -- list                       the targets there are
 
   --seed N       where chance begins; default: by the clock
@@ -51,7 +51,7 @@ export function readCommand(argv: readonly string[], now: number): FuzzCommand {
 
 function chosen(text: string): readonly string[] {
   const known = TARGETS.map(({ name }) => name), names = text === 'all' ? known : text.split(',');
-  for (const name of names) if (!known.includes(name) && !/\.m?js$/.test(name)) throw new ConfigError('TARGET', `all, or of ${known.join(', ')}`, name);
+  for (const name of names) if (!known.includes(name) && !IS_MODULE.test(name)) throw new ConfigError('TARGET', `all, or of ${known.join(', ')}`, name);
   return names;
 }
 

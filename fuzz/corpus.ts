@@ -1,5 +1,5 @@
 /** Inputs in files: a folder for each target. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ConfigError, InputError } from '../src/errors.ts';
 import { fitted, hashOf, parseInput, printInput, type Input, type Recorded } from './input.ts';
@@ -8,8 +8,8 @@ import { targetOf } from './targets/all.ts';
 
 const EXTENSION = '.fuzz';
 
-/** @throws InputError - the file is no input */
-export function readRecorded(file: string): Recorded {
+/** @param of - the target whose it is, if not that of the name in the file @throws InputError - the file is no input */
+export function readRecorded(file: string, of?: Target): Recorded {
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
@@ -17,7 +17,7 @@ export function readRecorded(file: string): Recorded {
     throw new InputError(file, 'the file', 'one that can be read', (error as NodeJS.ErrnoException).code ?? '');
   }
   return parseInput(text, file, (name, words) => {
-    const target = targetOf(name);
+    const target = of ?? targetOf(name);
     if (!target.parse) throw new ConfigError('do', `op and bytes, as operations of ${name} have no names`, words);
     return target.parse(words);
   });
@@ -31,8 +31,18 @@ export function recordedFiles(folder: string): string[] {
 
 /** What a target begins with: its own seeds, and those of its files. */
 export function readCorpus(target: Target, folders: readonly string[]): Input[] {
-  const files = folders.flatMap(recordedFiles).map(readRecorded).filter(recorded => recorded.target === target.name);
+  const files = folders.flatMap(recordedFiles).map(file => readRecorded(file)).filter(recorded => recorded.target === target.name);
   return [...target.seeds?.() ?? [], ...files.map(({ input }) => fitted(input, target.headBytes, target.recordBytes))];
+}
+
+/** Make a folder, if there is none, that inputs can be written to. @param option - what named it @throws ConfigError - they cannot be */
+export function makeFolder(folder: string, option: string): void {
+  try {
+    mkdirSync(folder, { recursive: true });
+    accessSync(folder, constants.W_OK);
+  } catch (error) {
+    throw new ConfigError(option, 'a folder that can be written', `${folder} (${(error as NodeJS.ErrnoException).code ?? ''})`);
+  }
 }
 
 /** Write an input to a file of its own. @returns its path */

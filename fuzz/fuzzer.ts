@@ -6,7 +6,8 @@ import { Mutator } from './mutator.ts';
 import { shrink } from './shrink.ts';
 import { Notes, type Target } from './target.ts';
 
-const COVERAGE_MS = 20; // of inputs between two looks at it
+const COVERAGE_MS = 20; // of inputs between two looks at it, at least
+const COVERAGE_SHARE = 32; // ... and so many times what a look takes
 const MOST_CREDITED = 8; // inputs that are kept for what one of them did
 
 export interface FuzzerOptions {
@@ -44,7 +45,7 @@ export class Fuzzer {
   private readonly notes = new Notes();
   private readonly coverage: Coverage | undefined;
   private sinceLook: Input[] = [];
-  private lookAt = 0;
+  private nextLook = 0;
 
   constructor(target: Target, options: FuzzerOptions) {
     this.target = target;
@@ -89,7 +90,7 @@ export class Fuzzer {
     this.judge(input);
     const now = performance.now();
     progress.ms += now - start;
-    if (now - this.lookAt > COVERAGE_MS) this.look();
+    if (now > this.nextLook) this.look();
     if (found) await this.report(found);
   }
 
@@ -107,11 +108,12 @@ export class Fuzzer {
 
   /** Which of the last inputs made a new block run is not known: all are kept, which are few. */
   private look(): void {
-    const fresh = this.coverage?.take() ?? 0;
+    const start = performance.now(), fresh = this.coverage?.take() ?? 0;
     this.progress.fresh += fresh;
     if (fresh > 0) for (const input of this.sinceLook) this.keep(input);
     this.sinceLook = [];
-    this.lookAt = performance.now();
+    const end = performance.now();
+    this.nextLook = end + Math.max(COVERAGE_MS, COVERAGE_SHARE * (end - start));
   }
 
   private keep(input: Input): void {

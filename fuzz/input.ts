@@ -50,6 +50,7 @@ export function parseInput(text: string, file: string, recordOf: (target: string
     else throw new InputError(file, where, 'target, head, op, do or a comment', JSON.stringify(line.slice(0, 40)));
   });
   if (target === undefined) throw new InputError(file, 'line 2', 'target and its name');
+  if (!text.endsWith('\n')) throw new InputError(file, `line ${lines.length}`, 'the end of the line', 'the end of the file');
   return { target, about: about.join('\n'), input: { head: head ?? new Uint8Array(), records } };
 }
 
@@ -76,6 +77,13 @@ export function fitted({ head, records }: Input, headBytes: number, recordBytes:
     return out;
   };
   return { head: fit(head, headBytes), records: records.map(record => fit(record, recordBytes)) };
+}
+
+/** How much there is to an input: first its operations, then bytes that are not zero. */
+export function sizeOf({ head, records }: Input): number {
+  let bytes = 0;
+  for (const part of [head, ...records]) for (const byte of part) if (byte !== 0) bytes++;
+  return records.length * 2 ** 20 + bytes;
 }
 
 /** A number that differs for inputs that differ: FNV-1a over all bytes. */

@@ -1,16 +1,14 @@
 /** `npm run fuzz`: see HELP of command.ts. */
-import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { ConfigError, InputError } from '../src/errors.ts';
 import { table } from '../bench/table.ts';
 import { HELP, readCommand, type FuzzCommand } from './command.ts';
-import { readCorpus, readRecorded, writeInput } from './corpus.ts';
-import { tryInput, type Found } from './finding.ts';
+import { makeFolder, readCorpus, writeInput } from './corpus.ts';
+import { Findings } from './findings.ts';
 import type { Progress } from './fuzzer.ts';
-import { fitted } from './input.ts';
 import { Pool } from './pool.ts';
-import { Notes, type Target } from './target.ts';
-import { findTarget, TARGETS, targetOf } from './targets/all.ts';
+import { replayFile } from './replay.ts';
+import { findTarget, IS_MODULE, TARGETS } from './targets/all.ts';
 
 const HERE = ['fuzz/corpus', 'fuzz/regressions'];
 
@@ -21,31 +19,8 @@ interface Row extends Progress {
   readonly cpu: number;
 }
 
-/** Findings of a target, each in a file, which is replaced when it gets smaller. */
-class Findings {
-  private readonly files = new Map<string, string>();
-  private readonly target: Target;
-  private readonly folder: string;
-
-  constructor(target: Target, folder: string) {
-    this.target = target;
-    this.folder = folder;
-  }
-
-  get size(): number {
-    return this.files.size;
-  }
-
-  add(found: Found): void {
-    const before = this.files.get(found.key), file = writeInput(this.folder, this.target, found.message.slice(0, 2000), found.input);
-    if (before !== undefined && before !== file) rmSync(before, { force: true });
-    this.files.set(found.key, file);
-    console.log(`${before === undefined ? 'found' : '  smaller,'} ${found.input.records.length} operations: ${found.message.slice(0, 300)}\n  npm run fuzz -- replay ${file}`);
-  }
-}
-
 async function fuzzTarget(from: string, command: FuzzCommand, seconds: number): Promise<Row> {
-  const target = await findTarget(from), findings = new Findings(target, command.crashes), { corpus, jobs, seed, coverage, first } = command;
+  const target = await findTarget(from), findings = new Findings(target, from, command.crashes, text => console.log(text)), { corpus, jobs, seed, coverage, first } = command;
   const pool = new Pool(target, {
     from, seed, jobs, coverage, first, ms: seconds * 1000, corpus: readCorpus(target, corpus === undefined ? HERE : [...HERE, join(corpus, target.name)]),
     onKept: input => { if (corpus !== undefined) writeInput(join(corpus, target.name), target, '', input); }, onFound: found => findings.add(found),
@@ -56,6 +31,8 @@ async function fuzzTarget(from: string, command: FuzzCommand, seconds: number): 
 
 async function fuzz(argv: readonly string[]): Promise<number> {
   const command = readCommand(argv, Date.now()), rows: Row[] = [];
+  makeFolder(command.crashes, '--crashes');
+  if (command.corpus !== undefined) makeFolder(command.corpus, '--corpus');
   console.log(`seed ${command.seed}`);
   for (const target of command.targets) rows.push(await fuzzTarget(target, command, command.seconds / command.targets.length));
   console.log(table(['target', 'seconds', 'inputs', 'operations', 'operations/s', '... of CPU time', 'new coverage', 'findings'], rows.map(row => [
@@ -64,13 +41,12 @@ async function fuzz(argv: readonly string[]): Promise<number> {
   return rows.some(({ findings }) => findings > 0) ? 1 : 0;
 }
 
-async function replay(files: readonly string[]): Promise<number> {
+async function replay(words: readonly string[]): Promise<number> {
+  const from = IS_MODULE.test(words[0] ?? '') ? words[0] : undefined, files = from === undefined ? words : words.slice(1);
   if (files.length === 0) throw new ConfigError('FILE', 'files of inputs', undefined);
   let bad = 0;
   for (const file of files) {
-    const recorded = readRecorded(file), target = targetOf(recorded.target, file);
-    const found = await tryInput(target, fitted(recorded.input, target.headBytes, target.recordBytes), new Notes(), true);
-    target.end?.();
+    const { found } = await replayFile(file, from);
     if (found) bad++;
     console.log(found ? `${file}: ${found.message}\n${found.stack}` : `${file}: holds`);
   }

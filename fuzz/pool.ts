@@ -7,7 +7,9 @@ import type { Input } from './input.ts';
 import type { Target } from './target.ts';
 import type { News, Task } from './worker.ts';
 
-const HANG_MS = 60_000, WATCH_MS = 250, SEED_STEP = 7919;
+/** Default of `Target.hangMs`. */
+export const HANG_MS = 60_000;
+const WATCH_MS = 250, SEED_STEP = 7919;
 
 export interface PoolOptions {
   /** How threads find the target: by its name, or the path of its module. */
@@ -104,9 +106,9 @@ export class Pool {
   }
 
   private finish(thread: Thread): void {
+    if (!this.threads.delete(thread)) return;
     void thread.worker.terminate();
     this.over.push(thread.progress);
-    this.threads.delete(thread);
     if (this.threads.size === 0) this.resolve();
   }
 }

@@ -4,7 +4,7 @@ import * as pagewalk from '../src/index.ts';
 import * as built from '../dist/index.js';
 import { Cluster } from '../dist/smp/index.js';
 import * as models from '../src/models/index.ts';
-import { runTree } from '../src/guest/index.ts';
+import { ProcessTree, runTree } from '../src/guest/index.ts';
 import { BackRing, FrontRing, Hypervisor } from '../src/xen/index.ts';
 
 const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
@@ -52,6 +52,17 @@ it('every file and command it names is there', () => {
   expect(paths.length).toBeGreaterThan(3);
   for (const path of paths) expect(existsSync(new URL(`../${path}`, import.meta.url)), path).toBe(true);
 });
+
+it('the hypercalls of each policy are as many as it says', async () => {
+  const rows = [...readme.matchAll(/^\| (?:\(default\)|`\{ (\w+): '(\w+)' \}`[^|]*) \| (\d+) \| (\d+) \| (\d+) \|$/gm)];
+  expect(rows).toHaveLength(5);
+  const tree = await ProcessTree.load(new URL('fixtures/compile', import.meta.url).pathname);
+  for (const [row, name, value, ...said] of rows) {
+    const xen = (await runTree({ tree, ops: 'xen', engine: 'wasm', mode: 'functional', contents: false, ...(name && { policy: { [name]: value } }) })).xen!;
+    const made = [...xen.batches.values()].reduce((sum, many) => sum + many, 0);
+    expect([made, xen.counters.hypercalls['multicall']?.calls, xen.emulated].map(String), row).toEqual(said);
+  }
+}, 60_000);
 
 describe('the other examples run', () => {
   const blocks = [...readme.matchAll(/```ts\n([^]*?)```/g)].map(([, code]) => code!.replace(/^import .*$/gm, '')).slice(1);

@@ -8,7 +8,7 @@
  * again. `--check` only compiles them; `--control` tries the engine unbroken, once a folder: what notices that is wrong itself.
  * Exit status: 0 at least 95 of 100 were noticed (of `--control`: nothing was), 1 fewer were, 2 bad options.
  */
-import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import { table } from '../../bench/table.ts';
@@ -49,6 +49,7 @@ async function judge(tree: Tree, mutant: Mutant, stages: readonly Stage[], optio
 
 function readVerdicts(file: string): Verdict[] {
   if (!existsSync(file)) return [];
+  if (statSync(file).isDirectory()) throw new ConfigError('--out', 'a file', file);
   return readFileSync(file, 'utf8').split('\n').filter(line => line !== '').map((line, k) => {
     try {
       return JSON.parse(line) as Verdict;

@@ -17,12 +17,17 @@ import { walk } from './walk.ts';
 
 export const TARGETS: readonly Target[] = [engines, frames, walk, tlb, stale, guests, shadow, ...HYPERCALLS, vcpus, snapshots, traces, cli];
 
+/** What names a module rather than a target. */
+export const IS_MODULE = /\.m?js$/;
+
 /** A target by its name, or the one that a module exports as `target`, by its path. @throws ConfigError - there is no such target */
 export async function findTarget(name: string): Promise<Target> {
-  if (!/\.m?js$/.test(name)) return targetOf(name);
-  const { target } = await import(pathToFileURL(resolve(name)).href) as { target?: Target };
-  if (target === undefined) throw new ConfigError('TARGET', 'a module that exports `target`', name);
-  return target;
+  if (!IS_MODULE.test(name)) return targetOf(name);
+  const loaded = await import(pathToFileURL(resolve(name)).href).catch((error: unknown) => {
+    throw new ConfigError('TARGET', 'a module that can be loaded', `${name} (${String(error).split('\n')[0]})`);
+  }) as { target?: Target };
+  if (typeof loaded.target?.run !== 'function' || typeof loaded.target.name !== 'string') throw new ConfigError('TARGET', 'a module that exports a target as `target`', name);
+  return loaded.target;
 }
 
 /** @param field - what an error calls it @throws ConfigError - there is no such target */

@@ -11,6 +11,7 @@ import {
   compareChase, findKnees, fittedFigures, medianAbsoluteError, type ComparedSize, type FittedFigure,
 } from '../trace/chase-compare.ts';
 import { parseChaseCsv, type ChaseRow } from '../trace/chase-csv.ts';
+import { listOf } from './options.ts';
 
 export const CHASE_HELP = `pagewalk chase [options]              one 8-byte load a page in a random cycle: cycles an access, misses, knees
 
@@ -80,7 +81,7 @@ function parse(argv: readonly string[]): Request {
     : host && recorded ? parseChaseCsv(recorded.csv, recorded.file) : [];
   const source = values.csv ?? (rows.length > 0 ? recorded?.title : undefined);
   const present = CHASE_KINDS.filter(kind => rows.length === 0 || rows.some(r => r.kind === kind));
-  const kinds = values.kinds === undefined ? present : kindList(values.kinds);
+  const kinds = values.kinds === undefined ? present : listOf(values.kinds, '--kinds', CHASE_KINDS);
   const pages = values.pages === undefined ? undefined : pageList(values.pages);
   return { cpu, host, source, kinds, sizes: kinds.flatMap(kind => sizesOf(kind, rows, pages)), json: values.json === true };
 }
@@ -97,24 +98,16 @@ function readCsv(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (e) {
-    throw new ConfigError('csv', 'a file that can be read', `${file} (${(e as NodeJS.ErrnoException).code ?? String(e)})`);
+    throw new ConfigError('--csv', 'a file that can be read', `${file} (${(e as NodeJS.ErrnoException).code ?? String(e)})`);
   }
 }
 
-function kindList(text: string): ChaseKind[] {
-  return text.split(',').map(name => {
-    const kind = CHASE_KINDS.find(k => k === name.trim());
-    if (!kind) throw new ConfigError('kinds', `some of ${CHASE_KINDS.join(',')}`, name);
-    return kind;
-  });
-}
-
 function pageList(text: string): number[] {
-  return text.split(',').map(item => {
+  return [...new Set(text.split(',').map(item => {
     const n = /^\s*\d+\s*$/.test(item) ? Number(item) : 0;
-    if (n < 1 || n > CHASE_MAX_PAGES) throw new ConfigError('pages', `integers from 1 to ${CHASE_MAX_PAGES}, with commas`, item);
+    if (n < 1 || n > CHASE_MAX_PAGES) throw new ConfigError('--pages', `integers from 1 to ${CHASE_MAX_PAGES}, with commas`, item);
     return n;
-  });
+  }))];
 }
 
 function report(request: Request, compared: readonly ComparedSize[], kinds: readonly KindSummary[], fitted: readonly FittedFigure[]): string[] {

@@ -5,7 +5,7 @@ import { NESTED_FORMAT, replayNested } from '../conformance/nested.ts';
 import { PAGING_FORMAT, replayPaging } from '../conformance/paging.ts';
 import { findRecordings, readRecording, type Recording } from '../conformance/recording.ts';
 import { XEN_FORMAT, replayXen, type XenReplayOptions } from '../conformance/xen.ts';
-import { engineOf } from './options.ts';
+import { engineOf, integerOf } from './options.ts';
 
 export const CONFORMANCE_HELP = `pagewalk conformance PATH... [--engine NAME] [--stop] [--audit N] [--preempt N]
 
@@ -19,6 +19,7 @@ exit status 1 if there is any difference.
                  arguments, which the real Xen rewrites too, is put back as recorded`;
 
 const SHOWN_CASES = 5;
+const MOST = Number.MAX_SAFE_INTEGER;
 
 /** What a replay of any format came to: lines to print, lines of the file that differ. */
 interface Result {
@@ -27,8 +28,8 @@ interface Result {
   readonly shown: readonly string[];
 }
 
-const replayCases = (replay: typeof replayPaging) => (recording: Recording, { engine }: XenReplayOptions): Result => {
-  const differences = replay(recording, engine);
+const replayCases = (replay: typeof replayPaging) => (recording: Recording, { engine, stop }: XenReplayOptions): Result => {
+  const all = replay(recording, engine), differences = stop ? all.filter(d => d.line === all[0].line) : all;
   const shown = differences.slice(0, SHOWN_CASES).map(d => `  ${recording.file}: line ${d.line}\n    expected ${d.expected}\n    got      ${d.got}`);
   return { unit: 'cases', lines: new Set(differences.map(d => d.line)), shown };
 };
@@ -51,7 +52,7 @@ export function conformance(argv: readonly string[], print: (line: string) => vo
   });
   const engine = engineOf(values.engine);
   if (positionals.length === 0) throw new ConfigError('path', 'a folder or file of recordings', undefined);
-  const audit = count(values.audit, '--audit', 'a number of operations'), preempt = count(values.preempt, '--preempt', 'a number of entries');
+  const audit = integerOf(values.audit, '--audit', 0, MOST), preempt = integerOf(values.preempt, '--preempt', 0, MOST);
   let differing = false;
   for (const file of positionals.flatMap(findRecordings)) {
     const recording = readRecording(file);
@@ -64,10 +65,4 @@ export function conformance(argv: readonly string[], print: (line: string) => vo
     if (values.stop && differing) break;
   }
   return differing ? 1 : 0;
-}
-
-function count(text: string, option: string, what: string): number {
-  const n = Number(text);
-  if (!Number.isInteger(n) || n < 0) throw new ConfigError(option, what, text);
-  return n;
 }

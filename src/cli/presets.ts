@@ -7,7 +7,7 @@ import { textTable } from '../report/table.ts';
 export const PRESETS_HELP = `pagewalk presets [NAME...] [options] without NAME: the processors there are; with: every number of them with its standing
                                      (vendor, measured, estimate) and source
 
-  --json           as plain data, as files for --cpu have it (without NAME: all, in a list)`;
+  --json           as plain data, as files for --cpu have it; of several, and without NAME of all, a list`;
 
 /** @returns exit status */
 export function presetsCommand(argv: readonly string[], print: (text: string) => void): number {
@@ -22,11 +22,9 @@ export function presetsCommand(argv: readonly string[], print: (text: string) =>
     print(textTable([{ heading: 'name', align: 'left' }, { heading: 'processor', align: 'left' }, { heading: '4K load entries', align: 'right' }], rows));
     return 0;
   }
-  for (const name of positionals) {
-    const model = findPreset(name);
-    if (values.json) print(JSON.stringify(model, undefined, 2));
-    else print(textTable(['field', 'value', 'standing', 'source'].map(heading => ({ heading, align: 'left' as const })), figures(model, '')));
-  }
+  const models = positionals.map(findPreset);
+  if (values.json) print(JSON.stringify(models.length === 1 ? models[0] : models, undefined, 2));
+  else for (const model of models) print(textTable(['field', 'value', 'standing', 'source'].map(heading => ({ heading, align: 'left' as const })), figures(model, '')));
   return 0;
 }
 

@@ -1,6 +1,6 @@
 /** Text into a file that a user named: whole or not at all. */
 import { constants } from 'node:fs';
-import { access, stat, writeFile } from 'node:fs/promises';
+import { access, writeFile } from 'node:fs/promises';
 import { ConfigError } from '../errors.ts';
 import { targetFile, type TargetFile } from '../trace/target-file.ts';
 
@@ -13,7 +13,6 @@ export async function checkWritable(name: string | undefined, option: string): P
   if (name === undefined) return;
   await attempt(name, option, async (file) => {
     if (file.path === name) await access(name, constants.W_OK); // a device or a pipe
-    else if (await isFolder(name)) throw Object.assign(new Error(), { code: 'EISDIR' });
     else await writeFile(file.path, '', { flag: 'wx' });
     await file.discard();
   });
@@ -33,8 +32,6 @@ export async function writeReport(name: string | undefined, page: () => string, 
   await writeWhole(name, '--html', page());
   say?.(`Report: ${name}`);
 }
-
-const isFolder = async (name: string): Promise<boolean> => (await stat(name).catch(() => undefined))?.isDirectory() === true;
 
 /** @throws ConfigError - of whatever was thrown on the way */
 async function attempt(name: string, option: string, work: (file: TargetFile) => Promise<void>): Promise<void> {

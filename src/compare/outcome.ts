@@ -26,7 +26,7 @@ export function outcomeOf(cells: readonly CellResult[]): Outcome {
 }
 
 /** As `direct on zen3, 4k`. */
-export const cellName = ({ way, cpu, pages }: Pick<CellResult, 'way' | 'cpu' | 'pages'>): string => `${way} on ${cpu}, ${pages}`;
+const cellName = ({ way, cpu, pages }: Pick<CellResult, 'way' | 'cpu' | 'pages'>): string => `${way} on ${cpu}, ${pages}`;
 
 type Seen = 'name' | 'accesses' | 'refused' | 'memory' | 'faults';
 

@@ -12,7 +12,7 @@ interface Way {
   readonly what: string;
   /** Can the guest's entries map 2-MByte pages? */
   readonly largePages: boolean;
-  readonly build: (cpu: CpuModel, pages: PageSizeName) => BuildOptions;
+  readonly build: (pages: PageSizeName) => BuildOptions;
 }
 
 const TABLE = {
@@ -26,11 +26,11 @@ const TABLE = {
   },
   shadow: {
     title: 'shadow paging', what: 'a hypervisor that makes the tables which the processor walks from those of the guest', largePages: true,
-    build: (_, pages) => ({ shadow: { hostPages: pages } }),
+    build: pages => ({ shadow: { hostPages: pages } }),
   },
   nested: {
     title: 'nested paging', what: 'a second stage of translation, EPT on Intel\'s processors, NPT on AMD\'s', largePages: true,
-    build: ({ vendor }, pages) => ({ stage: { format: vendor === 'amd' ? 'npt' : 'ept', hostPages: pages } }),
+    build: pages => ({ stage: { hostPages: pages } }),
   },
 } as const satisfies Readonly<Record<string, Way>>;
 
@@ -43,5 +43,5 @@ export const wayOf = (name: WayName): Way => TABLE[name];
 /** What a kernel of a way is built with, on a processor and with pages of a size. */
 export function buildOf(way: WayName, cpu: CpuModel, pages: PageSizeName): BuildOptions {
   const row: Way = TABLE[way];
-  return { ...row.build(cpu, pages), cpu, pages: pages === '2m' ? 'thp' : '4k' };
+  return { ...row.build(pages), cpu, pages: pages === '2m' ? 'thp' : '4k' };
 }

@@ -10,7 +10,8 @@
  * Guest pages are cached as 4K fragments: the machine's `hostPage` is `4k`.
  */
 import { ConfigError } from '../errors.ts';
-import { figure, type Figure } from './cpu-model.ts';
+import { checkFigure } from './costs-check.ts';
+import type { Figure } from './cpu-model.ts';
 
 export interface HostModel {
   /** Name for people. */
@@ -24,13 +25,8 @@ export interface HostModel {
 /** @returns the host as it was given. @throws ConfigError - a figure is missing or out of range */
 export function checkHostModel(host: HostModel): HostModel {
   if (typeof host !== 'object' || host === null) throw new ConfigError('host', 'an object', host);
-  const within = (field: 'entryCycles' | 'lastCachePercent', least: number, most: number): void => {
-    const value: unknown = host[field] === undefined ? undefined : figure(host[field]);
-    if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most) return;
-    throw new ConfigError(`host.${field}`, `an integer from ${least} to ${most}`, value);
-  };
-  within('entryCycles', 0, 1000);
-  within('lastCachePercent', 1, 100);
+  checkFigure(host.entryCycles, 'host.entryCycles', 0, 1000);
+  checkFigure(host.lastCachePercent, 'host.lastCachePercent', 1, 100);
   return host;
 }
 

@@ -215,10 +215,14 @@ function figureIn(f: Fields, key: string, expected: string, holds: (n: number) =
   const at = `${f.at}.${key}`;
   if (typeof data === 'number' && holds(data)) return data;
   if (typeof data !== 'object' || data === null) throw wrong(at, expected, data);
-  const sourced = fieldsOf(data, at, ['value', 'from', 'source']);
-  const value = sourced.values.get('value');
+  const sourced = fieldsOf(data, at, ['value', 'from', 'source'], ['estimated']);
+  const value = sourced.values.get('value'), estimated = sourced.values.get('estimated');
   if (typeof value !== 'number' || !holds(value)) throw wrong(`${at}.value`, expected, value);
-  return { value, from: wordIn(sourced, 'from', STANDINGS), source: textIn(sourced, 'source') };
+  const checked: Sourced = { value, from: wordIn(sourced, 'from', STANDINGS), source: textIn(sourced, 'source') };
+  if (estimated === undefined) return checked;
+  const part = typeof estimated === 'number' && estimated >= 0 && estimated <= value;
+  if (!part || checked.from !== 'estimate') throw wrong(`${at}.estimated`, `a number from 0 to ${value}, where from is estimate`, estimated);
+  return { ...checked, estimated };
 }
 
 function booleanIn(f: Fields, key: string): boolean {

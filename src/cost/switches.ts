@@ -29,7 +29,7 @@ export const SWITCH_NAMES = ['syscall', 'exception', 'exit', 'rootLoad', 'flush'
 // Sources that several processors share. Those of mailing lists are told by list, day and subject.
 export const BEHRENS = 'J. Behrens, PhD thesis (MIT 2022; github.com/fintelia/thesis, evolution-eval.tex), section "Meltdown", table of average cycles of syscall, sysret and swap cr3';
 export const TORVALDS = 'L. Torvalds, Google+, 30 April 2014 (post YDKRFDwHwr6; quoted at d.hatena.ne.jp/yohei-a/20160509): on Haswell a page fault about 715 cycles, iret 330; on Core Duo 700 and 240';
-export const LUTOMIRSKI_EXIT = 'A. Lutomirski, Linux commit b7ffc44d5b2e (2017), table of kvm-unit-tests: vmcall 1181, processor not named';
+const LUTOMIRSKI_EXIT = 'A. Lutomirski, Linux commit b7ffc44d5b2e (2017), table of kvm-unit-tests: vmcall 1181, processor not named';
 export const LI_EXIT = 'W. Li, kvm mailing list, 13 March 2020, kvm-unit-tests vmexit.flat on a Skylake server: vmcall 1559 before a change of KVM, 1529 after it; whether with mitigations is not told';
 export const CHRISTOPHERSON_EXIT = 'S. Christopherson, kvm mailing list, 9 December 2024, on "Drop the kvm_has_noapic_vcpu optimization": an exit for CPUID 1018 cycles, with mitigations 1600; processor not named';
 export const ROTH_EXIT = 'M. Roth, linux-kernel, December 2020 (lkml.iu.edu/hypermail/linux/kernel/2012.2/00527): 1344 to 1376 cycles around VMRUN on an AMD processor that is not named';
@@ -37,12 +37,12 @@ export const DALL_EXIT = 'Dall et al., ISCA 2016, table II (quoted by others): h
 /** Of the processor alone: what a hypervisor does around it is left out. */
 export const VMLATENCY = 'yulyugin/vmlatency, results, VM exit and entry alone';
 export const HANSEN = 'D. Hansen, linux-mm, 5 December 2017, "x86 TLB flushing: INVPCID vs. deferred CR3 write": INVLPG about 200 cycles on a Skylake desktop, 198 a page over 129 pages';
-export const LUTOMIRSKI_FLUSH = 'A. Lutomirski, Linux commit d8bced79af1d (2016): on a Skylake laptop INVPCID of everything 376 ns, CR4.PGE off and on 539 ns';
+const LUTOMIRSKI_FLUSH = 'A. Lutomirski, Linux commit d8bced79af1d (2016): on a Skylake laptop INVPCID of everything 376 ns, CR4.PGE off and on 539 ns';
 export const LI_IPI = 'W. Li, kvm mailing list, kvm-unit-tests vmexit.flat in a guest on a Skylake server: an IPI 3203 cycles from sending to the acknowledgement';
 const AMIT = 'N. Amit, USENIX ATC 2017, introduction: a TLB shootdown "can take microseconds"';
 
 /** INVPCID of everything, where a processor has it. */
-export const INVPCID_FLUSH = estimate(980, `${LUTOMIRSKI_FLUSH}; 376 ns at 2.6 GHz, taken for that laptop's`);
+const INVPCID_FLUSH = estimate(980, `${LUTOMIRSKI_FLUSH}; 376 ns at 2.6 GHz, taken for that laptop's`);
 /** ... and where it has not. */
 export const CR4_FLUSH = estimate(1400, `${LUTOMIRSKI_FLUSH}; 539 ns at 2.6 GHz, taken for that laptop's`);
 

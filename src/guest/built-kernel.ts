@@ -63,9 +63,25 @@ export interface BuiltKernel {
   readonly costs: Costs;
 }
 
+const NAMES = {
+  policy: ['batching', 'pinning'] satisfies (keyof XenPolicy)[], stage: ['format', 'hostPages', 'populate'] satisfies (keyof StageOptions)[],
+  shadow: ['policy', 'hostPages', 'poolFrames'] satisfies (keyof ShadowedOptions)[],
+} as const;
+
+/** What is misspelt would be left out without a word. @throws ConfigError */
+function checkNames(options: BuildOptions): void {
+  for (const [name, known] of Object.entries(NAMES) as [keyof typeof NAMES, readonly string[]][]) {
+    const given: unknown = options[name];
+    if (given === undefined) continue;
+    if (typeof given !== 'object' || given === null) throw new ConfigError(name, 'an object', given);
+    for (const key of Object.keys(given)) if (!known.includes(key)) throw new ConfigError(`${name}.${key}`, `one of ${known.join(', ')}`, key);
+  }
+}
+
 /** @throws ConfigError - an option */
 export function buildKernel(options: BuildOptions): BuiltKernel {
   const { ops = 'native', pages = '4k', pcid = false, policy, platform, stage, shadow, cpu = presets.skylake, mode = 'timed', engine = 'auto', memory = '64M' } = options;
+  checkNames(options);
   if (!OPS.includes(ops)) throw new ConfigError('ops', OPS.join(', '), ops);
   if (!PAGES.includes(pages)) throw new ConfigError('pages', PAGES.join(', '), pages);
   if (pcid && ops === 'xen') throw new ConfigError('pcid', 'false with xen, whose guests have none', pcid);

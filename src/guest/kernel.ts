@@ -15,7 +15,7 @@ export interface KernelOptions {
   readonly limitPages?: number;
   /** Pages of a file that a fault maps at most, those that are in memory already; a power of two, 1 to 512. Default 16. */
   readonly faultAround?: number;
-  /** A 2-MByte region with so many pages becomes one page, where the processor's tables are the kernel's own; 0: never. Default 0. */
+  /** A 2-MByte region with so many pages becomes one page, unless the kernel is paravirtualized; 0: never. Default 0. */
   readonly promoteAt?: number;
 }
 

@@ -10,7 +10,7 @@ import { PAGE_BYTES } from './platform.ts';
 import type { XenDomain } from './xen-domain.ts';
 
 /** Calls in a multicall at most. */
-export const MC_BATCH = 32;
+const MC_BATCH = 32;
 const ENTRY_WORDS = 16; //      struct multicall_entry: operation, result, six arguments of 8 bytes
 const ARGUMENT_AT = 4; //       word of its first argument
 const UPDATE_WORDS = 4; //      struct mmu_update

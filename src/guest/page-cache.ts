@@ -27,8 +27,6 @@ export class CachedFile {
 
 /** All files. */
 export class PageCache {
-  /** Pages that had to be read. */
-  reads = 0;
   private readonly pool: FramePool;
   private readonly files = new Map<string, CachedFile>();
   private readonly words = new Int32Array(PAGE_WORDS);
@@ -47,7 +45,6 @@ export class PageCache {
   frame(file: CachedFile, page: number): number {
     let frame = file.pages.get(page);
     if (frame !== undefined) return frame;
-    this.reads++;
     frame = this.pool.take();
     file.pages.set(page, frame);
     let word = Math.imul(file.seed ^ page, GOLDEN);
@@ -68,12 +65,5 @@ export class PageCache {
   dropAll(): void {
     for (const file of this.files.values()) for (const page of [...file.pages.keys()]) this.drop(file, page);
     this.files.clear();
-  }
-
-  /** Pages in memory. */
-  get size(): number {
-    let sum = 0;
-    for (const file of this.files.values()) sum += file.pages.size;
-    return sum;
   }
 }

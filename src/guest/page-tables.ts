@@ -11,7 +11,7 @@ export const USER_SLOTS = 256;
 const TABLE = PTE_P | PTE_RW | PTE_US | PTE_A | PTE_D;
 
 /** Pages that an entry of a table of `level` spans. */
-export const spanOf = (level: number): number => ENTRIES ** (level - 1);
+const spanOf = (level: number): number => ENTRIES ** (level - 1);
 /** Which entry of a table of `level` a page is found by. */
 export const slotOf = (page: number, level: number): number => Math.floor(page / spanOf(level)) % ENTRIES;
 
@@ -21,7 +21,7 @@ export const nameIn = (lo: number, hi: number): number => (lo >>> 12) + (hi & PT
 export const entryLo = (name: number, flags: number): number => (name << 12) | flags;
 export const entryHi = (name: number, flags = 0): number => Math.floor(name / 0x100000) | flags;
 
-export const NO_TABLE = -1;
+const NO_TABLE = -1;
 /** A larger page is there instead of a table. */
 export const LARGE_PAGE = -2;
 

@@ -1,5 +1,5 @@
 /** A recorded tree of processes on a kernel, from options to figures. */
-import { invariant } from '../errors.ts';
+import { ConfigError, invariant } from '../errors.ts';
 import type { Counters } from '../machine/vcpu.ts';
 import type { CounterValues } from '../xen/index.ts';
 import { buildKernel, type BuildOptions, type BuiltKernel } from './built-kernel.ts';
@@ -73,6 +73,7 @@ export function figuresOf(built: BuiltKernel): KernelFigures {
  * @throws InputError - a trace @throws ConfigError - an option, or there is too little memory
  */
 export async function runTree(options: TreeOptions): Promise<TreeFigures> {
+  if (typeof options.tree !== 'string' && options.tree?.root === undefined) throw new ConfigError('tree', 'a folder of traces, or what was read from it', options.tree);
   const built = buildKernel(options), { kernel } = built;
   const tree = typeof options.tree === 'string' ? await ProcessTree.load(options.tree, options.engine) : options.tree;
   const run = new TreeRun(kernel, options.contents ?? true, { engine: options.engine }, {

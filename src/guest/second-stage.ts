@@ -10,6 +10,7 @@ import { PTE_P, PTE_PS, PTE_RW, PTE_US } from '../arch/pte.ts';
 import { CR0_ET, CR0_NE, CR0_PE, CR0_PG, CR0_WP, CR4_PAE, CR4_PGE, EFER_LME, EFER_NXE } from '../arch/registers.ts';
 import { stageCosts, type StageCosts } from '../cost/stage-costs.ts';
 import { ConfigError, invariant } from '../errors.ts';
+import { FEAT_AMD, VCPU_FEATURES } from '../layout/vcpu.ts';
 import type { AccessColumns } from '../machine/columns.ts';
 import { exitOf } from '../machine/guest-exit.ts';
 import type { Machine } from '../machine/machine.ts';
@@ -27,7 +28,7 @@ const WRITE_BACK = 6;
 const VPID = 1;
 
 export interface StageOptions {
-  /** Default `ept`. */
+  /** Default: that of the processor's maker. With the other's a processor has that maker's rules of entries, and else its own TLBs and prices. */
   readonly format?: (typeof STAGE_FORMATS)[number];
   /** Size of the host's pages: `4k`, in no order, or `2m`. Default `4k`. */
   readonly hostPages?: '4k' | '2m';
@@ -45,10 +46,10 @@ export class SecondStage extends Bare {
   private readonly absent: Uint8Array; //  by page of the host: 1, no memory yet
 
   /**
-   * @param machine - with `paging: 'none'` and `nested`; for `npt` with the feature `amd` @param costs - of exits
+   * @param machine - with `paging: 'none'` and `nested`; for `npt` with the feature `amd`, for `ept` without @param costs - of exits
    * @throws ConfigError - an option, or too little memory
    */
-  constructor(machine: Machine, { format = 'ept', hostPages = '4k', populate = 'start' }: StageOptions = {}, costs: StageCosts = stageCosts) {
+  constructor(machine: Machine, { format = isAmd(machine) ? 'npt' : 'ept', hostPages = '4k', populate = 'start' }: StageOptions = {}, costs: StageCosts = stageCosts) {
     if (!STAGE_FORMATS.includes(format)) throw new ConfigError('stage.format', STAGE_FORMATS.join(', '), format);
     if (!POPULATIONS.includes(populate)) throw new ConfigError('stage.populate', POPULATIONS.join(', '), populate);
     if (hostPages !== '4k' && hostPages !== '2m') throw new ConfigError('stage.hostPages', '4k or 2m', hostPages);
@@ -141,3 +142,5 @@ export class SecondStage extends Bare {
     cpu.setCode64(true);
   }
 }
+
+const isAmd = ({ views, vcpus }: Machine): boolean => (views.w[(vcpus[0].block + VCPU_FEATURES) >>> 2] & FEAT_AMD) !== 0;

@@ -68,7 +68,7 @@ export class Shadowed implements NativePlatform {
     if (hostPages !== '4k' && hostPages !== '2m') throw new ConfigError('shadow.hostPages', '4k or 2m', hostPages);
     if (policy?.unshadow === false) throw new ConfigError('shadow.policy.unshadow', 'true', false);
     const all = machine.extents[0].frames, frames = poolFrames ?? FRAMES_OF_MBYTE + 2 * Math.ceil(all / FRAMES_OF_MBYTE);
-    if (!Number.isInteger(frames) || frames < 0 || frames > all) throw new ConfigError('shadow.poolFrames', `an integer from 0 to ${all}`, poolFrames);
+    if (poolFrames !== undefined && (!Number.isInteger(frames) || frames < 0 || frames > all)) throw new ConfigError('shadow.poolFrames', `an integer from 0 to ${all}`, poolFrames);
     const base = Math.ceil((1 + frames) / ENTRIES) * ENTRIES, end = Math.floor((all - base) / ENTRIES) * ENTRIES;
     if (end <= 0) throw new ConfigError('memory', `at least ${(base + ENTRIES) * PAGE_BYTES} bytes`, all * PAGE_BYTES);
     this.machine = machine;

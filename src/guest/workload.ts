@@ -32,7 +32,7 @@ export interface WorkloadOptions extends BuildOptions {
   readonly workingSet?: number;
   /** Accesses between two changes; 0: no changes. Default 1000. */
   readonly interval?: number;
-  /** Pages of a change by all but `fork`. Default 16. */
+  /** Pages of a change by all but `fork`; by `protect` and `guard` all of `workingSet` at most. Default 16. */
   readonly batch?: number;
 }
 
@@ -97,6 +97,13 @@ export class Workload {
     this.run(this.made + accesses, interval);
     const after = cycleAccount(this.built), measured = subtract(after, before), estimated = subtract(estimatedCycles(this.built, after), guessed);
     return { measured, estimated, updatesPerAccess: (figures.entries - entries) / accesses, cyclesPerAccess: totalCycles(measured) / accesses };
+  }
+
+  /** Go over all pages once, as the pattern does: what the changes so far leave to do when a page is used again is done then. */
+  lap(): void {
+    const { pattern, workingSet } = this.o;
+    if (pattern === 'stream') this.store(this.mm, HEAP, workingSet);
+    else this.run(this.made + workingSet, 0);
   }
 
   /** The process ends. @returns all that its kernel did */

@@ -58,7 +58,7 @@ export class XenDomain implements Platform {
     this.s = machine.views;
     this.call = (this.cpu.block + VCPU_CALL) >>> 2;
     const all = machine.extents[0].frames, own = OWN_LEAST + Math.ceil(all / 64), frames = all - own;
-    if (frames < LEAST) throw new ConfigError('memory', `at least ${(OWN_LEAST + LEAST) * 4096} bytes`, all * 4096);
+    if (frames < LEAST) throw new ConfigError('memory', `at least ${Math.ceil(((OWN_LEAST + LEAST) * 64) / 63) * 4096} bytes`, all * 4096);
     this.end = frames - IO_FRAMES;
     this.p2m = new Int32Array(this.end);
     this.m2p = new Int32Array(frames);

@@ -27,7 +27,7 @@ const NEAR = 1.02; // a rate is as near as this to the one aimed at
 
 /** Plots of a sweep: cost, cost beside native, and how batching moves the lines of direct paging. */
 export function crossoverPlots(sweep: Sweep, id: string): readonly Plot[] {
-  const ways = wayLines(sweep), native = ways.find(({ way }) => way === 'native'), batching = batchingLines(sweep);
+  const ways = wayLines(sweep), native = ways.find(({ way, points }) => way === 'native' && points.every(({ cyclesPerAccess }) => cyclesPerAccess > 0)), batching = batchingLines(sweep);
   const rivals = ways.filter(({ way }) => way === 'nested' || way === 'shadow');
   const ratio = native === undefined ? [] : [plotOf(RATIO, ways.filter((line) => line !== native), native, id)];
   const batches = native === undefined || batching.length < 2 ? []
@@ -49,7 +49,7 @@ function plotOf(measure: Measure, lines: readonly SweepLine[], native: SweepLine
     },
     draw: (canvas) => drawLines({
       x: { title: 'updates of page tables per access, logarithmic', tick: short, scale: (from, to, wanted) => logScale(Math.min(...rates) * NEAR, Math.max(...rates) / NEAR, from, to, wanted) },
-      y: { title: `${measure.axis}, logarithmic`, tick: short, scale: (from, to, wanted) => stepScale(Math.min(...values), Math.max(...values), from, to, wanted) },
+      y: { title: `${measure.axis}, logarithmic`, tick: short, scale: (from, to, wanted) => stepScale(values, from, to, wanted) },
       lines: shown, markAll: true,
     }, canvas),
   };
@@ -57,14 +57,15 @@ function plotOf(measure: Measure, lines: readonly SweepLine[], native: SweepLine
 
 const sameRate = (a: number, b: number): boolean => a <= b * NEAR && b <= a * NEAR;
 
-/** Logarithmic from one of 1, 2, 5 times a power of ten to another; a tick at each, or at powers of ten alone where there are many. */
-function stepScale(min: number, max: number, from: number, to: number, wanted: number): Scale {
+/** Logarithmic from one of 1, 2, 5 times a power of ten to another; a tick at each, or at powers of ten alone where there are many. What is zero lies at the least. */
+function stepScale(values: readonly number[], from: number, to: number, wanted: number): Scale {
+  const positive = values.filter((value) => value > 0), [min, max] = positive.length === 0 ? [1, 1] : [Math.min(...positive), Math.max(...positive)];
   const low = Math.floor(Math.log10(min)), steps: number[] = [];
   for (let power = low; power <= Math.ceil(Math.log10(max)); power++) for (const factor of [1, 2, 5]) steps.push(Number((factor * 10 ** power).toPrecision(6)));
   const first = steps.findLastIndex((step) => step <= min * (1 + 1e-9)), last = Math.max(first + 1, steps.findIndex((step) => step >= max * (1 - 1e-9)));
   const within = steps.slice(first, last + 1), [bottom, top] = [Math.log10(within[0]!), Math.log10(within.at(-1)!)];
   const few = within.length <= wanted * 2 ? within : within.filter((step) => Number.isInteger(Math.log10(step)));
-  return { at: (value) => from + ((to - from) * (Math.log10(value) - bottom)) / (top - bottom), ticks: few };
+  return { at: (value) => from + ((to - from) * (Math.log10(Math.max(value, within[0]!)) - bottom)) / (top - bottom), ticks: few };
 }
 
 function describe(lines: readonly Line[], { axis }: Measure): string {

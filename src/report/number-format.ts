@@ -32,10 +32,10 @@ export function fixed(n: number, decimals = 3): string {
   return fraction === undefined ? group(whole) : `${group(whole)}.${fraction}`;
 }
 
-/** A quantity in running text: three significant digits at least, whole numbers in full. */
+/** A quantity in running text: three significant digits, three decimals at most, whole numbers in full. */
 export function figureText(n: number): string {
   if (!Number.isFinite(n)) return NONE;
-  if (Number.isInteger(n) || Math.abs(n) >= 1000) return count(n);
+  if (Number.isInteger(n) || Math.abs(n) >= 999.5) return count(n);
   if (n > 0 && n < 0.0005) return '<0.001';
   return n.toFixed(Math.abs(n) >= 100 ? 0 : Math.abs(n) >= 10 ? 1 : Math.abs(n) >= 1 ? 2 : 3);
 }

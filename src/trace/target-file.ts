@@ -31,7 +31,8 @@ export async function targetFile(name: string): Promise<TargetFile> {
     if (error.code === 'ENOENT') return undefined;
     throw error;
   });
-  if (there && !there.isFile() && !there.isDirectory()) return { path: name, open: { flags: 'w' }, ...nothing };
+  if (there?.isDirectory()) throw Object.assign(new Error('EISDIR: is a folder'), { code: 'EISDIR', syscall: 'open' }); // as open(2) would, which comes late
+  if (there && !there.isFile()) return { path: name, open: { flags: 'w' }, ...nothing };
   const real = there ? await realpath(name) : name;
   const path = `${real}.${process.pid}-${++made}.tmp`;
   pending.add(path);

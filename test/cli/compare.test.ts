@@ -155,8 +155,10 @@ describe('bad input ends with status 2, one line that says why, and nothing half
   it('a report is not written when a trace is bad, and an older one stays', () => {
     const html = join(folder, 'old.html');
     writeFileSync(html, 'old');
+    const before = readdirSync(folder);
     expect(pagewalk(['compare', missing, '--html', html]).status).toBe(2);
     expect(readFileSync(html, 'utf8')).toBe('old');
+    expect(readdirSync(folder)).toEqual(before); // nor is the file that was tried
   });
 });
 

@@ -33,6 +33,31 @@ it('hypercalls are as many by kind of exit as by the calls in them, the first of
   expect(sum(batches.map(({ size, hypercalls: many }) => size * many)) + hypercalls.find(({ name }) => name === 'multicall')!.calls).toBe(sum(hypercalls.map(({ calls }) => calls)));
 });
 
+it('exits of shadow paging are told by what they were for, each once', async () => {
+  const counted = { exitPageFault: 1000, guestFault: 100, fastNotPresent: 10, emulatedWrite: 20, emulatedWp: 3, unsync: 5, exitCr3: 7, exitInvlpg: 9, exitCr0: 1, exitCr4: 2, exitEfer: 4, exitInvpcid: 8 };
+  change = figures => ({ ...figures, shadow: { ...figures.shadow!, ...counted } });
+  try {
+    expect(Object.fromEntries((await run('shadow')).hypervisor!.exits.map(({ name, count }) => [name, count]))).toEqual({
+      'guest\'s page fault': 110, 'store to a table': 28, 'entry not shadowed': 862, 'load of CR3': 7, 'INVLPG': 9, 'other register': 15,
+    });
+  } finally {
+    change = figures => figures;
+  }
+});
+
+it('references are those of the guest\'s tables, and of the host\'s where there is a host', async () => {
+  for (const way of WAYS) {
+    let hits: readonly (readonly number[])[] = [];
+    change = (figures) => {
+      hits = [figures.cpu.referenceHits, figures.cpu.hostHits];
+      return figures;
+    };
+    const { references } = await run(way).finally(() => { change = figures => figures; });
+    expect([references.guest, references.host], way).toEqual(hits.map(sum));
+    expect(references.host > 0, way).toBe(way === 'nested');
+  }
+});
+
 describe('what does not hold at the end is complained of', () => {
   it.each(['native', 'direct'] as const)('%s: frames that are left, and what the hypervisor says', async (way) => {
     change = figures => ({ ...figures, frames: { ...figures.frames, leaked: 3 }, complaints: ['a frame has no owner'] });

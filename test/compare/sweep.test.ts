@@ -83,6 +83,14 @@ describe('lines that are run', () => {
     expect(message(() => at(least, 64))).toMatch(/^rates: /); // larger changes are more seldom at the same rate
   });
 
+  it.each([['protect', 'chase', 1], ['protect', 'stream', 1], ['fork', 'chase', 100]] as const)('have nothing at their first point of what the first change leaves to do once: %s, %s', (change, pattern, times) => {
+    const near = { ...workload, change, pattern, workingSet: 1024, rates: [0.002, 0.00202, 0.1].map(rate => rate * times) }; // two large pages, that the first change splits
+    for (const task of lineTasks({ ways: ['native', 'direct', 'shadow', 'nested'], cpu: presets.zen3, pages: '2m', workload: near, engine: 'auto', memory: '32M' })) {
+      const [first, second] = runLine(task, () => undefined).points;
+      expect(first.cyclesPerAccess / second.cyclesPerAccess, task.way).toBeCloseTo(1, 1);
+    }
+  });
+
   it('tell their progress', () => {
     const shares: number[] = [];
     runLine(tasks[0], share => shares.push(share));

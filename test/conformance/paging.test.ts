@@ -109,9 +109,9 @@ function spoiled(change: (row: Record<string, unknown>, line: number) => void): 
   return save('spoiled.jsonl', rows.map(row => JSON.stringify(row)).join('\n'));
 }
 
-function report(file: string): { status: number; lines: string[] } {
+function report(file: string, ...options: string[]): { status: number; lines: string[] } {
   const lines: string[] = [];
-  return { status: conformance([file], line => lines.push(line)), lines };
+  return { status: conformance([file, ...options], line => lines.push(line)), lines };
 }
 
 describe('a corrupted expectation', () => {
@@ -128,6 +128,13 @@ describe('a corrupted expectation', () => {
     expect(lines[1]).toContain(`${file}: line 3\n`);
     expect(lines[1]).toMatch(/expected pa 0x123456 0x.*\n\s+got      (pa|#PF) 0x.*\(functional\)$/);
     expect(lines[2]).toMatch(/\(timed\)$/);
+  });
+
+  it('is all that is told with --stop', () => {
+    const file = spoiled((row, line) => { if (line > 1) row['result'] = { pa: '0x123456' }; });
+    expect(report(file).lines[0]).toBe('spoiled: 3 cases, 3 differences');
+    const { status, lines } = report(file, '--stop');
+    expect([status, lines[0], lines.slice(1).every(line => line.includes('line 2\n'))]).toEqual([1, 'spoiled: 3 cases, 1 differences', true]);
   });
 
   it('in an entry afterwards is a difference too', () => {
@@ -198,6 +205,10 @@ describe('a bad file', () => {
     expect(() => report(join(folder, 'nowhere'))).toThrow(ConfigError);
     expect(() => report('src/arch')).toThrow(/a folder with recordings/);
     expect(() => conformance([], () => undefined)).toThrow(ConfigError);
+  });
+
+  it.each([['--audit', ''], ['--audit', '0x10'], ['--preempt', '1.5'], ['--preempt', ' ']])('with %s %j is refused', (option, value) => {
+    expect(() => report(spoiled(() => undefined), option, value)).toThrow(`${option}: expected a whole number`);
   });
 });
 

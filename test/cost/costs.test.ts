@@ -74,7 +74,14 @@ it('a processor that does not tell has the general prices, and one that does its
   expect(hypervisor.trap).toEqual({ value: 270, from: 'estimate', estimated: 170, source: expect.stringMatching(/^100, given; and 170: some 150 instructions of lstar_enter/) as string });
 });
 
-it.each([[{ exit: -1 }, 'stageCosts.exit'], [{ page: undefined }, 'stageCosts.page'], [{ walk: 1 }, 'stageCosts.walk'], [{ populate: 1.5 }, 'stageCosts.populate']])('prices of a second stage are refused with %j', (wrong, field) => {
+it('a part of an estimate stays one in the prices that are made of it', () => {
+  const exit: Sourced = { value: 1000, from: 'estimate', source: 'x', estimated: 300 };
+  const { stage, shadow } = costsOf(checkCpuModel({ ...findPreset('zen3'), switches: { ...switchesDefault, exit } }));
+  expect([stage.exit, shadow.exitPageFault]).toMatchObject([exit, { value: 1100, estimated: 400 }]);
+});
+
+it.each([[{ exit: -1 }, 'stageCosts.exit'], [{ page: undefined }, 'stageCosts.page'], [{ walk: 1 }, 'stageCosts.walk'], [{ populate: 1.5 }, 'stageCosts.populate'],
+  [{ exit: null }, 'stageCosts.exit: expected an integer from 0 to 1000000, got null'], [{ page: '5' }, 'stageCosts.page: expected an integer from 0 to 1000000, got "5"']])('prices of a second stage are refused with %j', (wrong, field) => {
   expect(() => checkStageCosts({ ...stageCosts, ...wrong } as StageCosts)).toThrow(field);
 });
 

@@ -109,6 +109,8 @@ const BROKEN: [field: string, value: unknown, message: string, complained?: stri
   [`${WAYS}.value`, 0, 'an integer from 1 to 512, got 0'],
   [`${WAYS}.value`, '12', 'got "12"'],
   [`${WAYS}.from`, 'guess', 'one of vendor, measured, estimate, got "guess"'],
+  ['cpu.walkCycles', { value: 9, from: 'estimate', source: 'x', estimated: 10 }, 'a number from 0 to 9, where from is estimate, got 10', 'cpu.walkCycles.estimated'],
+  ['cpu.walkCycles', { value: 9, from: 'vendor', source: 'x', estimated: 1 }, 'a number from 0 to 9, where from is estimate, got 1', 'cpu.walkCycles.estimated'],
   [`${WAYS}.source`, '', 'a text'],
   [`${WAYS}.source`, '   ', 'a text'],
   [`${WAYS}.source`, 'x'.repeat(1001), 'a text'],

@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readCommand } from '../../fuzz/command.ts';
 import { readRecorded, writeInput } from '../../fuzz/corpus.ts';
-import { foundBy } from '../../fuzz/finding.ts';
+import { foundBy, type Found } from '../../fuzz/finding.ts';
+import { Findings } from '../../fuzz/findings.ts';
 import { Fuzzer } from '../../fuzz/fuzzer.ts';
 import { Heart } from '../../fuzz/heart.ts';
-import { fitted, parseInput, printInput, type Input } from '../../fuzz/input.ts';
+import { fitted, hashOf, parseInput, printInput, type Input } from '../../fuzz/input.ts';
 import { Mutator } from '../../fuzz/mutator.ts';
 import { OperationTable } from '../../fuzz/operation.ts';
 import { shrink } from '../../fuzz/shrink.ts';
@@ -91,11 +92,19 @@ describe('a planted mistake', () => {
   });
 });
 
+it('a finding keeps the smallest of its inputs, whoever tells of another', () => {
+  const said: string[] = [], at = join(folder, 'kept'), findings = new Findings(counter, 'grants', at, text => said.push(text));
+  const found = (key: string, ...records: number[]): Found => ({ key, message: `${key} ${records.length}`, stack: '', input: { head: bytes(0, 0), records: records.map(byte => bytes(0, byte)) } });
+  for (const one of [found('a', 1, 2, 3), found('a', 1, 2), found('a', 1, 2, 3, 4), found('b', 5), found('a', 1, 3), found('a', 1, 0), found('a', 1, 2)]) findings.add(one);
+  expect(said.map(text => text.split('\n')[0])).toEqual(['found 3 operations: a 3', '  smaller, 2 operations: a 2', 'found 1 operations: b 1', '  smaller, 2 operations: a 2']);
+  expect([findings.size, readdirSync(at).sort()]).toEqual([2, [found('a', 1, 0), found('b', 5)].map(({ input }) => `grants-${hashOf(input)}.fuzz`).sort()]);
+});
+
 describe('an input', () => {
   const parse = (text: string): unknown => parseInput(text, 'a.fuzz', (_, words) => COUNTER.parse(words));
   it.each([
     ['', 'a.fuzz: line 1: expected "pagewalk fuzz 1"'], ['pagewalk fuzz 1\nhead 00\n', 'a.fuzz: line 2: expected target'], ['pagewalk fuzz 1\ntarget x\nop 0g', 'a.fuzz: line 3: expected bytes in hexadecimal'],
-    ['pagewalk fuzz 1\ntarget x\n\nwhat', 'a.fuzz: line 4: expected target, head, op, do'], ['pagewalk fuzz 1\ntarget x\ndo jump', 'a.fuzz: line 3: expected an operation of the target (operation: expected one of add, double, clear, got "jump")'],
+    ['pagewalk fuzz 1\ntarget x\nop 00', 'a.fuzz: line 3: expected the end of the line'], ['pagewalk fuzz 1\ntarget x\n\nwhat', 'a.fuzz: line 4: expected target, head, op, do'], ['pagewalk fuzz 1\ntarget x\ndo jump', 'a.fuzz: line 3: expected an operation of the target (operation: expected one of add, double, clear, got "jump")'],
     ['pagewalk fuzz 1\ntarget x\ndo add by=16', 'add.by: expected less than 16, got 16'], ['pagewalk fuzz 1\ntarget x\ndo add to=1', 'add.to: expected one of by'], ['pagewalk fuzz 1\ntarget x\ndo clear what=4', 'clear.what: expected one of 3, 5'],
   ])('%j is refused with its place', (text, message) => {
     expect(() => parse(text)).toThrow(InputError);
@@ -158,16 +167,41 @@ describe('the built command', () => {
 
   it('finds a mistake and one that hangs, with a file for each', () => {
     const module = join(folder, 'target.mjs'), crashes = join(folder, 'crashes');
-    writeFileSync(module, `export const target = { name: 'planted', about: '', headBytes: 1, recordBytes: 1, most: 8, hangMs: 400, run({ records }) {
+    writeFileSync(module, `export const target = { name: 'planted', about: '', headBytes: 1, recordBytes: 1, most: 8, hangMs: 1000, run({ records }) {
       if (records.length > 3 && records[3][0] > 250) throw new RangeError('too much');
       if (records.length > 2 && records[2][0] === 77) for (;;);
       return records.length;
     } };`);
-    const { status, stdout } = fuzz(module, '4', '--seed', '2', '--crashes', crashes);
+    const { status, stdout } = fuzz(module, '5', '--seed', '2', '--crashes', crashes);
     expect(status).toBe(1);
     expect(stdout).toMatch(/found \d operations: RangeError: too much/);
-    expect(stdout).toContain('no end in 400 ms');
+    expect(stdout).toContain('no end in 1000 ms');
     expect(stdout).toMatch(/\| planted +\| .* 2 \|/);
-    expect(readdirSync(crashes)).toHaveLength(2);
+    const files = readdirSync(crashes).map(name => join(crashes, name)), again = fuzz('replay', module, ...files);
+    expect(files).toHaveLength(2);
+    expect(stdout).toContain(`npm run fuzz -- replay ${module} ${files[0]!}`);
+    expect(again.status).toBe(1);
+    expect(again.stdout.match(/: (RangeError: too much|no end in 4000 ms)$/gm)?.sort()).toEqual([': RangeError: too much', ': no end in 4000 ms']);
+  });
+
+  it('takes a thread that ends for a finding, and ends with the first one if it is to', () => {
+    const module = join(folder, 'ends.mjs'), crashes = join(folder, 'ended');
+    writeFileSync(module, `export const target = { name: 'ends', about: '', headBytes: 1, recordBytes: 1, most: 8, run({ records }) {
+      if (records.length > 3 && records[3][0] > 200) process.exit(7);
+      return records.length;
+    } };`);
+    const { status, stdout } = fuzz(module, '30', '--seed', '2', '--crashes', crashes, '--first', '--jobs', '2'), files = readdirSync(crashes).map(name => join(crashes, name));
+    expect([status, files.length]).toEqual([1, 1]);
+    expect(stdout).toMatch(/found \d operations: the thread ended with status 7/);
+    expect(fuzz('replay', module, ...files)).toMatchObject({ status: 1, stdout: `${files[0]!}: the thread ended with status 7\n\n` });
+  });
+
+  it.each([
+    ['TARGET: expected a module that can be loaded', ['none.mjs', '1']], ['TARGET: expected a module that exports a target', ['fuzz-nothing.mjs', '1']],
+    ['--corpus: expected a folder that can be written', ['grants', '1', '--corpus', 'package.json']], ['--crashes: expected a folder that can be written', ['grants', '1', '--crashes', 'package.json/x']],
+  ])('tells before it begins: %s', (message, argv) => {
+    writeFileSync(join(folder, 'fuzz-nothing.mjs'), 'export const target = { name: 3 };');
+    const { status, stderr } = fuzz(...argv.map(word => (word === 'fuzz-nothing.mjs' ? join(folder, word) : word)));
+    expect([status, stderr]).toEqual([2, expect.stringMatching(new RegExp(`^fuzz: ${message}.*\n$`)) as string]);
   });
 });

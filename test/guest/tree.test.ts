@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { buildKernel, type BuildOptions } from '../../src/guest/built-kernel.ts';
 import { ProcessTree } from '../../src/guest/process-tree.ts';
 import { runTree, type TreeFigures, type TreeOptions } from '../../src/guest/run-tree.ts';
 
@@ -234,11 +235,19 @@ describe('small trees', () => {
     expect(native.kernel.faults.demandZero).toBe(2);
   });
 
+  it.each<[string, 'native' | 'xen', BuildOptions]>([['xen', 'xen', {}], ['nested', 'native', { stage: {} }], ['shadow', 'native', { shadow: {} }]])('are refused with too little memory for %s, and not with the least that is told', (_, ops, more) => {
+    const refusal = (bytes: number): string => { try { buildKernel({ ops, ...more, memory: bytes, limitPages: 8 }); } catch (error) { return (error as Error).message; } return ''; };
+    const [, least] = /^memory: expected at least (\d+) bytes, got 524288$/.exec(refusal(524288))!;
+    expect(refusal(Number(least) - 4096)).toMatch(`at least ${least} bytes`);
+    expect(refusal(Number(least))).not.toMatch('at least');
+  });
+
   it.each([
     [{ ops: 'vmware' }, 'ops'], [{ pages: '1g' }, 'pages'], [{ ops: 'xen', policy: { batching: 'all' } }, 'batching'], [{ ops: 'xen', policy: { pinning: 'never' } }, 'pinning'],
     [{ policy: {} }, 'policy'], [{ ops: 'xen', pcid: true }, 'pcid'], [{ ops: 'xen', stage: {} }, 'stage'], [{ ops: 'xen', shadow: {} }, 'shadow'], [{ stage: {}, shadow: {} }, 'shadow'], [{ shadow: { hostPages: '1g' } }, 'shadow.hostPages'], [{ shadow: { poolFrames: 1.5 } }, 'shadow.poolFrames'],
     [{ shadow: { policy: { flood: 0 } } }, 'policy.flood'], [{ shadow: { policy: { unshadow: false } } }, 'shadow.policy.unshadow'], [{ shadow: {}, shadowCosts: {} }, 'shadowCosts.exitPageFault'], [{ stage: { format: 'vmx' } }, 'stage.format'], [{ stage: { hostPages: '1g' } }, 'stage.hostPages'], [{ limitPages: 0 }, 'limitPages'], [{ faultAround: 3 }, 'faultAround'], [{ promoteAt: 513 }, 'promoteAt'],
-    [{ memory: '16K' }, 'memory'],
+    [{ memory: '16K' }, 'memory'], [{ ops: 'xen', policy: { batch: 'array' } }, 'policy.batch: expected one of batching, pinning'], [{ stage: { formt: 'npt' } }, 'stage.formt'], [{ shadow: { pool: 5 } }, 'shadow.pool'], [{ stage: null }, 'stage: expected an object, got null'],
+    [{ tree: undefined }, 'tree: expected a folder of traces'], [{ tree: 5 }, 'tree: expected a folder of traces'], [{ shadow: '2m' }, 'shadow: expected an object, got "2m"'],
   ])('are refused with %j', async (options, field) => {
     const dir = files('one', { 'a.lackey': base });
     await expect(runTree({ tree: dir, ...options } as TreeOptions)).rejects.toThrow(field);

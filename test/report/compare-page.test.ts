@@ -16,6 +16,7 @@ describe.each<[string, () => string]>([
   ['a hostile name', () => compareHtml(comparison([group([cell('native', { tlb: 1 }, { processes: [{ ...cell('native', {}).processes[0], name: HOSTILE }] })])], HOSTILE))],
   ['outcomes that differ', () => compareHtml(comparison([group([cell('native', { tlb: 1 }), cell('direct', { tlb: 3 }, { complaints: [HOSTILE] })])]))],
   ['sweeps', () => crossoverHtml([sweep(alone), sweep(alone, { workload: { ...SWEEP_DEFAULTS, change: 'map' } })])],
+  ['sweeps of which some or all cost nothing', () => crossoverHtml([sweep([line('native', 0, 0), line('direct', 0, 1500), line('nested', 40, 420)]), sweep([line('native', 0, 0)])])],
   ['a sweep of two rates and one line', () => crossoverHtml([sweep([line('direct', 1, 9, undefined, [0.5, 1])])])],
 ])('the page of %s', (_, make) => keepsRules(make));
 
@@ -80,6 +81,15 @@ it('the page says what the findings say, and where lines cross', () => {
   expect(page).toContain('the cheapest way to virtualize memory is nested paging: 1.35 times');
   expect(page).toContain('direct paging up to one update in 54 accesses, nested paging beyond');
   expect(readPage(page).filter(({ tag }) => tag === 'td').map(({ text }) => text)).toContain('0.0185');
+});
+
+it('the page has the same table as the terminal', () => {
+  const elements = readPage(compareHtml(comparison([usualGroup()]))), table = elements.find(({ tag, attributes }) => tag === 'div' && attributes['aria-label'] === 'Table: Cycles by cause')!;
+  const cells = elements.filter((element) => element.tag === 'td' && within(element, (outer) => outer === table)).map(({ text }) => text);
+  const rows = Array.from({ length: cells.length / 4 }, (_, k) => cells.slice(4 * k, 4 * k + 4));
+  expect(rows.slice(-5)).toEqual([
+    ['4,000', '20,000', '33,500', '5,400'], ['1.00', '5.00', '8.38', '1.35'], ['0.004', '0.020', '0.034', '0.005'], ['1,000', '1,000', '1,000', '1,000'], ['2.00', '2.00', '2.00', '3.50'],
+  ]);
 });
 
 it.each([['a comparison', () => compareHtml(comparison([usualGroup()]))], ['sweeps', () => crossoverHtml([sweep(alone)])]])('the page of %s has the prices behind each group of causes by their standing', (_, make) => {

@@ -10,6 +10,10 @@ describe('tables of a comparison', () => {
     expect(rows).toContainEqual(['zen3, 4k pages: cycles', 'native', 'direct', 'shadow', 'nested']);
     expect(rows).toContainEqual(['world switches', '0', '12,000', '20,000', '0']);
     expect(rows).toContainEqual(['times native', '1.000', '5.000', '8.375', '1.350']);
+    expect(rows).toContainEqual(['all cycles', '4,000', '20,000', '33,500', '5,400']);
+    expect(rows).toContainEqual(['cycles per access', '0.004', '0.020', '0.034', '0.005']);
+    expect(rows).toContainEqual(['TLB misses', '1,000', '1,000', '1,000', '1,000']);
+    expect(rows).toContainEqual(['faults of the guest', '360', '360', '360', '360']);
     expect(rows).toContainEqual(['references per miss', '2.00', '2.00', '2.00', '3.50']);
     expect(rows).toContainEqual(['exits to the hypervisor', '0', '311', '5', '0']);
     expect(rows.some(([name]) => name === 'CR3 and INVLPG')).toBe(false);
@@ -52,6 +56,9 @@ it('CSV has a row for each cell, and for each point, all with the same columns',
   expect(cells).toHaveLength(5);
   expect(new Set(cells.map((row) => row.length)).size).toBe(1);
   expect(Object.fromEntries(cells[0]!.map((name, k) => [name, cells[2]![k]]))).toMatchObject({ way: 'direct', cycles_hypervisor_trap: '12000', cycles_total: '20000', references_guest: '2000', faults_zero_page: '10', exits: '311' });
+  expect(Object.fromEntries(cells[0]!.map((name, k) => [name, cells[4]![k]]))).toMatchObject({
+    program: 'compile', cpu: 'zen3', pages: '4k', way: 'nested', accesses: '1000000', tlb_misses: '1000', references_guest: '2000', references_host: '1500', entries_changed: '500', exits: '0',
+  });
   const points = sweepsCsv([sweep([line('native', 20, 400), line('direct', 20, 1500, 'array')])]).trim().split('\r\n');
   expect(points).toHaveLength(1 + 2 * 9);
   expect(points.at(-1)).toMatch(/^zen3,4k,chase,protect,8192,16,direct array,1,1520,/);

@@ -32,7 +32,7 @@ describe('csv', () => {
   });
 
   it('has one flat row a run, equal columns, and numbers in full', () => {
-    const result = sampleResult({ name: 'a "b", c.pwt' });
+    const result = sampleResult({ name: 'a "b", c.pwt', data: true });
     const [header, ...rows] = parseCsv(replayCsv([result]));
     expect(rows).toHaveLength(4);
     expect(new Set(header).size).toBe(header!.length);
@@ -46,6 +46,12 @@ describe('csv', () => {
       expect(Number(at('l2_fetch_misses'))).toBe(run.tlb[1]!.fetchMisses);
       expect(Number(at('walks_of_2'))).toBe(run.walkDepth[2]);
       expect(Number(at('cycles_total'))).toBe(run.cycles.total);
+      const { cycles: { tlb, walkStart, walkLoads, data, total } } = run, { accesses } = result.trace;
+      expect(data).toBeGreaterThan(0);
+      expect(['cycles_tlb', 'cycles_walk_start', 'cycles_walk_loads', 'cycles_data'].map((name) => Number(at(name)))).toEqual([tlb, walkStart, walkLoads, data]);
+      expect(Number(at('translation_cycles_per_access'))).toBeCloseTo((tlb + walkStart + walkLoads) / accesses, 12);
+      expect(Number(at('total_cycles_per_access'))).toBeCloseTo(total / accesses, 12);
+      expect(['mapped_4k', 'mapped_2m', 'mapped_1g', 'table_bytes'].map((name) => Number(at(name)))).toEqual([...run.mapped, run.tableBytes]);
       expect(at('references_in_L3') === '').toBe(run.cpu === 'zen3');
     });
   });

@@ -5,6 +5,7 @@ import { PAGE_SCRIPT, PAGE_SCRIPT_SHA256 } from '../../src/report/page-script.ts
 import { DARK, LIGHT, PAGE_STYLE, RAMP } from '../../src/report/page-style.ts';
 import { headline } from '../../src/report/summary.ts';
 import type { ReplayResult } from '../../src/trace/replay-result.ts';
+import { readPage, within } from './page-check.ts';
 import { keepsRules } from './page-rules.ts';
 import { sampleResult } from './sample-result.ts';
 
@@ -39,6 +40,18 @@ describe('page', () => {
     expect(page).toContain('&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;&amp;amp;&#39;\ufffd');
     expect(page).not.toContain('<script>alert');
     expect(page).not.toContain('<svg onload');
+  });
+
+  it('has the figures of each run in its table, time by the clock of its processor', () => {
+    const { runs, trace } = sampleResult({ data: true }), elements = readPage(reportHtml(sampleResult({ data: true })));
+    const table = elements.find(({ tag, attributes }) => tag === 'div' && attributes['aria-label'] === 'Table: Runs')!;
+    const cells = elements.filter((element) => element.tag === 'td' && within(element, (outer) => outer === table)).map(({ text }) => text);
+    expect([runs.length, cells.length]).toEqual([4, 32]);
+    runs.forEach(({ cycles, walks, references, clockGHz }, k) => {
+      const cost = (cycles.tlb + cycles.walkStart + cycles.walkLoads) / trace.accesses, [count, ...rest] = cells.slice(8 * k + 3, 8 * k + 8);
+      expect(Number(count!.replaceAll(',', ''))).toBe(walks);
+      expect(rest).toEqual([(references / walks).toFixed(2), cost.toFixed(3), (cost / clockGHz).toFixed(3), (cycles.total / trace.accesses).toFixed(3)]);
+    });
   });
 
   it('names the hash of its script in the content policy', () => {

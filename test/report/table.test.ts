@@ -40,6 +40,19 @@ describe('replayTables', () => {
     expect(text).toContain('21,934 of 4 KiB touched, 85.7 MiB');
   });
 
+  it('has the figures of each run', () => {
+    const { runs, trace } = sampleResult({ data: true }), lines = replayTables({ runs, trace }).split('\n');
+    const first = lines.findIndex((line) => line.startsWith('skylake  4k'));
+    expect(runs.length).toBe(4);
+    runs.forEach(({ cycles, tlb, translations, walks, references }, k) => {
+      const cells = lines[first + k]!.split(/ +/), misses = tlb.map((one) => ((100 * (one.loadMisses + one.storeMisses + one.fetchMisses)) / translations).toFixed(2));
+      expect(cells.slice(2, 4)).toEqual(misses);
+      expect(Number(cells[4]!.replaceAll(',', ''))).toBe(walks);
+      expect(cells[5]).toBe((references / walks).toFixed(2));
+      expect(cells.slice(-2)).toEqual([cycles.tlb + cycles.walkStart + cycles.walkLoads, cycles.total].map((sum) => (sum / trace.accesses).toFixed(3)));
+    });
+  });
+
   it('fits 120 columns with large numbers, and only what the run has is printed', () => {
     const text = replayTables(sampleResult({ accesses: 1e10, pages: ['4k', 'thp', '2m', '1g'], data: true }));
     expect(Math.max(...text.split('\n').map((line) => line.length))).toBeLessThanOrEqual(120);

@@ -3,7 +3,7 @@
  *
  * Source: Intel SDM vol. 3A, "Memory Ordering in P6 and More Recent Processor Families", "Examples Illustrating the Memory-Ordering Principles".
  */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { Machine } from '../../dist/index.js';
 import { Cluster } from '../../dist/smp/index.js';
 
@@ -49,5 +49,31 @@ describe.each([['ts'], ['wasm']] as const)('with the %s engine', engine => {
   it('aligned accesses are whole, and leave their neighbours alone', async () => {
     const results = await litmus(engine, ['whole', 'whole'], () => ({ x: X, near: X + 0x20, steps: 6000 }));
     expect(results).toEqual([{ torn: 0, disturbed: 0 }, { torn: 0, disturbed: 0 }]);
+  });
+
+  it('aligned accesses are one atomic operation, others none: what plain ones would be is the compiler\'s affair', () => {
+    const machine = Machine.create({ memory: '1M', vcpus: 2, mode: 'functional', engine }), [cpu] = machine.vcpus, made: string[] = [];
+    machine.map(0x1000n, { write: true });
+    cpu.write(0x1000n, new Uint8Array(8), 2); // walked, marked
+    for (const name of ['load', 'store', 'compareExchange'] as const) {
+      const real = Atomics[name] as (...args: unknown[]) => unknown;
+      vi.spyOn(Atomics, name).mockImplementation(((...args: unknown[]) => {
+        made.push(`${name} ${(args[0] as Int32Array).BYTES_PER_ELEMENT}`);
+        return real(...args);
+      }) as never);
+    }
+    try {
+      for (const bytes of [1, 2, 4, 8]) {
+        const data = Uint8Array.from({ length: bytes }, (_, k) => k + 1), back = new Uint8Array(bytes), at = 0x1000n + BigInt(bytes), word = bytes === 8 ? 8 : 4;
+        const operations = (access: () => unknown): string[] => { made.length = 0; access(); return [...made]; };
+        expect(operations(() => cpu.write(at, data, 2))).toContain(bytes < 4 ? 'compareExchange 4' : `store ${word}`);
+        expect(operations(() => cpu.read(at, back, 0))).toContain(`load ${word}`);
+        expect(back).toEqual(data);
+        const odd = bytes === 1 ? [] : [...operations(() => cpu.write(at + 1n, data, 2)), ...operations(() => cpu.read(at + 1n, back, 0))];
+        expect([odd.filter(name => name.startsWith('store') || name.startsWith('compare')), back]).toEqual([[], data]);
+      }
+    } finally {
+      vi.restoreAllMocks();
+    }
   });
 });

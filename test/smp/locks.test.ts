@@ -9,6 +9,7 @@ import { VCPU_HELD, VCPU_HELD_LOCKS, VCPU_INSIDE, VCPU_MAIL } from '../../dist/l
 import { brokenBy, declareBroken } from '../../dist/memory/broken.js';
 import { Views } from '../../dist/memory/views.js';
 import { runInTurn } from '../../dist/smp/index.js';
+import * as numbers from '../../dist/xen/numbers.js';
 import { inTurn } from './crew.ts';
 import { makeWorld } from './world.mjs';
 
@@ -116,6 +117,56 @@ describe('hypercalls', () => {
     expect([...one].filter(at => two.has(at))).toEqual([]);
     const [some, others] = locksOf(false) as [Set<number>, Set<number>];
     expect([...some].filter(at => others.has(at)).length).toBeGreaterThan(2);
+  });
+
+  it('that do not begin in time leave no lock, and are made later', () => {
+    const { machine: { views: { w, locks }, vcpus: [cpu, other] }, xen, guests: [guest] } = makeWorld({ domains: 1, vcpus: 2, engine: 'ts' });
+    const inside = (other!.block + VCPU_INSIDE) >>> 2, calls = [numbers.HYPERVISOR_memory_op, numbers.HYPERVISOR_update_va_mapping]; // alone; with its domain's lock
+    const held = () => [w[xen.host.own.block + (HV_LOCK >>> 2)], w[xen.host.domain(guest!.id)!.at + (DOMAIN_LOCK >>> 2)], w[(cpu!.block + VCPU_INSIDE) >>> 2], locks.any];
+    for (const nr of calls) {
+      const busy = nr === numbers.HYPERVISOR_memory_op ? inside : xen.host.own.block + (HV_LOCK >>> 2);
+      w[busy] = 2; // another vCPU that does not leave, or is alone
+      locks.deadline = performance.now() + 10;
+      expect(() => xen.hypercall(cpu!, nr, 0n)).toThrow(/in time/);
+      w[busy] = 0;
+      locks.deadline = Infinity;
+      expect(held()).toEqual([0, 0, 0, false]);
+      xen.hypercall(cpu!, nr, 0n);
+    }
+    expect(xen.audit()).toEqual([]);
+  });
+
+  const [SELF, OTHER] = [0x7ff0n, 2n];
+  const WAITING: [string, readonly [boolean, boolean], [number, ...bigint[]][]][] = [
+    ['that are about its own domain wait for that', [false, true], [
+      [numbers.HYPERVISOR_mmu_update, 0n, 0n, 0n, SELF], [numbers.HYPERVISOR_mmuext_op, 0n, 0n, 0n, SELF], [numbers.HYPERVISOR_update_va_mapping, 0n, 0n, 0n], [numbers.HYPERVISOR_update_descriptor, 0n, 0n],
+      [numbers.HYPERVISOR_grant_table_op, 0n, 0n, 0n], [numbers.HYPERVISOR_grant_table_op, 1n, 0n, 0n], [numbers.HYPERVISOR_grant_table_op, 5n, 0n, 0n], // map, unmap, copy
+    ]],
+    ['that make or end what others look at wait for all', [true, false], [
+      [numbers.HYPERVISOR_mmu_update, 0n, 0n, 0n, OTHER], [numbers.HYPERVISOR_mmu_update, 0n, 0n, 0n, (OTHER + 1n) << 16n | SELF], [numbers.HYPERVISOR_mmuext_op, 0n, 0n, 0n, OTHER], [numbers.HYPERVISOR_memory_op, 1n, 0n],
+      ...[2n, 4n, 8n, 11n].map((op): [number, ...bigint[]] => [numbers.HYPERVISOR_grant_table_op, op, 0n, 0n]), // tables set up, frames transferred, versions, grants swapped
+      ...[0n, 1n, 3n, 6n, 7n, 10n, 11n, 12n].map((op): [number, ...bigint[]] => [numbers.HYPERVISOR_event_channel_op, op, 0n]), // ports made and closed, FIFO begun
+    ]],
+    ['on ports that there are wait for none', [false, false], [4n, 5n, 8n, 9n, 13n].map((op): [number, ...bigint[]] => [numbers.HYPERVISOR_event_channel_op, op, 0n])],
+  ];
+  it.each(WAITING)('%s', (_, expected, calls) => {
+    const { machine: { views: { w, locks }, vcpus: [cpu, other] }, xen: hypervisor, guests: [guest] } = makeWorld({ domains: 2, vcpus: 1, engine: 'ts' });
+    const inside = (other!.block + VCPU_INSIDE) >>> 2, own = hypervisor.host.domain(guest!.id)!.at + (DOMAIN_LOCK >>> 2);
+    const waits = (at: number, [nr, ...args]: [number, ...bigint[]]): boolean => {
+      w[at] = 2;
+      locks.deadline = performance.now() + 3;
+      try {
+        hypervisor.hypercall(cpu!, nr, ...args);
+        return false;
+      } catch (error) {
+        if (!/in time/.test(String(error))) throw error;
+        return true;
+      } finally {
+        w[at] = 0;
+        locks.deadline = Infinity;
+      }
+    };
+    for (const call of calls) expect([call, waits(inside, call), waits(own, call)]).toEqual([call, ...expected]);
   });
 
   it('leave a thread that plays no vCPU no one', () => {

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { Machine, presets, type Vcpu } from '../../dist/index.js';
 import { HDR_FLUSH_CLOCK } from '../../dist/layout/header.js';
 import { MAIL_COUNT, MAIL_DONE, MAIL_FLUSHED, MAIL_LETTERS, MAIL_POSTED, SCOPE_PAGES } from '../../dist/layout/mailbox.js';
-import { VCPU_MAIL } from '../../dist/layout/vcpu.js';
+import { VCPU_MAIL, VCPU_WAITS } from '../../dist/layout/vcpu.js';
 import { mayHold } from '../../dist/machine/scope.js';
 import { Cluster } from '../../dist/smp/index.js';
 import { HYPERVISOR_mmuext_op, HYPERVISOR_update_va_mapping } from '../../dist/xen/index.js';
@@ -69,6 +69,7 @@ describe('an invalidation of another vCPU', () => {
     use(other, 0, 5);
     machine.play(other);
     machine.play(third);
+    machine.views.locks.deadline = performance.now() + 10_000; // it fails, and does not hang
     machine.invalidate(machine.vcpus, {}, asker);
     machine.rest();
     expect(cached(other, 0, 5)).toEqual([]);
@@ -148,22 +149,44 @@ describe('the clock of invalidations', () => {
 });
 
 describe('a vCPU that a thread plays', () => {
-  it('goes on with what it has cached until it looks, and no one waits for it less', async () => {
+  const EARLY = 0x8000, STOP = 0x8040, PAGE = 0x10;
+
+  /** Two vCPUs that share tables; `put()` maps the page to another frame. */
+  function shared() {
     const given = { memory: '1M', vcpus: 2, mode: 'functional' } as const, machine = Machine.create(given), cluster = new Cluster(machine, { machine: given });
     open.push(cluster);
-    const [asker, player] = machine.vcpus as [Vcpu, Vcpu], early = 0x8000, stop = 0x8040, page = 0x10;
-    for (const other of [0x50000, 0x60000]) machine.write(BigInt(other), Uint8Array.of(1));
-    machine.map(BigInt(page * 4096), { user: true });
+    const [asker, player] = machine.vcpus as [Vcpu, Vcpu];
+    machine.map(BigInt(PAGE * 4096), { user: true });
     player.writeCr3(asker.registers.cr3);
-    const [leaf] = asker.explain(BigInt(page * 4096), 4).references.slice(-1), put = (frame: number) => machine.write(leaf!.paddr, new Uint8Array(BigUint64Array.of(BigInt(frame * 4096 + 0x25)).buffer));
+    const [leaf] = asker.explain(BigInt(PAGE * 4096), 4).references.slice(-1), put = (frame: number) => machine.write(leaf!.paddr, new Uint8Array(BigUint64Array.of(BigInt(frame * 4096 + 0x25)).buffer));
     put(0x50);
-    const run = cluster.start(1, { module: PROGRAMS, name: 'translations', data: { page, early, stop } });
-    while (machine.views.w[machine.views.lowWord + (early >>> 2)] === 0) await new Promise(resolve => { setTimeout(resolve, 1); });
+    return { machine, cluster, asker, player, put };
+  }
+
+  async function begun(machine: Machine): Promise<void> {
+    while (machine.views.w[machine.views.lowWord + (EARLY >>> 2)] === 0) await new Promise(resolve => { setTimeout(resolve, 1); });
+  }
+
+  it('goes on with what it has cached until it looks, and no one waits for it less', async () => {
+    const { machine, cluster, asker, player, put } = shared();
+    const run = cluster.start(1, { module: PROGRAMS, name: 'translations', data: { page: PAGE, early: EARLY, stop: STOP } });
+    await begun(machine);
     put(0x60);
     await new Promise(resolve => { setTimeout(resolve, 20); });
-    machine.invalidate([player], { va: BigInt(page * 4096) }, asker); // returns when it is done there
-    Atomics.store(machine.views.w, machine.views.lowWord + (stop >>> 2), 1);
+    machine.invalidate([player], { va: BigInt(PAGE * 4096) }, asker); // returns when it is done there
+    Atomics.store(machine.views.w, machine.views.lowWord + (STOP >>> 2), 1);
     expect(await run).toMatchObject({ how: 'returned', value: { last: 0x60, seen: { 0x50: expect.any(Number) as number } } });
+  });
+
+  it('is not waited for while it sleeps: what others ask of it is done', async () => {
+    const { machine, cluster, asker, player, put } = shared(), waits = (player.block + VCPU_WAITS) >>> 2;
+    const run = cluster.start(1, { module: PROGRAMS, name: 'sleep', data: { page: PAGE, early: EARLY } });
+    await begun(machine);
+    put(0x60);
+    machine.invalidate([player], { va: BigInt(PAGE * 4096) }, asker);
+    Atomics.store(machine.views.w, waits, 0);
+    Atomics.notify(machine.views.w, waits);
+    expect(await run).toEqual({ how: 'returned', value: { before: 0x50, woken: true, after: 0x60 } });
   });
 
   it('may ask those that ask it at the same time', async () => {

@@ -2,7 +2,8 @@
 import { DOMAIN_GRANT_LOCK, DOMAIN_LOCK } from '../../dist/layout/domain.js';
 import { HV_HEAP_LOCK, HV_LOCK } from '../../dist/layout/hypervisor.js';
 import { RANK_DOMAIN, RANK_GRANTS, RANK_HEAP, RANK_HYPERVISOR } from '../../dist/layout/lock.js';
-import { VCPU_INSIDE } from '../../dist/layout/vcpu.js';
+import { VCPU_INSIDE, VCPU_WAITS } from '../../dist/layout/vcpu.js';
+import { waitForEvent } from '../../dist/xen/index.js';
 
 export const tell = ({ cpu, number, data, xen }) => ({ number, sum: number + data.plus, block: cpu.block, xen: xen !== undefined });
 
@@ -58,6 +59,16 @@ export function* translations({ machine, cpu, data: { page, stop, early } }) {
     if (Atomics.load(w, lowWord + (stop >>> 2)) !== 0) return { seen, last: frame };
     if (k % 64 === 63) yield;
   }
+}
+
+/** Translate a page, sleep as for an event, and translate it again. @returns the frames, and whether the event came */
+export function* sleep({ machine, cpu, data: { page, early } }) {
+  const { w, memory, lowWord } = machine.views, frame = () => (cpu.access(0, page << 12, 4) === 0 ? cpu.paddrLo >>> 12 : 'fault'), before = frame();
+  Atomics.store(w, (cpu.block + VCPU_WAITS) >>> 2, 1);
+  Atomics.store(w, lowWord + (early >>> 2), 1);
+  const woken = waitForEvent(memory, cpu.block, 15_000);
+  yield;
+  return { before, woken, after: frame() };
 }
 
 /** Have everyone invalidate everything, often. */

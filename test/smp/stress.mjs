@@ -14,12 +14,25 @@ import { random, run } from './guest-program.mjs';
 import { dataFor, makeWorld } from './world.mjs';
 
 const PROGRAM = new URL('./guest-program.mjs', import.meta.url), PARTS = ['beside', 'turn', 'again', 'killed'];
-const { values, positionals: [seconds = '10'] } = parseArgs({ allowPositionals: true, options: { workers: { type: 'string', default: '4' }, seed: { type: 'string', default: '1' }, only: { type: 'string', default: PARTS.join() } } });
-const workers = Number(values.workers), parts = values.only.split(',');
-if (!(Number(seconds) > 0) || !(workers >= 2 && workers <= 16) || parts.some(part => !PARTS.includes(part))) {
-  console.error(`npm run stress -- SECONDS [--workers 2..16] [--seed S] [--only ${PARTS.join()}]`);
-  process.exit(2);
+const USAGE = `npm run stress -- SECONDS [--workers 2..16] [--seed S] [--only ${PARTS.join()}]`;
+const { seconds, workers, seed: firstSeed, parts } = options();
+
+/** What is asked for; what cannot be ends the process with status 2. */
+function options() {
+  try {
+    const { values, positionals: [time = '10', ...rest] } = parseArgs({ allowPositionals: true, options: { workers: { type: 'string', default: '4' }, seed: { type: 'string', default: '1' }, only: { type: 'string', default: PARTS.join() } } });
+    const refuse = (field, expected, got) => { throw new Error(`${field}: expected ${expected}, got ${JSON.stringify(got)}`); };
+    const whole = (field, text, least, most) => (/^\d+$/.test(text) && Number(text) >= least && Number(text) <= most ? Number(text) : refuse(field, `a whole number from ${least} to ${most}`, text));
+    if (!/^\d+(\.\d+)?$/.test(time) || Number(time) === 0 || rest.length > 0) refuse('SECONDS', 'a number above 0', [time, ...rest].join(' '));
+    const only = values.only.split(','), unknown = only.find(part => !PARTS.includes(part));
+    if (unknown !== undefined) refuse('--only', `some of ${PARTS.join()}`, unknown);
+    return { seconds: Number(time), workers: whole('--workers', values.workers, 2, 16), seed: whole('--seed', values.seed, 0, 2 ** 31 - 1), parts: only };
+  } catch (error) {
+    console.error(`stress: ${error.message}\n${USAGE}`);
+    process.exit(2);
+  }
 }
+
 const tally = Object.fromEntries(PARTS.map(part => [part, { rounds: 0, calls: 0, seconds: 0, audits: 0, found: 0 }]));
 
 /** A world of as many vCPUs as there are workers, of a kind that the seed decides. */
@@ -116,8 +129,8 @@ const rounds = {
   },
 };
 
-const end = performance.now() + Number(seconds) * 1000;
-for (let seed = Number(values.seed); performance.now() < end; seed++) {
+const end = performance.now() + seconds * 1000;
+for (let seed = firstSeed; performance.now() < end; seed++) {
   for (const part of parts) {
     const began = performance.now();
     await rounds[part](seed);

@@ -79,6 +79,12 @@ describe('pagewalk chase', () => {
     expect(text).toMatch(/^2M +1 +20\.0 % +65 pages +2049 pages$/m);
   });
 
+  it('takes a kind, or a number of pages, that is named twice once', () => {
+    const { sizes, kinds } = JSON.parse(run('--json', '--kinds', '4K,4K', '--pages', '8,9,8'));
+    expect(sizes.map(({ pages }: { pages: number }) => pages)).toEqual([8, 9]);
+    expect(kinds).toMatchObject([{ kind: '4K', sizes: 2 }]);
+  });
+
   it('prints one JSON object', () => {
     const out = JSON.parse(run('--json', '--kinds', '64B-dense', '--pages', '692'));
     expect(out).toMatchObject({
@@ -91,10 +97,10 @@ describe('pagewalk chase', () => {
 
   it.each([
     [['--cpu', 'z80'], 'cpu'],
-    [['--kinds', '4K,8K'], 'kinds'],
-    [['--pages', '8,'], 'pages'],
-    [['--pages', '0'], 'pages'],
-    [['--csv', '/nonexistent/a.csv'], 'csv'],
+    [['--kinds', '4K,8K'], '--kinds'],
+    [['--pages', '8,'], '--pages'],
+    [['--pages', '0'], '--pages'],
+    [['--csv', '/nonexistent/a.csv'], '--csv'],
   ])('refuses %j', (argv, field) => {
     expect(() => run(...argv)).toThrow(ConfigError);
     expect(() => run(...argv)).toThrow(`${field}: expected`);

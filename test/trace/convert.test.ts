@@ -66,6 +66,12 @@ describe('failure leaves nothing behind', () => {
     expect(await readdir(folder)).toEqual([]);
   });
 
+  test('a folder, before anything is read', async () => {
+    const source = stream('nothing that is a trace\n'.repeat(100_000)), reader = await openTrace(source, { format: 'lackey' });
+    await expect(convertTrace(reader, folder, { format: 'pwt' })).rejects.toThrow('target: expected a file that can be written (EISDIR');
+    expect(source.destroyed).toBe(true);
+  });
+
   test.each([
     ['a.txt', undefined, 'target: expected a name ending in .pwt, .lackey, .din'],
     ['pwt', undefined, 'target: expected a name'],

@@ -9,7 +9,7 @@ import { MEMORY_OPERATIONS } from './memory.ts';
 import { PROCESSOR_OPERATIONS, TABLE_OPERATIONS } from './mmu.ts';
 import { worldOf, type World } from './world.ts';
 
-const AUDIT_EVERY = 128, MOST = 1024;
+const AUDIT_EVERY = 256, MOST = 1024;
 
 /** What a history came to. */
 interface Outcome {

@@ -12,7 +12,7 @@ import { MEMORY_OPERATIONS } from './memory.ts';
 import { PROCESSOR_OPERATIONS, TABLE_OPERATIONS } from './mmu.ts';
 import { worldOf, type World } from './world.ts';
 
-const RUNNING = 2, AUDIT_EVERY = 64, MOST = 1024;
+const RUNNING = 2, AUDIT_EVERY = 256, MOST = 1024;
 /** What a call answers that is not done yet. */
 const UNDER_WAY = -85;
 

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { ACCESS_READ, ACCESS_USER, ACCESS_WRITE } from '../../../src/arch/fault.ts';
 import { ConfigError } from '../../../src/index.ts';
 import type { ShadowPolicy } from '../../../src/virt/shadow/policy.ts';
+import type { ShadowState } from '../../../src/virt/shadow/state.ts';
 import { A, bytesOf, D, DATA, Guest, L1, L2, L3, MAP, OTHER_L1, P, page, ROOT, US, USER_PAGE } from './small-guest.ts';
 
 it('finds the machine frame, sets A and D in the guest\'s tables only, and keeps the registers apart', () => {
@@ -194,6 +195,17 @@ it('the audit finds a shadow entry that is not the guest\'s, and a table that is
   expect(g.shadow.audit().map(line => line.slice(0, 3))).toEqual(['SA1', 'SW1', 'SA3', 'SW1']);
   g.machine.write(leaf, old);
   expect(g.shadow.audit()).toEqual([]);
+});
+
+it('... and a page that only CR0.WP = 0 makes writable, and that the round has not', () => {
+  const g = new Guest(), { h } = g.shadow as unknown as { readonly h: ShadowState };
+  g.put(L1, 0, DATA, P | US);
+  g.cpu.writeCr0(0x8000_0031n);
+  g.shadow.startLogDirty();
+  g.cpu.access(0, 0, ACCESS_WRITE);
+  expect([h.flips.size, g.shadow.audit()]).toEqual([1, []]);
+  h.dirty.take();
+  expect(g.shadow.audit().map(line => line.slice(0, 3))).toContain('SA1');
 });
 
 it.each([
