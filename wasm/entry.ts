@@ -1,4 +1,7 @@
 // The only module that writes paging-structure entries. `at` is the entry's byte offset in machine memory.
+//
+// They are read by plain loads of 8 bytes, aligned, each once: 64-bit hosts make them whole, though WebAssembly ("Relaxed Memory Model") promises that
+// of atomic loads only.
 import { HDR_ATOMIC } from "../src/layout/header";
 
 /** Replace an 8-byte entry if it still holds `old`; false if another vCPU changed it first. */

@@ -1,7 +1,7 @@
 // References that a level-1 entry holds on the frame it maps. See src/frames/references.ts.
 import { PTE_RW } from "../src/arch/pte";
 import {
-  FRAME_OWNER, FRAME_REFS, FRAME_REFS_MOST, FRAME_STAMP, FRAME_TYPE, PGT_COUNT, PGT_COUNT_MOST, PGT_TYPE_MASK, PGT_VALIDATED, PGT_WRITABLE,
+  FRAME_OWNER, FRAME_REFS, FRAME_REFS_MOST, FRAME_STAMP, FRAME_TYPE, PGT_COUNT_MOST, PGT_TYPE_MASK, PGT_VALIDATED, PGT_WRITABLE,
 } from "../src/layout/frame";
 import { HDR_ATOMIC, HDR_FLUSH_CLOCK } from "../src/layout/header";
 import { VCPU_OWED } from "../src/layout/vcpu";
@@ -78,10 +78,20 @@ function putShared(v: i32, e: u64, row: i32): i32 {
   return putGeneral(v, e, row) ? DONE : OWING;
 }
 
+function stampUse(row: i32): void {
+  const clock = atomic.load<i32>(0, HDR_FLUSH_CLOCK);
+  let stamp = load<i32>(row, FRAME_STAMP);
+  while (<u32>stamp < <u32>clock) {
+    const now = atomic.cmpxchg<i32>(row, stamp, clock, FRAME_STAMP);
+    if (now == stamp) return;
+    stamp = now;
+  }
+}
+
 function putWritable(row: i32): bool {
   let type = atomic.load<i32>(row, FRAME_TYPE);
   while (inUse(type)) {
-    if ((type & PGT_COUNT) == 1) store<i32>(row, load<i32>(0, HDR_FLUSH_CLOCK), FRAME_STAMP);
+    stampUse(row);
     const now = atomic.cmpxchg<i32>(row, type, type - 1, FRAME_TYPE);
     if (now == type) return true;
     type = now;

@@ -1,4 +1,5 @@
-// Where the walk in progress begins: scratch of one instance, as in src/mmu/translate.ts. A walk runs to its end before the next begins.
+// Where the walk in progress begins: scratch of one instance, as in src/mmu/translate.ts. Read before the first entry is, and what a stage leaves
+// to the next is written when all entries are read: in between a device may make another vCPU walk.
 
 export namespace WalkStart {
   export let level: i32 = 0;

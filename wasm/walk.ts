@@ -20,7 +20,6 @@ export const ENTRY_ADDRESS: u64 = 0xf_ffff_ffff_f000;
 
 /** Stage 1: find the leaf for a linear address. @returns FAULT_NONE or the #PF */
 export function findLeaf(v: i32, va: u64, access: i32): i32 {
-  WalkStart.marked = 0; // looked at by markEntries()
   const legacy = load<i32>(v, VCPU_MODE) == MODE_LEGACY, reservedHi = load<i32>(v, VCPU_RSVD_HI);
   let level = WalkStart.level, table = WalkStart.table, acc = WalkStart.acc, refs = 0;
   store<i32>(v, level, VCPU_OUT_START);
@@ -44,6 +43,7 @@ export function findLeaf(v: i32, va: u64, access: i32): i32 {
     store<i32>(t, acc, VCPU_TRAIL_ACC - 4);
     if (leaf) {
       finish(v, level, lo, hi, acc, above, legacy);
+      WalkStart.marked = 0; // markEntries() looks; last, as a device that was read may have made another vCPU walk
       return FAULT_NONE;
     }
     table = e & ENTRY_ADDRESS;

@@ -35,7 +35,7 @@ const PAGE_TYPES: readonly Mutant[] = [
     ["the hypervisor's slots are not the guest's", 'if (!guestSlot(owner, level, type, slot)) return level === 2 ? -XEN_EPERM : -XEN_EINVAL;', ''],
     ['the old level-1 entry has its references put', 'store(h, at, newLo ^ flip, newHi, command);\n  }\n  putFromL1(h, oldLo, oldHi);', 'store(h, at, newLo ^ flip, newHi, command);\n  }'],
     ['the old table entry has its references put', 'putFromTable(h, oldLo, oldHi, table, false, true);\n', ''],
-    ['PRESERVE_AD keeps A and D', 'command === MMU_PT_UPDATE_PRESERVE_AD ? lo | (h.s.w[at] & AD) : lo', 'lo'],
+    ['PRESERVE_AD keeps A and D', 'lo | (old & AD), hi);', 'lo, hi);'],
     ['the fourth entry of a 32-bit root does not change', 'if (level === 3 && owner.is32 && slot >= LAST_COMPAT_ENTRY) return -XEN_EINVAL;', ''],
   ]),
   ...mutantsOf('src/xen/promote.ts', TABLES, [

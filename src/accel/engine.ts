@@ -1,8 +1,9 @@
 /**
  * The wasm engine, attached to a machine's memory: the hot path of mmu and cost again, on the same bytes.
  *
- * After any operation it leaves the state as the TypeScript engine would, byte for byte, so that both can be used in turn. Its source is in
- * wasm/; it holds no state of its own.
+ * After any operation it leaves the state as the TypeScript engine would, byte for byte, so that both can be used in turn, and so can several
+ * instances. Its source is in wasm/. An instance keeps nothing that decides a result: scratch of the call in progress, and guesses (which entry the
+ * last walk began at, whether nearly every access walks, what was read ahead), which are checked against the state where they are used.
  */
 import { HDR_VERSION } from '../layout/header.ts';
 import { readBus, writeBus } from '../memory/extents.ts';
@@ -26,7 +27,7 @@ export interface Accelerator {
   runBatch(v: number, va: number, kind: number, size: number, pa: number, from: number, to: number, extra: number): number;
   /** All bits of kinds `from` up to but not including `to`: `runBatch()` takes no other kinds than 0 to 3. @param kind - byte offset of the column */
   kindBits(kind: number, from: number, to: number): number;
-  /** As `TouchBatch.run()` of machine/, with the byte offset of a row, which it returns, too; 0: an access faulted. */
+  /** As `TouchBatch.run()` of machine/, with the byte offset of a row, which it returns, too; 0: an access faulted. No table may be a device's: if one throws, not all is counted. */
   runTouches(v: number, next: number, to: number, extra: number): number;
   invlpg(v: number, vaHi: number, vaLo: number): void;
   /** @returns FAULT_NONE, FAULT_GP or FAULT_UD */

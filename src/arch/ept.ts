@@ -25,7 +25,6 @@ export const EPT_HI_PW = 1 << 26; //   bit 58, of a leaf: as a guest's paging st
 export const EPTP_MEMTYPE = 7;
 export const EPTP_LEVELS_SHIFT = 3; // bits 5:3: levels - 1
 export const EPTP_AD = 1 << 6;
-export const EPTP_RESERVED = 0xf80; // bits 11:8; and bit 7, supervisor shadow-stack control, which is not modelled
 
 // Exit qualification of an EPT violation.
 export const EPTQ_READ = 1 << 0;

@@ -20,7 +20,7 @@ const VCPU_INFO_BYTES = 64;
 const VCPU_INFOS = 32;
 
 /** Hands out the frames that the recording says were handed out. */
-export class HintedFrames implements FrameSource {
+class HintedFrames implements FrameSource {
   private readonly hinted: number[] = [];
   /** ... next for the status of grants. */
   status: number[] = [];

@@ -5,7 +5,7 @@
  */
 import { PTE_RW } from '../arch/pte.ts';
 import {
-  FRAME_OWNER, FRAME_REFS, FRAME_REFS_MOST, FRAME_STAMP, FRAME_TYPE, PGT_COUNT, PGT_COUNT_MOST, PGT_TYPE_MASK, PGT_VALIDATED, PGT_WRITABLE,
+  FRAME_OWNER, FRAME_REFS, FRAME_REFS_MOST, FRAME_STAMP, FRAME_TYPE, PGT_COUNT_MOST, PGT_TYPE_MASK, PGT_VALIDATED, PGT_WRITABLE,
 } from '../layout/frame.ts';
 import { HDR_FLUSH_CLOCK } from '../layout/header.ts';
 import { VCPU_OWED } from '../layout/vcpu.ts';
@@ -95,11 +95,26 @@ function putShared(w: Int32Array, v: number, lo: number, hi: number, row: number
   return putGeneral(w, v, lo, hi, row) ? DONE : OWING;
 }
 
+/**
+ * Note that a use of a frame as writable, or as descriptors, ends now; before it does, as until then no one else uses the word. The latest stays.
+ *
+ * Each use is noted, where Xen notes the last one only: who is about to put that may be overtaken by others who take one and put it again, which
+ * leaves the count as it was, and have cached the frame after the time that the first one noted.
+ */
+export function stampUse(w: Int32Array, row: number): void {
+  const at = row + (FRAME_STAMP >>> 2), clock = Atomics.load(w, HDR_FLUSH_CLOCK >>> 2);
+  for (let stamp = w[at]; stamp >>> 0 < clock >>> 0;) {
+    const now = Atomics.compareExchange(w, at, stamp, clock);
+    if (now === stamp) return;
+    stamp = now;
+  }
+}
+
 function putWritable(w: Int32Array, row: number): boolean {
   const at = row + (FRAME_TYPE >>> 2);
   let type = Atomics.load(w, at);
   while (inUse(type)) {
-    if ((type & PGT_COUNT) === 1) w[row + (FRAME_STAMP >>> 2)] = w[HDR_FLUSH_CLOCK >>> 2]; // before: until then no one else uses the word
+    stampUse(w, row);
     const now = Atomics.compareExchange(w, at, type, type - 1);
     if (now === type) return true;
     type = now;

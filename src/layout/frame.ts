@@ -4,7 +4,7 @@
 export const FRAME_TYPE = 0; //      type, PGT_* and type count
 export const FRAME_VALIDATED = 4; // u16, of a page table in PGT_PARTIAL: entries validated so far, and FRAME_PARTIAL_SET
 export const FRAME_LINEAR = 6; //    i16, of a page table: entries that refer to tables of its level, or minus the entries of such tables that refer to it
-export const FRAME_STAMP = 4; //     with several vCPUs, while the type count is 0: tick of HDR_FLUSH_CLOCK at which it became 0
+export const FRAME_STAMP = 4; //     with several vCPUs, of a frame that is no page table in use: tick of HDR_FLUSH_CLOCK at which a use of it ended last
 export const FRAME_REFS = 8; //      general references; 0 = the frame is free
 export const FRAME_OWNER = 12; //    u16: domain identifier
 export const FRAME_FLAGS = 14; //    u16: PGC_*

@@ -1,7 +1,7 @@
 // Byte offsets in the header at offset 0 of machine memory.
 
 export const MAGIC_VALUE = 0x6b6c7770; // 'pwlk'
-export const LAYOUT_VERSION = 15;
+export const LAYOUT_VERSION = 16;
 
 export const HDR_MAGIC = 0;
 export const HDR_VERSION = 4;
@@ -33,4 +33,5 @@ export const HDR_BROKEN = 184; //  characters of the reason why the machine can 
 export const HDR_BROKEN_TEXT = 188;
 export const BROKEN_MOST = 244;
 export const HDR_FLUSH_CLOCK = 512; // ticks with each invalidation of everything; 0 = it has ended, and tells nothing any more
+export const HDR_PLAN = 516; //       tells machines apart that were made with other options: fingerprint() of memory/plan.ts
 export const HDR_BYTES = 4096;

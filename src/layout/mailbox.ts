@@ -6,6 +6,7 @@ export const MAIL_DONE = 8; //    ... and those of them that were done: a thread
 export const MAIL_COUNT = 12; //  letters that are there; MAIL_LETTERS + 1: too many, everything is to be invalidated
 export const MAIL_RUN = 16; //    RUN_*: who may use what the vCPU has cached
 export const MAIL_FLUSHED = 20; //tick of HDR_FLUSH_CLOCK at which everything was invalidated last
+export const MAIL_LEFT = 24; //   1 = a thread ended that was at what the vCPU has cached: all that is to go, whatever letters say
 export const MAIL_FIRST = 32; //  the first letter
 export const MAIL_LETTERS = 8;
 

@@ -74,7 +74,6 @@ export class Machine {
   private readonly config: MachineConfig;
   private readonly layout: Layout;
   private readonly spaces = new Map<bigint, AddressSpace>();
-  private nextExtentId = 0;
 
   /**
    * Make a machine.
@@ -112,7 +111,7 @@ export class Machine {
     if (memory === undefined) this.insertAll(layout.ramWords);
     else this.attachHandlers();
     const names = config.cpu.caches.levels.map(c => c.name);
-    this.vcpus = layout.vcpus.map(block => new Vcpu(this.views, block, layout.scratch, names, this.accelerator, memory === undefined));
+    this.vcpus = layout.vcpus.map((block, k) => new Vcpu(this.views, block, layout.scratch[k], names, this.accelerator, memory === undefined));
     if (memory === undefined) this.start();
   }
 
@@ -136,7 +135,6 @@ export class Machine {
     layout.write();
     frames.clear();
     this.spaces.clear();
-    this.nextExtentId = 0;
     this.insertAll(layout.ramWords);
     for (const cpu of this.vcpus) cpu.reset();
     this.start();
@@ -153,7 +151,7 @@ export class Machine {
   }
 
   /**
-   * Hot-plug an extent.
+   * Hot-plug an extent. Other threads that are attached find it; none may use the machine meanwhile, nor ask a device that was given here.
    *
    * @throws ConfigError - it overlaps another, or there is no room for its bytes; nothing is changed then
    */
@@ -174,15 +172,10 @@ export class Machine {
   /** Extents are there, numbered as they were made; what answers for devices is not. */
   private attachHandlers(): void {
     this.config.extents.forEach(({ handler }, id) => { if (handler) this.views.mmio.set(id, handler); });
-    this.countExtents();
-  }
-
-  private countExtents(): void {
-    this.nextExtentId = Math.max(-1, ...this.extents.map(({ id }) => id)) + 1;
   }
 
   private insert(e: MachineConfig['extents'][number], word: number, field: string, reserved: number): void {
-    const id = this.nextExtentId++;
+    const id = Math.max(-1, ...this.extents.map(extent => extent.id)) + 1;
     const extent: Extent = { id, base: e.base, frames: e.frames, kind: e.kind, node: e.node };
     insertExtent(this.views, extent, word, field);
     if (e.handler) this.views.mmio.set(id, e.handler);
@@ -252,7 +245,6 @@ export class Machine {
   restore(snapshot: Uint8Array, file = 'snapshot'): void {
     putSnapshot(this.views, this.config.plan, this.frames, snapshot, file);
     this.spaces.clear();
-    this.countExtents();
   }
 
   /**

@@ -14,7 +14,7 @@ import {
 } from '../layout/vcpu.ts';
 import { stamp } from '../cache/array.ts';
 import { chargeWalk, flat, IN_MEMORY } from '../cost/charge.ts';
-import { count } from '../memory/counters.ts';
+import { count, countMany } from '../memory/counters.ts';
 import { loadEntry } from '../memory/entry.ts';
 import type { Views } from '../memory/views.ts';
 import { GROUP } from './ahead.ts';
@@ -148,8 +148,8 @@ export function settleWalks(w: Int32Array, v: number, walks: number, refs: numbe
   count(w, v, CNT_MISS_SIZE + 3, walks);
   if (!flat(w)) return;
   count(w, v, CNT_REF_HITS + IN_MEMORY, refs);
-  count(w, v, CNT_LOAD_CYCLES, refs * w[HDR_MEMORY_CYCLES >>> 2]);
-  count(w, v, CNT_WALK_CYCLES, walks * w[HDR_WALK_CYCLES >>> 2]);
+  countMany(w, v, CNT_LOAD_CYCLES, refs * w[HDR_MEMORY_CYCLES >>> 2]); // of a whole batch
+  countMany(w, v, CNT_WALK_CYCLES, walks * w[HDR_WALK_CYCLES >>> 2]);
 }
 
 /** Price a walk through the caches. @param paLo, pa2Lo - low memory: the entries read at level 1 and, if `refs` is 2, at level 2 */

@@ -10,11 +10,12 @@
 import type { Accelerator } from '../accel/engine.ts';
 import { HOLDER, RANK_MAIL } from '../layout/lock.ts';
 import {
-  LETTER_BYTES, LETTER_HI, LETTER_ID, LETTER_LO, LETTER_PAGES, LETTER_SCOPE, MAIL_COUNT, MAIL_DONE, MAIL_FIRST, MAIL_LETTERS, MAIL_LOCK, MAIL_POSTED,
+  LETTER_BYTES, LETTER_HI, LETTER_ID, LETTER_LO, LETTER_PAGES, LETTER_SCOPE, MAIL_COUNT, MAIL_DONE, MAIL_FIRST, MAIL_LEFT, MAIL_LETTERS, MAIL_LOCK, MAIL_POSTED,
   MAIL_RUN, RUN_CLAIMED, RUN_PLAYED, RUN_QUIET,
 } from '../layout/mailbox.ts';
-import { VCPU_MAIL } from '../layout/vcpu.ts';
+import { VCPU_MAIL, VCPU_NEST } from '../layout/vcpu.ts';
 import type { Views } from '../memory/views.ts';
+import { flushAsid, TLB_FLUSH_ALL } from '../virt/invalidate.ts';
 import { apply, EVERYTHING, type Scope } from './scope.ts';
 
 const CLAIM_SHIFT = 8;
@@ -115,19 +116,31 @@ export class Shootdowns {
   }
 
   private workOff(v: number): void {
-    const { w } = this.s, { letter } = this, box = v + (VCPU_MAIL >>> 2), count = w[box + (MAIL_COUNT >>> 2)], first = box + (MAIL_FIRST >>> 2);
-    if (count > MAIL_LETTERS) this.here(v, EVERYTHING);
-    for (let at = first; count <= MAIL_LETTERS && at < first + count * (LETTER_BYTES >>> 2); at += LETTER_BYTES >>> 2) {
-      letter.kind = w[at + (LETTER_SCOPE >>> 2)];
-      letter.id = w[at + (LETTER_ID >>> 2)];
-      letter.hi = w[at + (LETTER_HI >>> 2)];
-      letter.lo = w[at + (LETTER_LO >>> 2)];
-      letter.pages = w[at + (LETTER_PAGES >>> 2)];
-      this.here(v, letter);
-    }
+    const { w } = this.s, box = v + (VCPU_MAIL >>> 2), count = w[box + (MAIL_COUNT >>> 2)], first = box + (MAIL_FIRST >>> 2);
+    const posted = Atomics.load(w, box + (MAIL_POSTED >>> 2)); // before that is looked at which settleMail(), without the lock, leaves before it posts
+    if (Atomics.exchange(w, box + (MAIL_LEFT >>> 2), 0) !== 0) this.forget(v);
+    else if (count > MAIL_LETTERS) this.here(v, EVERYTHING);
+    else for (let at = first; at < first + count * (LETTER_BYTES >>> 2); at += LETTER_BYTES >>> 2) this.obey(v, at);
     w.fill(0, first, first + MAIL_LETTERS * (LETTER_BYTES >>> 2));
     w[box + (MAIL_COUNT >>> 2)] = 0;
-    Atomics.store(w, box + (MAIL_DONE >>> 2), w[box + (MAIL_POSTED >>> 2)]);
+    Atomics.store(w, box + (MAIL_DONE >>> 2), posted);
+  }
+
+  /** @param at - word index of a letter */
+  private obey(v: number, at: number): void {
+    const { s: { w }, letter } = this;
+    letter.kind = w[at + (LETTER_SCOPE >>> 2)];
+    letter.id = w[at + (LETTER_ID >>> 2)];
+    letter.hi = w[at + (LETTER_HI >>> 2)];
+    letter.lo = w[at + (LETTER_LO >>> 2)];
+    letter.pages = w[at + (LETTER_PAGES >>> 2)];
+    this.here(v, letter);
+  }
+
+  /** All that a vCPU has cached goes, of guests under a second stage too. */
+  private forget(v: number): void {
+    this.here(v, EVERYTHING);
+    if (this.s.w[v + (VCPU_NEST >>> 2)] !== 0) flushAsid(this.s.w, v, TLB_FLUSH_ALL, 0);
   }
 
   /** From here on this thread plays a vCPU, and none that it played before: no other invalidates anything of it. @param number - of the vCPU */
@@ -169,12 +182,17 @@ export class Shootdowns {
   }
 }
 
-/** Whoever is at the mailbox of a vCPU ended, or was to be its player: everything is to be invalidated, by who comes next. @param holder - as in locks */
-export function settleMail(s: Views, v: number, holder: number): void {
-  const { w } = s, box = v + (VCPU_MAIL >>> 2), run = box + (MAIL_RUN >>> 2), state = Atomics.load(w, run);
-  if ((Atomics.load(w, box + (MAIL_LOCK >>> 2)) & HOLDER) === holder || state === (RUN_CLAIMED | holder << CLAIM_SHIFT)) {
-    w[box + (MAIL_COUNT >>> 2)] = MAIL_LETTERS + 1;
+/**
+ * The thread of a vCPU ended. Of that one, and of others that it was invalidating something of, what is cached may be half changed: all of it is to
+ * go, by who comes next.
+ *
+ * @param own - the vCPU at `v` is the one @param holder - as in locks
+ */
+export function settleMail(s: Views, v: number, own: boolean, holder: number): void {
+  const { w } = s, box = v + (VCPU_MAIL >>> 2), run = box + (MAIL_RUN >>> 2), state = Atomics.load(w, run), isClaimed = state === (RUN_CLAIMED | holder << CLAIM_SHIFT);
+  if (own || isClaimed || (Atomics.load(w, box + (MAIL_LOCK >>> 2)) & HOLDER) === holder) {
+    Atomics.store(w, box + (MAIL_LEFT >>> 2), 1);
     Atomics.add(w, box + (MAIL_POSTED >>> 2), 1);
   }
-  if (state === (RUN_CLAIMED | holder << CLAIM_SHIFT)) Atomics.compareExchange(w, run, state, RUN_QUIET);
+  if (isClaimed || (own && state === RUN_PLAYED)) Atomics.compareExchange(w, run, state, RUN_QUIET);
 }

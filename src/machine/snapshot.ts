@@ -5,10 +5,9 @@
  */
 import { ConfigError, InputError } from '../errors.ts';
 import { LAYOUT_VERSION } from '../layout/header.ts';
-import { crc32ByTable } from '../memory/crc32.ts';
 import type { FrameAllocator } from '../memory/frame-allocator.ts';
 import { bytesWords, readImage, wordBytes, writeImage, type ImageForm, type ImageRecord } from '../memory/image.ts';
-import type { StatePlan } from '../memory/plan.ts';
+import { fingerprint, type StatePlan } from '../memory/plan.ts';
 import { WASM_PAGE_BYTES, type Views } from '../memory/views.ts';
 
 const MACHINE = 0;
@@ -18,14 +17,9 @@ const BLOCK = 2;
 const FORM: ImageForm = { magic: 0x736d7770, version: LAYOUT_VERSION, kinds: ['machine', 'frames', 'block'] }; // 'pwms'
 const MACHINE_BYTES = 8;
 
-/** Two plans that lay out and mean the same have the same. The sort of buffer decides nothing. */
-function fingerprint(plan: StatePlan): number {
-  const text = JSON.stringify({ ...plan, buffer: undefined });
-  return crc32ByTable(Uint8Array.from(text, character => character.charCodeAt(0))) | 0;
-}
-
 /** Copy a machine out of its memory. */
 export function takeSnapshot(s: Views, plan: StatePlan, frames: FrameAllocator): Uint8Array {
+  s.look(); // another thread may have added to it
   const blocks = s.byteLength / WASM_PAGE_BYTES;
   const records: ImageRecord[] = [
     { kind: MACHINE, number: 0, payload: wordBytes([fingerprint(plan), blocks]) },
@@ -53,6 +47,7 @@ export function putSnapshot(s: Views, plan: StatePlan, frames: FrameAllocator, i
     if (kind !== BLOCK || number >= blocks || payload.length !== WASM_PAGE_BYTES) throw new InputError(file, `byte ${at} (${FORM.kinds[kind]} ${number})`, `${WASM_PAGE_BYTES} bytes of block 0 to ${blocks - 1}`, `${payload.length} bytes`);
   }
   if (print !== fingerprint(plan)) throw new ConfigError('snapshot', 'a snapshot of a machine made with the same options', `fingerprint 0x${(print >>> 0).toString(16)}`);
+  s.look();
   const state = bytesWords(allocator.payload), more = blocks * WASM_PAGE_BYTES - s.byteLength;
   if (more > 0) s.grow(more);
   s.u8.fill(0);

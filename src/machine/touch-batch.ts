@@ -13,6 +13,7 @@ import { memoMatches, memoSlot } from '../mmu/memo.ts';
 import { Ahead } from './ahead.ts';
 import { ACCESS_OF_KIND, one } from './batch.ts';
 import { plainTlbs, type PlainTlb } from './plain.ts';
+import { access } from './span.ts';
 import { swift } from './swift-batch.ts';
 
 /** What a block touches: the first row tells how many follow, with that behind the block. */
@@ -104,10 +105,9 @@ export class TouchBatch {
 
   /** Make accesses in one page, the first of which no memo answers. @returns those that a memo answered; -1 with `faulted` */
   private search(k: number, hi: number, lo: number, n: number): number {
-    const { s, v, tlbs, slots } = this, unused = s.w[v + (VCPU_MODE >>> 2)] === MODE_5LEVEL ? 7 : 16;
-    this.faulted = (hi << unused) >> unused !== hi;
+    const { s, v, tlbs, slots } = this, unused = s.w[v + (VCPU_MODE >>> 2)] === MODE_5LEVEL ? 7 : 16, canonical = (hi << unused) >> unused === hi;
     for (; n > 0 && !this.faulted; n--) {
-      this.faulted = tlbs[k].search(hi, lo) !== FAULT_NONE;
+      this.faulted = (canonical ? tlbs[k].search(hi, lo) : access(s, v, hi, lo, tlbs[k].what)) !== FAULT_NONE;
       if (memoMatches(s.w, slots[k], hi, lo)) return n - 1;
     }
     return this.faulted ? -1 : 0;

@@ -56,6 +56,8 @@ export interface Registers {
 
 /** Accesses of one call into wasm: code that runs since before it was optimized stays as it was until it returns. */
 const BATCH_MOST = 65536;
+/** ... from one look into the mailbox to the next, where a thread plays the vCPU and others may wait for invalidations. */
+const PLAYED_MOST = 4096;
 /** ... of the first call: their kinds are looked at beforehand, and a batch begins again after each fault. */
 const BATCH_FIRST = 128;
 
@@ -100,6 +102,7 @@ export class Vcpu {
   private readonly fetchMemo: number;
   private readonly cacheNames: readonly string[];
   private readonly wasm: Accelerator | undefined;
+  private unlooked = 0; // accesses of batches since the last look into the mailbox
   private readonly swift: SwiftAccess;
   private readonly wasmAccess: Accelerator['accessAnew'] | undefined;
 
@@ -173,19 +176,35 @@ export class Vcpu {
    * @throws ConfigError - columns of another machine, a range outside them, `extra`; or a kind above 3, perhaps after accesses before it were made
    *
    * What a device's handler throws comes through; which of the accesses before it were made is not told then.
+   *
+   * A thread that plays a vCPU (`Machine.play()`) looks into its mailbox after at most 4096 accesses: what others invalidate is not used longer.
    */
   runBatch(columns: AccessInput, from: number, to: number, extra = 0): number {
     checkColumns(this.s, columns, from, to);
     checkAccess(extra, 'extra');
-    const { offsets } = columns;
-    if (offsets === undefined) return runBatch(this.s, this.v, columns, from, to, extra);
-    for (let at = from, most = BATCH_FIRST; at < to; most = Math.min(most * 4, BATCH_MOST)) {
+    const isPlayed = this.s.locks.waiting !== undefined;
+    if (columns.offsets === undefined && !isPlayed) return runBatch(this.s, this.v, columns, from, to, extra);
+    const limit = isPlayed ? PLAYED_MOST : BATCH_MOST;
+    for (let at = from, most = BATCH_FIRST; at < to; most = Math.min(most * 4, limit)) {
       const end = Math.min(to, at + most);
-      if (this.wasm!.kindBits(offsets.kind, at, end) > KIND_ALL) throw refusedKind(columns.kind, columns.kind.findIndex((k, i) => i >= at && k > KIND_ALL));
-      at = this.wasm!.runBatch(this.block, offsets.va, offsets.kind, offsets.size, offsets.pa, at, end, extra);
+      if (isPlayed) this.lookBefore(end - at);
+      at = columns.offsets === undefined ? runBatch(this.s, this.v, columns, at, end, extra) : this.runInWasm(columns, columns.offsets, at, end, extra);
       if (at < end) return at;
     }
     return to;
+  }
+
+  /** Look into the mailbox, if so many accesses more were too many. */
+  private lookBefore(accesses: number): void {
+    this.unlooked += accesses;
+    if (this.unlooked <= PLAYED_MOST) return;
+    this.s.locks.pass();
+    this.unlooked = accesses;
+  }
+
+  private runInWasm({ kind }: AccessInput, offsets: NonNullable<AccessInput['offsets']>, from: number, to: number, extra: number): number {
+    if (this.wasm!.kindBits(offsets.kind, from, to) > KIND_ALL) throw refusedKind(kind, kind.findIndex((k, i) => i >= from && k > KIND_ALL));
+    return this.wasm!.runBatch(this.block, offsets.va, offsets.kind, offsets.size, offsets.pa, from, to, extra);
   }
 
   /** The fault at which the last `runBatch()` stopped. */

@@ -2,12 +2,18 @@
 import { CNT_COUNT } from '../layout/counter.ts';
 import { VCPU_COUNTERS } from '../layout/vcpu.ts';
 
-/** Add `n` (0 to 2^31 - 1) to a counter. @param v - word index of the vCPU block */
+/** Add `n` (0 to 2^32 - 1) to a counter. @param v - word index of the vCPU block */
 export function count(w: Int32Array, v: number, counter: number, n: number): void {
   const at = v + (VCPU_COUNTERS >>> 2) + counter * 2;
   const sum = (w[at] + n) | 0;
   w[at] = sum;
   if (sum >>> 0 < n) w[at + 1]++;
+}
+
+/** The same for `n` up to 2^53 - 1. */
+export function countMany(w: Int32Array, v: number, counter: number, n: number): void {
+  w[v + (VCPU_COUNTERS >>> 2) + counter * 2 + 1] += Math.floor(n / 0x1_0000_0000);
+  count(w, v, counter, n % 0x1_0000_0000);
 }
 
 /** Value of a counter, exact up to 2^53. */

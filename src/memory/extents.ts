@@ -47,7 +47,9 @@ function wordOfElsewhere(s: Views, hi: number, lo: number): number {
   const row = rowOf(s, frame);
   if (row < 0 || s.w[row + (EXT_KIND >>> 2)] !== EXTK_BACKED) return -1;
   const base = (s.w[row + (EXT_BASE_LO >>> 2)] >>> 0) + s.w[row + (EXT_BASE_HI >>> 2)] * TWO_32;
-  return s.w[row + (EXT_WORD >>> 2)] + (frame - base) * FRAME_WORDS + ((lo & 0xfff) >>> 2);
+  const word = s.w[row + (EXT_WORD >>> 2)] + (frame - base) * FRAME_WORDS + ((lo & 0xfff) >>> 2);
+  if (word >= s.w.length) s.look(); // another thread has plugged it in
+  return word;
 }
 
 /** Frames with bytes, one after the other in machine memory too, from frame `frame` on; 0 if it has none. */

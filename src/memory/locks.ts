@@ -69,14 +69,18 @@ export class Locks {
   /** ... one of a rank, or of a higher one? */
   holds(rank: number): boolean { return this.held > 0 && this.ranks[this.held - 1] >= rank; }
 
-  /** @param at - word index of the lock @throws BrokenError @throws InvariantError - out of order */
-  take(at: number, rank: number): void {
+  /**
+   * @param at - word index of the lock @param settle - called when it is held, and done before it counts as taken
+   * @throws BrokenError - held still, if by `settle` @throws InvariantError - out of order
+   */
+  take(at: number, rank: number, settle?: () => void): void {
     const { held, s: { w } } = this;
     if (held > 0) invariant(rank > this.ranks[held - 1] || (rank === this.ranks[held - 1] && at > this.words[held - 1]), 'locks are taken in their order');
     this.turns?.place();
     this.turns?.await(at);
     this.note(at, rank);
     if (Atomics.compareExchange(w, at, 0, this.me) !== 0) this.contend(at);
+    settle?.();
     this.turns?.taken(at);
   }
 
@@ -155,6 +159,13 @@ export class Locks {
     if (tries < TRIES) return;
     this.sleep(at, value);
     this.check();
+  }
+
+  /** In the middle of what takes long: others' invalidations are done here, if this thread plays a vCPU, as a processor takes interrupts between two instructions. */
+  pass(): void {
+    if (this.waiting === undefined) return;
+    this.turns?.place();
+    this.waiting.look();
   }
 
   private check(): void {

@@ -53,8 +53,8 @@ export function copyPages(s: Views, toHi: number, toLo: number, fromHi: number, 
 }
 
 function copyRun(s: Views, to: number, from: number, pages: number): void {
-  const at = wordOfFrame(s, from);
-  s.w.copyWithin(wordOfFrame(s, to), at, at + pages * PAGE_WORDS);
+  const at = wordOfFrame(s, from), target = wordOfFrame(s, to);
+  s.w.copyWithin(target, at, at + pages * PAGE_WORDS);
 }
 
 /** Compare pages. @returns leading bytes that are equal: `pages * 4096` if all are */

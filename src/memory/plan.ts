@@ -1,7 +1,7 @@
 /**
  * Where everything is in machine memory: computes the regions of a configuration, once, and writes their offsets into the state.
  *
- *   header | extent table | vCPU blocks | a scratch block for probes | per vCPU: probe lists, TLBs, PSCs, caches, fast table |
+ *   header | extent table | vCPU blocks | a scratch block for each, for probes | per vCPU: probe lists, TLBs, PSCs, caches, fast table |
  *   shared caches | RAM
  */
 import { ConfigError } from '../errors.ts';
@@ -14,7 +14,7 @@ import { FAST_BYTES, FAST_EMPTY, FAST_STRIDE } from '../layout/fast-table.ts';
 import {
   HDR_BYTES, HDR_BYTES_USED, HDR_CACHE_CYCLES, HDR_DATA, HDR_DATA_CACHES, HDR_DISTANCE, HDR_EXTENT_BASE, HDR_FLUSH_CLOCK, HDR_HOST, HDR_HOST_CYCLES,
   HDR_HOST_LEVEL, HDR_LINE_SHIFT,
-  HDR_MAGIC, HDR_MEMORY_CYCLES, HDR_NODES, HDR_OPEN_BUS, HDR_REMOTE_CYCLES, HDR_VCPUS, HDR_VCPU_BASE, HDR_VERSION, HDR_WALK_CYCLES,
+  HDR_MAGIC, HDR_MEMORY_CYCLES, HDR_NODES, HDR_OPEN_BUS, HDR_PLAN, HDR_REMOTE_CYCLES, HDR_VCPUS, HDR_VCPU_BASE, HDR_VERSION, HDR_WALK_CYCLES,
   HDR_ATOMIC, LAYOUT_VERSION, MAGIC_VALUE,
 } from '../layout/header.ts';
 import { NEST_REFS, REF_BYTES, REF_MOST } from '../layout/nested.ts';
@@ -23,6 +23,7 @@ import {
   VCPU_FAST, VCPU_FEATURES, PLAIN_BYTES, PLAIN_NEXT, PSC_BYTES, VCPU_MEMO, VCPU_MEMO_OF, VCPU_NEST, VCPU_NODE, VCPU_PABITS, VCPU_PLAIN, VCPU_PLAIN_PSC, VCPU_PROBES, VCPU_PSC, VCPU_TAG_GLOBAL, VCPU_TIMED, VCPU_TLB_CYCLES, VCPU_TLB_LEVELS,
 } from '../layout/vcpu.ts';
 import { TAG_GLOBAL } from '../layout/tlb.ts';
+import { crc32ByTable } from './crc32.ts';
 import { Views, WASM_PAGE_BYTES, type BufferKind } from './views.ts';
 
 /** An associative array: policy is ARRP_*. */
@@ -72,6 +73,12 @@ export interface StatePlan {
   readonly treeMasks: (ways: number) => readonly number[];
 }
 
+/** Two plans that lay out and mean the same have the same, 32 bits. The sort of buffer decides nothing. */
+export function fingerprint(plan: StatePlan): number {
+  const text = JSON.stringify({ ...plan, buffer: undefined });
+  return crc32ByTable(Uint8Array.from(text, character => character.charCodeAt(0))) | 0;
+}
+
 const align = (n: number, to: number): number => Math.ceil(n / to) * to;
 const SIZES = [0, 1, 2];
 const HINTED_WAYS = 16; // searching fewer ways is as fast as asking a hint first
@@ -92,11 +99,11 @@ class Ruler {
   }
 }
 
-/** Result of laying out a state: the bytes, the vCPU blocks' offsets, the probe block's, and the word index of each RAM extent. */
+/** Result of laying out a state: the bytes, the offsets of vCPU blocks and of the scratch block of each, and the word index of each RAM extent. */
 export interface Layout {
   readonly views: Views;
   readonly vcpus: readonly number[];
-  readonly scratch: number;
+  readonly scratch: readonly number[];
   readonly ramWords: readonly number[];
   readonly extentBase: number;
   /** Words before RAM and what was added to memory since: the state itself. */
@@ -141,7 +148,7 @@ function layOut(plan: StatePlan): Omit<Layout, 'views' | 'write'> & { readonly r
   r.region(HDR_BYTES);
   const extentBase = r.region(EXT_MAX * EXT_STRIDE);
   const vcpus = plan.vcpuNodes.map(() => r.region(VCPU_BYTES, 4096));
-  const scratch = r.region(VCPU_BYTES, 4096);
+  const scratch = vcpus.map(() => r.region(VCPU_BYTES, 4096)); // threads play their vCPUs beside each other
   const shared = plan.caches.length > 2 && plan.timed ? layArray(r, plan.caches[2], false, plan) : 0;
   for (let k = 0; k < plan.vcpus; k++) layVcpu(r, plan, vcpus[k], plan.vcpuNodes[k], shared);
   putHeader(r, plan, extentBase, vcpus[0]);
@@ -152,6 +159,7 @@ function layOut(plan: StatePlan): Omit<Layout, 'views' | 'write'> & { readonly r
 function putHeader(r: Ruler, plan: StatePlan, extentBase: number, firstVcpu: number): void {
   r.put(HDR_MAGIC, MAGIC_VALUE);
   r.put(HDR_VERSION, LAYOUT_VERSION);
+  r.put(HDR_PLAN, fingerprint(plan));
   r.put(HDR_VCPUS, plan.vcpus);
   r.put(HDR_VCPU_BASE, firstVcpu);
   r.put(HDR_EXTENT_BASE, extentBase);

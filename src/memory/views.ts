@@ -83,19 +83,18 @@ export class Views {
 
   /** Add at least `bytes` zero bytes at the end. @returns the offset of the first new byte */
   grow(bytes: number): number {
-    const pages = Math.ceil(bytes / WASM_PAGE_BYTES);
-    const before = this.byteLength;
-    if (before / WASM_PAGE_BYTES + pages > MAX_WASM_PAGES) throw new ConfigError('memory', 'at most 4 GiB of backed memory and state', before + bytes);
+    const pages = Math.ceil(bytes / WASM_PAGE_BYTES), now = this.memory.buffer.byteLength; // another thread may have added to it
+    if (now / WASM_PAGE_BYTES + pages > MAX_WASM_PAGES) throw new ConfigError('memory', 'at most 4 GiB of backed memory and state', now + bytes);
     try {
-      this.memory.grow(pages);
+      return this.memory.grow(pages) * WASM_PAGE_BYTES;
     } catch {
-      throw new ConfigError('memory', `a host that has ${bytes} more bytes`, before + bytes);
+      throw new ConfigError('memory', `a host that has ${bytes} more bytes`, now + bytes);
+    } finally {
+      this.look();
     }
-    this.look();
-    return before;
   }
 
-  /** Look at the memory again: after it grew, or after the extents changed. */
+  /** Look at the memory again: after it grew, here or in another thread, or after the extents changed. */
   look(): void {
     const buffer = this.memory.buffer;
     this.w = new Int32Array(buffer);

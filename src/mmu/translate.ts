@@ -25,7 +25,7 @@ import { pscFill, pscStart } from './psc.ts';
 import { addressHi, addressLo, firstLevel, fragmentLo, laterLevels, serviceOf, tlbFill } from './tlb.ts';
 import { checkLeaf, findLeaf, markEntries, pageFault, walkRoot, type WalkStart } from './walk.ts';
 
-/** Scratch of the walk in progress; a walk runs to its end before the next begins. */
+/** Scratch: where the walk begins, read before its first entry is, as a device may make another vCPU walk. */
 const from: WalkStart = { level: 0, lo: 0, hi: 0, acc: 0 };
 
 /**

@@ -67,7 +67,7 @@ export function findLeaf(s: Views, v: number, vaHi: number, vaLo: number, access
 
 /** Read the entry at a machine address into `s.busLo`, `s.busHi`, and note it in the trail. @param bytes - 4 in 32-bit paging, else 8 */
 export function readTrail(s: Views, v: number, level: number, paHi: number, paLo: number, bytes: number): void {
-  const w = s.w, at = wordOf(s, paHi, paLo);
+  const at = wordOf(s, paHi, paLo), w = s.w; // which wordOf() may replace
   if (at < 0) readBus(s, paHi, paLo, bytes);
   else if (bytes === 4 || !s.atomic) {
     s.busLo = w[at];

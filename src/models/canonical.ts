@@ -28,7 +28,7 @@ function replaceFrames(words: Int32Array, entries: number, to: (frame: number) =
 }
 
 /** Entries of a table that its guest decides; those after them are nobody's. */
-export const entriesOf = (is32: boolean, level: number): number => (is32 && level === 3 ? COMPAT_ENTRIES : ENTRIES);
+const entriesOf = (is32: boolean, level: number): number => (is32 && level === 3 ? COMPAT_ENTRIES : ENTRIES);
 
 /**
  * A table of a domain in canonical form: without what the hypervisor put there.

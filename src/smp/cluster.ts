@@ -57,10 +57,8 @@ export class Cluster {
   }
 
   private order(number: number, program: ProgramRef, together: number, recording?: Orders['recording']): Promise<Outcome> {
-    checkSound(this.machine.views);
-    if (this.machine.vcpus[number] === undefined) throw new ConfigError('number', `a vCPU of the machine, below ${this.machine.vcpus.length}`, number);
+    this.check(number);
     const hand = this.hands.get(number) ?? this.hire(number);
-    if (hand.end !== undefined) throw new ConfigError('number', 'a vCPU that runs no program', number);
     this.control.setStopping(number, false);
     const orders: Orders = {
       memory: this.machine.views.memory, options: this.options.machine, number, control: this.control.words,
@@ -72,6 +70,12 @@ export class Cluster {
     this.runs.set(number, done);
     if (this.options.stall !== undefined) this.watch ??= setInterval(() => this.lookForStalled(), LOOK_MS);
     return done;
+  }
+
+  private check(number: number): void {
+    checkSound(this.machine.views);
+    if (this.machine.vcpus[number] === undefined) throw new ConfigError('number', `a vCPU of the machine, below ${this.machine.vcpus.length}`, number);
+    if (this.hands.get(number)?.end !== undefined) throw new ConfigError('number', 'a vCPU that runs no program', number);
   }
 
   /** Ask a vCPU to stop at its next step. */
@@ -115,6 +119,7 @@ export class Cluster {
   private async together(programs: readonly ProgramRef[], recording: Orders['recording']): Promise<Outcome[]> {
     const { w } = this.machine.views, isTimed = w[(this.machine.vcpus[0].block + VCPU_TIMED) >>> 2] !== 0;
     if (isTimed && w[HDR_DATA_CACHES >>> 2] > 2) throw new ConfigError('machine', 'one in functional mode, or without a cache that vCPUs share', 'timed');
+    programs.forEach((_, number) => this.check(number));
     w[HDR_FLUSH_CLOCK >>> 2] = 0;
     this.control.open();
     programs.forEach((program, number) => void this.order(number, program, programs.length, recording));
@@ -152,6 +157,7 @@ export class Cluster {
   }
 
   private settle(hand: Hand, outcome: Outcome): void {
+    this.control.release();
     hand.end?.(outcome);
     hand.end = undefined;
   }

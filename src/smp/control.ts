@@ -3,6 +3,7 @@
  * state, which does not tell how long anything took.
  */
 const MEETING_MS = 50;
+const ALL = 2 ** 30;
 const ROW = 16; // words: a line of the host's caches
 const BEATS = 0;
 const STOP = 1;
@@ -31,6 +32,12 @@ export class Control {
     const ready = Atomics.add(this.words, READY, 1) + 1;
     Atomics.notify(this.words, READY);
     for (let now = ready; now < threads; now = Atomics.load(this.words, READY)) Atomics.wait(this.words, READY, now, MEETING_MS);
+  }
+
+  /** No one waits for others any more: one of them may have ended before it was ready. */
+  release(): void {
+    Atomics.store(this.words, READY, ALL);
+    Atomics.notify(this.words, READY);
   }
 
   /** Where a vCPU that is played is, 0: it is not played. See turns.ts. */

@@ -1,16 +1,15 @@
 /**
  * The thread of a vCPU ended: what it left is put in order, or the machine is declared broken.
  *
- * What it held is in its block (memory/locks.ts). A mailbox is put in order by invalidating everything. In the middle of a hypercall what it did
- * may be half done: then the audit decides, while no other vCPU is in the hypervisor. Locks within a call are not recovered: others may be
- * waiting for them who are in the middle of calls themselves.
+ * What it held is in its block (memory/locks.ts). Translations that it may have left half cached, as its own vCPU's or another's, are invalidated.
+ * In the middle of a hypercall what it did may be half done: then the audit decides, while no other vCPU is in the hypervisor. Locks within a call
+ * are not recovered: others may be waiting for them who are in the middle of calls themselves.
  */
-import { BrokenError } from '../errors.ts';
 import { DOMAIN_GRANT_LOCK, DOMAIN_LOCK } from '../layout/domain.ts';
 import { HDR_HYPERVISOR } from '../layout/header.ts';
 import { HV_HEAP_LOCK, HV_LOCK, HV_LOST_LOCK } from '../layout/hypervisor.ts';
 import { HOLDER } from '../layout/lock.ts';
-import { MAIL_LOCK, MAIL_RUN, RUN_PLAYED, RUN_QUIET } from '../layout/mailbox.ts';
+import { MAIL_LOCK } from '../layout/mailbox.ts';
 import { VCPU_HELD, VCPU_HELD_LOCKS, VCPU_INSIDE, VCPU_MAIL } from '../layout/vcpu.ts';
 import type { Machine } from '../machine/machine.ts';
 import { settleMail } from '../machine/shootdown.ts';
@@ -27,9 +26,8 @@ const PAGE_BYTES = 4096;
 export function recover(machine: Machine, number: number, patience: number): string | undefined {
   const { views: s } = machine, { w } = s, holder = number + 1, v = machine.vcpus[number].block >>> 2;
   const held = heldBy(w, v, holder), mail = new Set(machine.vcpus.map(cpu => (cpu.block + VCPU_MAIL + MAIL_LOCK) >>> 2));
-  for (const cpu of machine.vcpus) settleMail(s, cpu.block >>> 2, holder);
+  for (const cpu of machine.vcpus) settleMail(s, cpu.block >>> 2, cpu.block >>> 2 === v, holder);
   for (const at of held) if (mail.has(at)) breakLock(s, at, holder);
-  Atomics.compareExchange(w, v + ((VCPU_MAIL + MAIL_RUN) >>> 2), RUN_PLAYED, RUN_QUIET);
   const locks = held.filter(at => !mail.has(at));
   if (Atomics.load(w, v + (VCPU_INSIDE >>> 2)) !== 0 || locks.length > 0) {
     const why = w[HDR_HYPERVISOR >>> 2] === 0 ? 'with a lock that no one knows' : lookInto(machine, v, holder, locks, patience);
@@ -55,8 +53,7 @@ function lookInto(machine: Machine, v: number, holder: number, locks: readonly n
     const [complaint] = Hypervisor.attach(machine).auditAfter(holder, v);
     if (complaint !== undefined) return `in the middle of a hypercall: ${complaint}`;
   } catch (error) {
-    if (!(error instanceof BrokenError)) throw error;
-    return `in the middle of a hypercall, and ${error.message}`;
+    return `in the middle of a hypercall, and ${error instanceof Error ? error.message : String(error)}`; // what is half done may be beyond auditing
   } finally {
     s.locks.deadline = Infinity;
   }

@@ -2,7 +2,7 @@
 import { HDR_VCPU_BASE } from '../layout/header.ts';
 import type { MachineOptions } from '../machine/options.ts';
 import { Control } from './control.ts';
-import { contextOf, load, Steps, type Context, type Outcome, type ProgramRef } from './program.ts';
+import { contextOf, load, Steps, type Context, type Outcome, type Program, type ProgramRef } from './program.ts';
 import { Recording } from './recording.ts';
 import { Recorder, Replayer } from './turns.ts';
 
@@ -35,25 +35,30 @@ const END = 0;
 
 async function perform(orders: Orders): Promise<Outcome> {
   const program = await load(orders.program), context = contextOf(orders.memory, orders.options, orders.number, orders.program.data);
-  const control = new Control(orders.control), { machine, cpu } = context;
-  machine.play(cpu);
-  takeTurns(orders, context, control);
+  const control = new Control(orders.control), { machine } = context;
+  machine.play(context.cpu);
   try {
+    takeTurns(orders, context, control);
     if (orders.together > 0) control.meet(orders.together);
-    return play(new Steps(program, context), orders.number, control, () => {
-      machine.views.locks.turns?.place();
-      machine.look(cpu);
-    });
+    return inTurns(orders, program, context, control);
   } finally {
-    const { locks } = machine.views;
-    locks.turns?.place();
-    machine.look(cpu);
-    locks.turns?.await(END); // who has others do something after this does it himself
-    locks.turns?.taken(END);
-    locks.turns = undefined;
+    machine.views.locks.turns = undefined;
     control.setPlace(orders.number, 0);
     machine.rest();
   }
+}
+
+/** What others ask for after the end, they do themselves. */
+function inTurns({ number }: Orders, program: Program, context: Context, control: Control): Outcome {
+  const { machine, cpu } = context, { locks } = machine.views, look = (): void => {
+    locks.turns?.place();
+    machine.look(cpu);
+  };
+  const outcome = play(new Steps(program, context), number, control, look);
+  look();
+  locks.turns?.await(END);
+  locks.turns?.taken(END);
+  return outcome;
 }
 
 function takeTurns({ recording, number }: Orders, { machine, cpu }: Context, control: Control): void {

@@ -5,16 +5,21 @@
 import type { Run, RunOptions } from './replay-run.ts';
 
 const MOST = 8;
+/** Of machine memory of all that are kept; a run begins with some 70 MiB, and grows with the pages of its trace. */
+const MOST_BYTES = 2 ** 30;
 
 /** By all that decides a run; the one kept last is last. */
 const stock: { readonly key: string; readonly run: Run }[] = [];
 
 const keyOf = (options: RunOptions): string => JSON.stringify(options);
 
-/** Keep a run whose result was taken. */
+const bytesOf = (run: Run): number => run.machine.views.byteLength;
+const bytesKept = (): number => stock.reduce((sum, { run }) => sum + bytesOf(run), 0);
+
+/** Keep a run whose result was taken; those kept first make room. */
 export function keep(run: Run): void {
-  if (run.renewable) stock.push({ key: keyOf(run.options), run });
-  if (stock.length > MOST) stock.shift();
+  if (run.renewable && bytesOf(run) <= MOST_BYTES) stock.push({ key: keyOf(run.options), run });
+  while (stock.length > MOST || bytesKept() > MOST_BYTES) stock.shift();
 }
 
 /** @returns a run with these options, as new; undefined: none is kept */

@@ -16,8 +16,8 @@ import { PagedTable } from './paged-table.ts';
 // Pin: four counts of a byte each.
 export const GNTPIN_hstw_inc = 1; //       writable mappings and copies by the processor
 export const GNTPIN_hstr_inc = 1 << 8; //  read-only ones
-export const GNTPIN_devw_inc = 1 << 16; // writable mappings for devices
-export const GNTPIN_devr_inc = 1 << 24;
+const GNTPIN_devw_inc = 1 << 16; // writable mappings for devices
+const GNTPIN_devr_inc = 1 << 24;
 export const GNTPIN_writing = 0x00ff00ff;
 const TOP_BIT = 7; // of a count: from here on it grows no more
 

@@ -5,6 +5,7 @@
  *         page_get_owner_and_reference() (xen/arch/x86/mm.c).
  */
 import { invariant } from '../errors.ts';
+import { stampUse } from '../frames/references.ts';
 import {
   FRAME_FLAGS, FRAME_LINEAR, FRAME_OWNER, FRAME_PARTIAL_SET, FRAME_REFS, FRAME_STAMP, FRAME_STRIDE, FRAME_TYPE, FRAME_VALIDATED, PGC_ALLOCATED, PGC_XEN_HEAP,
   PGT_COUNT, PGT_TYPE_MASK, PGT_VALIDATED, PGT_WRITABLE,
@@ -51,12 +52,17 @@ export class Frames {
     return true;
   }
 
-  /** Note when a frame's last use as what it is ends: before it does. */
+  /** Note when the last use of a frame as a page table ends: before it does. */
   stamp(_mfn: number): void {
     // With one vCPU no one asks.
   }
 
-  /** Tick at which the last use of a frame ended, whose type count is 0. */
+  /** ... when any use ends of one that is none. */
+  stampUse(_mfn: number): void {
+    // As above.
+  }
+
+  /** Tick at which a use of a frame ended last, whose type count is 0. */
   stampOf(mfn: number): number { return this.s.w[this.at(mfn, FRAME_STAMP)]; }
   /** PGT_* of the type alone. */
   kind(mfn: number): number { return this.type(mfn) & PGT_TYPE_MASK; }
@@ -168,6 +174,8 @@ export class SharedFrames extends Frames {
   override stamp(mfn: number): void {
     this.s.w[this.at(mfn, FRAME_STAMP)] = Atomics.load(this.s.w, HDR_FLUSH_CLOCK >>> 2);
   }
+
+  override stampUse(mfn: number): void { stampUse(this.s.w, this.at(mfn, FRAME_TYPE)); }
 
   override getOwner(mfn: number): number {
     return this.take(mfn) ? this.owner(mfn) : NOBODY;

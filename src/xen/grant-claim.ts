@@ -14,7 +14,7 @@ import type { Host } from './host.ts';
 const FRAME_BYTES = 4096;
 const START_MASK = 0x7fff; // bits that the start of a part of a page is kept in
 /** The entry says something else than when its use began: to be tried again. */
-export const RESTART = 1;
+const RESTART = 1;
 
 /** The frame of a grant that is in use for a copy, and the part of it. */
 export interface Claim {

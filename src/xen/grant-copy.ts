@@ -146,7 +146,7 @@ function copyChunk(h: Host, n: number, source: Side, dest: Side, first: boolean)
   for (let k = 0; k < n; k++) {
     if (k > 0 && h.preemptCheck()) return k;
     let status = copyOne(h, k * OP_WORDS, source, dest);
-    // Xen tries for as long as the entry keeps changing. Here no one changes it meanwhile, so the second time is the last.
+    // Xen tries for as long as the entry keeps changing. Here, where another vCPU's guest may keep changing it, the second time is the last.
     if (status > 0 && !(first && k === 0)) return k;
     if (status > 0) status = GNTST_eagain;
     if (status !== GNTST_okay) {

@@ -5,17 +5,19 @@
  * are inside do not wait for each other. Who is to be alone takes HV_LOCK and waits until none is inside. Within a call, in the order of
  * layout/lock.ts: the locks of what domains grant, of their events, of freed frames and of the hypervisor's own ones.
  */
-import { ConfigError } from '../errors.ts';
+import { ConfigError, InvariantError } from '../errors.ts';
 import { DOMAIN_EVENT_LOCK, DOMAIN_GRANT_LOCK, DOMAIN_ID, DOMAIN_LOCK } from '../layout/domain.ts';
-import { GUEST_HOME } from '../layout/guest-vcpu.ts';
+import { FRAME_OWNER, FRAME_STRIDE } from '../layout/frame.ts';
+import { GUEST_HOME, GUEST_OLD_TABLE } from '../layout/guest-vcpu.ts';
+import { HDR_FRAME_TABLE } from '../layout/header.ts';
 import { HV_FORGET, HV_HEAP_LOCK, HV_LOCK } from '../layout/hypervisor.ts';
 import { EMBEDDER, RANK_DOMAIN, RANK_EVENTS, RANK_GRANTS, RANK_HEAP, RANK_HYPERVISOR } from '../layout/lock.ts';
 import { VCPU_BYTES, VCPU_CALL, VCPU_CALL_ARGS, VCPU_GUEST, VCPU_INSIDE } from '../layout/vcpu.ts';
 import type { Vcpu } from '../machine/vcpu.ts';
-import { checkSound } from '../memory/broken.ts';
+import { checkSound, declareBroken } from '../memory/broken.ts';
 import type { Locks } from '../memory/locks.ts';
 import type { Views } from '../memory/views.ts';
-import type { Domain } from './domain.ts';
+import { NO_FRAME, type Domain } from './domain.ts';
 import type { OwnFrames } from './own-frames.ts';
 import { ALONE, BESIDE, lockPlan, OWN } from './lock-plan.ts';
 
@@ -59,6 +61,12 @@ export class Guard {
     this.leave();
   }
 
+  /** What was begun threw: after an invariant did not hold no one goes on, as after Xen's BUG(). @returns the error */
+  failed(error: unknown): unknown {
+    if (error instanceof InvariantError) declareBroken(this.s, `in the hypervisor: ${error.message}`);
+    return error;
+  }
+
   /** A thread that plays no vCPU is none between two calls: another thread may be. */
   private leave(): void {
     if (this.locks.waiting === undefined) this.locks.be(EMBEDDER, -1);
@@ -87,6 +95,8 @@ export class Guard {
     this.open(ALONE, 0);
     try {
       return what();
+    } catch (error) {
+      throw this.failed(error);
     } finally {
       this.close();
     }
@@ -139,7 +149,9 @@ export class Guard {
     return w[guest + (GUEST_HOME >>> 2)] >>> 2;
   }
 
-  private open(plan: number, domain: number): void {
+  /** In a recording, and when it is replayed, no one is beside others who may use the same frames: their counts have no order but that of locks. */
+  private open(wish: number, domain: number): void {
+    const plan = wish === OWN && (this.locks.turns !== undefined || this.owesForeign(domain)) ? ALONE : wish;
     checkSound(this.s);
     this.home = domain + (DOMAIN_LOCK >>> 2);
     try {
@@ -151,6 +163,12 @@ export class Guard {
       throw error;
     }
     this.plan = plan;
+  }
+
+  /** Is a table of another domain still to be put for the vCPU, before anything else is done for it? */
+  private owesForeign(domain: number): boolean {
+    const { w } = this.s, mfn = w[(w[this.v + (VCPU_GUEST >>> 2)] + GUEST_OLD_TABLE) >>> 2];
+    return mfn !== NO_FRAME && (w[(w[HDR_FRAME_TABLE >>> 2] + mfn * FRAME_STRIDE + FRAME_OWNER) >>> 2] & 0xffff) !== w[domain + (DOMAIN_ID >>> 2)];
   }
 
   private close(): void {
@@ -183,14 +201,13 @@ export class Guard {
     if (Atomics.load(w, this.block + (HV_LOCK >>> 2)) !== 0) Atomics.notify(w, mine);
   }
 
+  /** In a recording the lock is taken when no one is inside any more: those who are may be noted after this began. */
   private emptyOut(): void {
-    this.locks.take(this.block + (HV_LOCK >>> 2), RANK_HYPERVISOR);
-    this.awaitOthers();
+    this.locks.take(this.block + (HV_LOCK >>> 2), RANK_HYPERVISOR, () => this.awaitOthers());
   }
 
   private awaitOthers(): void {
     const { w } = this.s;
-    this.locks.turns?.place();
     for (const at of this.inside) for (let tries = 0; Atomics.load(w, at) !== 0; tries++) this.locks.pause(at, 1, tries);
   }
 }

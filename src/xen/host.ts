@@ -227,8 +227,9 @@ export class Host {
     }
   }
 
-  /** Has the call in progress to be preempted? Source: hypercall_preempt_check(). */
+  /** Has the call in progress to be preempted? Here interrupts of other processors are taken, too. Source: hypercall_preempt_check(). */
   preemptCheck(): boolean {
+    if (this.guard !== undefined) this.s.locks.pass();
     return --this.budget < 0;
   }
 

@@ -220,6 +220,8 @@ export class Hypervisor {
     guard.begin(cpu);
     try {
       return this.dispatchNow(cpu);
+    } catch (error) {
+      throw guard.failed(error);
     } finally {
       guard.end();
     }
@@ -243,22 +245,12 @@ export class Hypervisor {
    * @returns FAULT_NONE, or the exception that the guest sees, `vector << 16 | error code`; CR2 is `cr2()` then
    */
   write(cpu: Vcpu, va: bigint, data: Uint8Array): number {
-    this.begin(cpu);
-    try {
-      return guestWrite(this.host, this.enter(cpu), va, data);
-    } finally {
-      this.host.guard?.end();
-    }
+    return this.own(cpu, guest => guestWrite(this.host, guest, va, data));
   }
 
   /** The guest kernel loads bytes. @returns as `write()`, `out` filled if FAULT_NONE */
   read(cpu: Vcpu, va: bigint, out: Uint8Array): number {
-    this.begin(cpu);
-    try {
-      return guestRead(this.host, this.enter(cpu), va, out);
-    } finally {
-      this.host.guard?.end();
-    }
+    return this.own(cpu, guest => guestRead(this.host, guest, va, out));
   }
 
   /**
@@ -269,12 +261,7 @@ export class Hypervisor {
    * @returns FAULT_NONE: the store was done in its stead, go on behind it; or the exception to inject, the guest being in its kernel then
    */
   pageFault(cpu: Vcpu, fault: number, va: bigint, data?: Uint8Array): number {
-    this.begin(cpu);
-    try {
-      return pageFault(this.host, this.enter(cpu), fault, va, data);
-    } finally {
-      this.host.guard?.end();
-    }
+    return this.own(cpu, guest => pageFault(this.host, guest, fault, va, data));
   }
 
   /**
@@ -284,16 +271,11 @@ export class Hypervisor {
    * @returns false, with nothing changed, if there is no root table for user mode
    */
   setMode(cpu: Vcpu, mode: 'kernel' | 'user'): boolean {
-    this.begin(cpu);
-    try {
-      return this.enterMode(cpu, mode);
-    } finally {
-      this.host.guard?.end();
-    }
+    return this.own(cpu, guest => this.enterMode(guest, mode === 'kernel'));
   }
 
-  private enterMode(cpu: Vcpu, mode: 'kernel' | 'user'): boolean {
-    const { host } = this, guest = this.enter(cpu), kernel = mode === 'kernel';
+  private enterMode(guest: GuestVcpu, kernel: boolean): boolean {
+    const { host } = this;
     if (guest.kernelMode === kernel) return true;
     if (kernel) systemCall(host, guest);
     else if (!iret(host, guest)) return false;
@@ -307,14 +289,11 @@ export class Hypervisor {
    * @param out - the descriptor's two words @returns FAULT_NONE, or the exception to inject: #GP, or the #PF of reading the table
    */
   descriptor(cpu: Vcpu, selector: number, out: Int32Array): number {
-    this.begin(cpu);
-    try {
-      const guest = this.enter(cpu), fault = ldtDescriptor(this.host, guest, selector, out);
+    return this.own(cpu, guest => {
+      const fault = ldtDescriptor(this.host, guest, selector, out);
       this.host.counters.charge(PAGE_FAULT, this.host.s.w, guest.v);
       return fault;
-    } finally {
-      this.host.guard?.end();
-    }
+    });
   }
 
   /**
@@ -382,9 +361,18 @@ export class Hypervisor {
     return guard.alone(what);
   }
 
-  /** Something is done for a vCPU, beside those of other domains. */
-  private begin(cpu: Vcpu): void {
-    this.host.guard?.beginOwn(cpu);
+  /** Do something for a vCPU, beside those of other domains. */
+  private own<T>(cpu: Vcpu, what: (guest: GuestVcpu) => T): T {
+    const { guard } = this.host;
+    if (guard === undefined) return what(this.enter(cpu));
+    guard.beginOwn(cpu);
+    try {
+      return what(this.enter(cpu));
+    } catch (error) {
+      throw guard.failed(error);
+    } finally {
+      guard.end();
+    }
   }
 
   private enter(cpu: Vcpu): GuestVcpu {

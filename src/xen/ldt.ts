@@ -18,7 +18,7 @@ import { loadRoot } from './root.ts';
 import { FAULTS } from './work.ts';
 
 /** High word of the first address of the vCPUs' descriptor tables, and how much address space they have: 64 KiB for the GDT, 64 KiB for the LDT of each. */
-export const TABLES_HI = 0xffff8200 | 0;
+const TABLES_HI = 0xffff8200 | 0;
 const TABLES_BYTES = 0x40000000;
 const VCPU_SHIFT = 17;
 const LDT_AREA = 1 << 16;

@@ -5,7 +5,7 @@
  */
 import { PTE_A, PTE_D, PTE_P } from '../arch/pte.ts';
 import { MMU_PT_UPDATE_PRESERVE_AD } from '../layout/frame.ts';
-import { storeEntry } from '../memory/entry.ts';
+import { casEntry, storeEntry } from '../memory/entry.ts';
 import type { Domain } from './domain.ts';
 import { alike, disallowed, keptHi, keptLo } from './entry-flags.ts';
 import type { Host } from './host.ts';
@@ -18,8 +18,11 @@ const AD = PTE_A | PTE_D;
 const ENTRIES = 512;
 const LAST_COMPAT_ENTRY = 3;
 
+/** Processors that walk the table may set A and D meanwhile: nothing else of the entry. */
 function store(h: Host, at: number, lo: number, hi: number, command: number): void {
-  storeEntry(h.s, at, command === MMU_PT_UPDATE_PRESERVE_AD ? lo | (h.s.w[at] & AD) : lo, hi);
+  const { s } = h, { w } = s;
+  if (command !== MMU_PT_UPDATE_PRESERVE_AD) storeEntry(s, at, lo, hi);
+  else for (let old = w[at]; !casEntry(s, at, old, w[at + 1], lo | (old & AD), hi);) old = Atomics.load(w, at);
 }
 
 /**

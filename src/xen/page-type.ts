@@ -104,7 +104,8 @@ export function putPageType(h: Host, mfn: number, partial = false, parent = NO_F
       if ((old & PGT_PARTIAL) !== 0) frames.putPage(mfn);
       return rc;
     }
-    if ((old & PGT_COUNT) === 1) frames.stamp(mfn);
+    if (levelOf(old) > HIGHEST_TABLE) frames.stampUse(mfn);
+    else if ((old & PGT_COUNT) === 1) frames.stamp(mfn);
     if (!frames.swapType(mfn, old, old - 1)) continue;
     if (isLinear(h, old, parent)) putLinear(h, mfn, parent);
     return 0;

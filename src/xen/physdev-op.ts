@@ -15,17 +15,17 @@ import {
 } from './numbers.ts';
 import { getPageType, putPageAndType } from './page-type.ts';
 
-export const PHYSDEVOP_irq_status_query = 5;
+const PHYSDEVOP_irq_status_query = 5;
 export const PHYSDEVOP_eoi = 12;
-export const PHYSDEVOP_map_pirq = 13;
-export const PHYSDEVOP_unmap_pirq = 14;
-export const PHYSDEVOP_pirq_eoi_gmfn_v1 = 17;
-export const PHYSDEVOP_get_free_pirq = 23;
-export const PHYSDEVOP_pirq_eoi_gmfn_v2 = 28;
-export const MAP_PIRQ_TYPE_MSI = 0;
-export const MAP_PIRQ_TYPE_GSI = 1;
-export const MAP_PIRQ_TYPE_MSI_SEG = 3;
-export const MAP_PIRQ_TYPE_MULTI_MSI = 4;
+const PHYSDEVOP_map_pirq = 13;
+const PHYSDEVOP_unmap_pirq = 14;
+const PHYSDEVOP_pirq_eoi_gmfn_v1 = 17;
+const PHYSDEVOP_get_free_pirq = 23;
+const PHYSDEVOP_pirq_eoi_gmfn_v2 = 28;
+const MAP_PIRQ_TYPE_MSI = 0;
+const MAP_PIRQ_TYPE_GSI = 1;
+const MAP_PIRQ_TYPE_MSI_SEG = 3;
+const MAP_PIRQ_TYPE_MULTI_MSI = 4;
 const XENIRQSTAT_needs_eoi = 1;
 const XENIRQSTAT_shared = 2;
 const MOST_MESSAGES = 32;

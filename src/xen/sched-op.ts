@@ -16,10 +16,10 @@ import { sleep, wake } from './wake.ts';
 
 export const SCHEDOP_yield = 0;
 export const SCHEDOP_block = 1;
-export const SCHEDOP_shutdown = 2;
+const SCHEDOP_shutdown = 2;
 export const SCHEDOP_poll = 3;
-export const SCHEDOP_remote_shutdown = 4;
-export const SCHEDOP_shutdown_code = 5;
+const SCHEDOP_remote_shutdown = 4;
+const SCHEDOP_shutdown_code = 5;
 const POLLED_MOST = 128;
 const PORT_BYTES = 4;
 

@@ -13,9 +13,9 @@ import type { Host } from './host.ts';
 import { XEN_EFAULT, XEN_EINVAL, XEN_ENOENT, XEN_ENOSYS, XEN_ENXIO } from './numbers.ts';
 import { getPageType, putPageAndType } from './page-type.ts';
 
-export const VCPUOP_is_up = 3;
-export const VCPUOP_get_runstate_info = 4;
-export const VCPUOP_register_runstate_memory_area = 5;
+const VCPUOP_is_up = 3;
+const VCPUOP_get_runstate_info = 4;
+const VCPUOP_register_runstate_memory_area = 5;
 export const VCPUOP_register_vcpu_info = 10;
 const RUNSTATE_running = 0, RUNSTATE_runnable = 1, RUNSTATE_blocked = 2, RUNSTATE_offline = 3;
 const RUNSTATE_BYTES = 48, RUNSTATE_BYTES_COMPAT = 44;

@@ -21,25 +21,25 @@ const CAPABILITIES_BYTES = 1024;
 const PAGE_BYTES = 4096;
 const VIRT_START_HI = 0xffff8000 | 0;
 
-export const XENVER_version = 0;
-export const XENVER_extraversion = 1;
-export const XENVER_compile_info = 2;
-export const XENVER_capabilities = 3;
-export const XENVER_changeset = 4;
-export const XENVER_platform_parameters = 5;
-export const XENVER_get_features = 6;
-export const XENVER_pagesize = 7;
-export const XENVER_guest_handle = 8;
-export const XENVER_commandline = 9;
-export const XENVER_build_id = 10;
+const XENVER_version = 0;
+const XENVER_extraversion = 1;
+const XENVER_compile_info = 2;
+const XENVER_capabilities = 3;
+const XENVER_changeset = 4;
+const XENVER_platform_parameters = 5;
+const XENVER_get_features = 6;
+const XENVER_pagesize = 7;
+const XENVER_guest_handle = 8;
+const XENVER_commandline = 9;
+const XENVER_build_id = 10;
 
-export const XENFEAT_pae_pgdir_above_4gb = 4;
-export const XENFEAT_mmu_pt_update_preserve_ad = 5;
-export const XENFEAT_highmem_assist = 6;
-export const XENFEAT_gnttab_map_avail_bits = 7;
-export const XENFEAT_dom0 = 11;
-export const XENFEAT_memory_op_vnode_supported = 13;
-export const XENFEAT_direct_mapped = 17;
+const XENFEAT_pae_pgdir_above_4gb = 4;
+const XENFEAT_mmu_pt_update_preserve_ad = 5;
+const XENFEAT_highmem_assist = 6;
+const XENFEAT_gnttab_map_avail_bits = 7;
+const XENFEAT_dom0 = 11;
+const XENFEAT_memory_op_vnode_supported = 13;
+const XENFEAT_direct_mapped = 17;
 
 /** Arguments: command, address of its structure. @param at - word index */
 export function xenVersion(h: Host, at: number): number {

@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ConfigError } from '../../src/errors.ts';
 import { layFrameTable } from '../../src/frames/table.ts';
-import { FRAME_REFS_MOST, PGT_COUNT_MOST, PGT_L2_TABLE, PGT_VALIDATED } from '../../src/layout/frame.ts';
-import { HDR_BYTES_USED, HDR_FLUSH_CLOCK, HDR_FRAME_LIMIT } from '../../src/layout/header.ts';
+import { FRAME_REFS_MOST, FRAME_STAMP, FRAME_STRIDE, PGT_COUNT_MOST, PGT_L2_TABLE, PGT_VALIDATED } from '../../src/layout/frame.ts';
+import { HDR_BYTES_USED, HDR_FLUSH_CLOCK, HDR_FRAME_LIMIT, HDR_FRAME_TABLE } from '../../src/layout/header.ts';
 import { Machine } from '../../src/machine/machine.ts';
 import { at, entry, FRAMES, MODES, type FrameWorld, type Mode } from './world.ts';
 import { DATA, FOREIGN, FREE, L1, L1_B, L2, MANY, OLD_TABLE, PLAIN, populated, SEG, T1, USED_UP, W } from './population.ts';
@@ -125,6 +125,18 @@ describe.each(MODES)('a run: $engine, vCPUs $vcpus', mode => {
     x.setEntry(L1, i, entry(DATA, WR));
     expect(x.validateTable(L1)).toBe(512);
     expect(held(DATA)).toEqual([2, W | 1]);
+  });
+
+  it('notes when each use as writable ends, with several vCPUs: the latest tick stays', () => {
+    const { w } = x.s, at = (w[HDR_FRAME_TABLE >>> 2]! + DATA * FRAME_STRIDE + FRAME_STAMP) >>> 2, stamps: number[] = [], tick = (clock: number) => { w[HDR_FLUSH_CLOCK >>> 2] = clock; };
+    for (let i = 0; i < 4; i++) x.setEntry(L1, i, entry(DATA, i === 3 ? RO : WR));
+    expect(x.validate(L1, 0, 4)).toBe(4);
+    for (const [i, clock] of [[3, 4], [2, 5], [1, -9], [0, 7]] as const) {
+      tick(clock);
+      expect(x.drop(L1, i, i + 1)).toBe(i);
+      stamps.push(w[at]!);
+    }
+    expect(stamps).toEqual(mode.vcpus === 1 ? [0, 0, 0, 0] : [0, 5, -9, -9]);
   });
 
   it('does nothing without a frame table', () => {

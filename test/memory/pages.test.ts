@@ -6,6 +6,8 @@ import { Machine } from '../../src/machine/machine.ts';
 import * as pages from '../../src/memory/pages.ts';
 
 const FAR = 0x1_0000_0000, UNBACKED = 0x2_0000_0000;
+/** Pages of two extents. */
+const HASHED = Array.from({ length: 25 }, (_, k) => 0x5000 + k * 0x1000);
 
 describe.each(['ts', 'wasm', 'plain'] as const)('machine.pages, %s', kind => {
   let machine: Machine;
@@ -59,7 +61,7 @@ describe.each(['ts', 'wasm', 'plain'] as const)('machine.pages, %s', kind => {
       return y ^ (y >> 15n);
     };
     let lo = 0n, hi = 0n;
-    for (const page of [0xf000, 0x10000, 0x11000]) {
+    for (const page of HASHED) {
       const words = new Uint32Array(bytes(page, 4096).buffer.slice(0, 4096));
       for (let lane = 0; lane < 16; lane++) {
         let a = BigInt(HASH_SEED + lane), b = a;
@@ -67,7 +69,7 @@ describe.each(['ts', 'wasm', 'plain'] as const)('machine.pages, %s', kind => {
         [lo, hi] = [step(lo ^ a, HASH_LO), step(hi ^ b, HASH_HI)];
       }
     }
-    expect(machine.pages.hash(0xf000n, 3)).toBe((hi << 32n) | lo);
+    expect(machine.pages.hash(BigInt(HASHED[0]!), HASHED.length)).toBe((hi << 32n) | lo);
   });
 
   it('hashes differ for any two bits, for exchanged words and for exchanged pages', () => {

@@ -7,9 +7,9 @@ import {
   HYPERVISOR_sched_op, HYPERVISOR_update_va_mapping,
 } from '../../dist/xen/numbers.js';
 import { wordOf } from '../../dist/memory/extents.js';
-import { ARGS, BASE, DATA, DATA_FRAME, entryOf, OWNED, PAGES_EACH, READ, REFS, SPARE_PAGE, SPARE_TABLE, SPARE_TABLES } from './world.mjs';
+import { ARGS, DATA, DATA_FRAME, entryOf, OWNED, PAGES_EACH, READ, REFS, SPARE_PAGE, SPARE_TABLE, SPARE_TABLES, TABLE } from './world.mjs';
 
-const SELF = 0x7ff0n, WRITE = 6, LOAD = 4;
+const SELF = 0x7ff0n, WRITE = 6, LOAD = 4, USER = 4;
 const LAST_DATA = 64;
 
 /** A generator of numbers, the same for the same seed. */
@@ -39,7 +39,7 @@ export class Guest {
     this.done = 0;
   }
 
-  va(page) { return BASE + BigInt(page * 4096); }
+  va(page) { return this.guest.base + BigInt(page * 4096); }
   get argsVa() { return this.va(this.args); }
   frame(k) { return this.guest.first + k; }
 
@@ -50,21 +50,31 @@ export class Guest {
     return rc;
   }
 
-  map(page, value, flags = this.flags) { return this.call(HYPERVISOR_update_va_mapping, this.va(page), value, flags); }
+  /** Arguments of update_va_mapping. */
+  mapping(page, value, flags) { return this.guest.is32 ? [this.va(page), value & 0xffffffffn, value >> 32n, flags] : [this.va(page), value, flags]; }
 
-  update(...requests) {
+  map(page, value, flags = this.flags) { return this.call(HYPERVISOR_update_va_mapping, ...this.mapping(page, value, flags)); }
+
+  update(...requests) { return this.updateOf(SELF, ...requests); }
+
+  /** mmu_update. @param owners - of the frames, and in the high half of the tables, + 1 */
+  updateOf(owners, ...requests) {
     requests.forEach(([table, slot, value, command = 0], k) => {
       this.view.setBigUint64(k * 16, (BigInt(table) << 12n) | BigInt(slot * 8 + command), true);
       this.view.setBigUint64(k * 16 + 8, value, true);
     });
-    return this.call(HYPERVISOR_mmu_update, this.argsVa, BigInt(requests.length), 0n, SELF);
+    return this.call(HYPERVISOR_mmu_update, this.argsVa, BigInt(requests.length), 0n, owners);
   }
 
-  ext(command, argument = 0n) {
-    this.view.setBigUint64(0, BigInt(command), true);
-    this.view.setBigUint64(8, argument, true);
-    this.view.setBigUint64(16, 0n, true);
-    return this.call(HYPERVISOR_mmuext_op, this.argsVa, 1n, 0n, SELF);
+  ext(command, argument = 0n, owner = SELF) {
+    [BigInt(command), argument, 0n].forEach((value, k) => this.word(k, value));
+    return this.call(HYPERVISOR_mmuext_op, this.argsVa, 1n, 0n, owner);
+  }
+
+  /** Write a word of the guest's width. */
+  word(k, value) {
+    if (this.guest.is32) this.view.setUint32(k * 4, Number(value), true);
+    else this.view.setBigUint64(k * 8, value, true);
   }
 
   /** Write an entry of the own grant table, as a guest may at any time. */
@@ -94,17 +104,18 @@ export class Guest {
   }
 
   copy(toRef, from, ref, k, length) {
+    const word = this.guest.is32 ? 4 : 8, last = word * 4; // a side is a word, and 4 bytes in as many
     const side = (at, value, domid) => {
-      this.view.setBigUint64(at, BigInt(value), true);
-      this.view.setUint32(at + 8, domid, true);
-      this.view.setUint32(at + 12, 0, true);
+      this.word(at / word, BigInt(value));
+      this.word(at / word + 1, BigInt(domid));
     };
-    if (toRef) { side(0, this.frame(k), 0x7ff0); side(16, ref, from); }
-    else { side(0, ref, from); side(16, this.frame(k), 0x7ff0); }
-    this.view.setUint32(32, length | ((toRef ? 2 : 1) << 16), true);
-    this.view.setUint32(36, 0, true);
+    const [own, granted] = toRef ? [0, word * 2] : [word * 2, 0];
+    side(own, this.frame(k), 0x7ff0);
+    side(granted, ref, from);
+    this.view.setUint32(last, length | ((toRef ? 2 : 1) << 16), true);
+    this.view.setUint32(last + 4, 0, true);
     this.call(HYPERVISOR_grant_table_op, 5n, this.argsVa, 1n);
-    return this.view.getInt16(36, true);
+    return this.view.getInt16(last + 4, true);
   }
 
   event(command, ...words) {
@@ -114,12 +125,11 @@ export class Guest {
 
   /** memory_op of one extent. @returns extents done */
   reservation(command, mfn) {
-    this.view.setBigUint64(64, BigInt(mfn), true);
-    this.view.setBigUint64(0, this.argsVa + 64n, true);
-    this.view.setBigUint64(8, 1n, true);
-    this.view.setUint32(16, 0, true);
-    this.view.setUint32(20, 0, true);
-    this.view.setUint32(24, 0x7ff0, true);
+    const word = this.guest.is32 ? 4 : 8;
+    this.word(64 / word, BigInt(mfn));
+    this.word(0, this.argsVa + 64n);
+    this.word(1, 1n);
+    [0, 0, 0x7ff0].forEach((value, k) => this.view.setUint32(word * 2 + k * 4, value, true));
     return this.call(HYPERVISOR_memory_op, BigInt(command), this.argsVa);
   }
 
@@ -132,22 +142,22 @@ export class Guest {
     this.use(page, WRITE);
     this.map(page, 0n, 6n);
     if (this.reservation(1, mfn) !== 1) return false;
-    if (this.reservation(0, 0) === 1) this.pool.push(Number(this.view.getBigUint64(64, true)));
+    if (this.reservation(0, 0) === 1) this.pool.push(this.view.getUint32(64, true));
     return true;
   }
 
   multicall(...calls) {
     calls.forEach(([nr, ...args], k) => {
-      const at = 2048 + k * 64;
-      this.view.setBigUint64(at, BigInt(nr), true);
-      for (let i = 0; i < 6; i++) this.view.setBigUint64(at + 16 + i * 8, BigInt.asUintN(64, args[i] ?? 0n), true);
+      const at = (this.guest.is32 ? 512 : 256) + k * 8; // in words
+      this.word(at, BigInt(nr));
+      for (let i = 0; i < 6; i++) this.word(at + 2 + i, BigInt.asUintN(64, args[i] ?? 0n));
     });
     return this.call(HYPERVISOR_multicall, this.argsVa + 2048n, BigInt(calls.length));
   }
 
-  /** Access a page. What it reaches is its domain's, or granted to it: no frame that went to someone else, or is free. */
+  /** Access a page, as its kernel: of 64 bits in ring 3, of 32 in ring 1. What it reaches is its domain's, or granted to it: no frame that went to someone else, or is free. */
   use(page, kind) {
-    const va = Number(this.va(page) & 0xffffffffn), fault = this.cpu.access(-1, va, kind);
+    const va = this.va(page), fault = this.cpu.access(Number(va >> 32n), Number(va & 0xffffffffn), this.guest.is32 ? kind & ~USER : kind);
     if (fault !== 0) return fault;
     const mfn = (this.cpu.paddrLo >>> 12) + this.cpu.paddrHi * 0x100000, { w } = this.s, row = (w[HDR_FRAME_TABLE >>> 2] >>> 2) + mfn * (FRAME_STRIDE >>> 2);
     const owner = Atomics.load(w, row + (FRAME_OWNER >>> 2)) & 0xffff, refs = Atomics.load(w, row + (FRAME_REFS >>> 2));
@@ -159,7 +169,7 @@ export class Guest {
   takeEvents() {
     const { w } = this.s, shared = wordOf(this.s, 0, this.guest.sharedInfo << 12), info = shared + this.vcpu * 16;
     Atomics.and(w, info, ~0xff);
-    const selected = Atomics.exchange(w, info + 2, 0);
+    const selected = Atomics.exchange(w, info + (this.guest.is32 ? 1 : 2), 0);
     if (selected !== 0) for (let k = 0; k < 4; k++) Atomics.exchange(w, shared + 0x200 + k, 0);
   }
 }
@@ -169,18 +179,20 @@ function step(g, r, own) {
   const page = SPARE_PAGE + (own ? g.vcpu * PAGES_EACH : 0) + r(own ? PAGES_EACH : 8);
   const data = own ? DATA_FRAME + g.vcpu * 4 + r(4) : DATA_FRAME + r(LAST_DATA - DATA_FRAME);
   const spare = SPARE_TABLE + (own ? g.vcpu % SPARE_TABLES : r(SPARE_TABLES)), port = g.guest.ports[r(g.guest.ports.length)];
-  switch (r(24)) {
+  switch (r(28)) {
     case 0: case 1: case 2: return g.map(page, r(4) ? entryOf(g.frame(data), r(2) ? DATA : READ) : 0n);
     case 3: case 4: return g.update(...Array.from({ length: 1 + r(8) }, () => [g.guest.level1, SPARE_PAGE + (own ? g.vcpu * PAGES_EACH : 0) + r(own ? PAGES_EACH : 8), r(3) ? entryOf(g.frame(data), READ) : 0n, r(2) * 2]));
-    case 5: return g.ext(0, BigInt(g.frame(spare)));
+    case 5: return g.ext(r(4) ? 0 : 1 + r(3), BigInt(g.frame(spare)));
     case 6: return g.ext(4, BigInt(g.frame(spare)));
     case 7: return g.update([g.frame(spare), r(512), r(3) ? entryOf(g.frame(data), r(2) ? DATA : READ) : 0n]);
     case 8: return g.map(spare, entryOf(g.frame(spare), r(2) ? READ : DATA));
     case 9: return g.ext(r(2) ? 10 : 6);
     case 10: case 11: case 12: return g.use(page, r(2) ? WRITE : LOAD);
-    case 13: return g.multicall([HYPERVISOR_update_va_mapping, g.va(page), entryOf(g.frame(data), READ), 0n], [HYPERVISOR_update_va_mapping, g.va(page), 0n, 0n], [HYPERVISOR_sched_op, 0n, 0n]);
+    case 13: return g.multicall([HYPERVISOR_update_va_mapping, ...g.mapping(page, entryOf(g.frame(data), READ), 0n)], [HYPERVISOR_update_va_mapping, ...g.mapping(page, 0n, 0n)], [HYPERVISOR_sched_op, 0n, 0n]);
     case 14: return g.event(9, port);
     case 15: return g.takeEvents();
+    case 16: return g.ext(5, BigInt(g.guest.first));
+    case 17: return g.update([g.guest.level2, 1 + spare - SPARE_TABLE, own || r(2) ? entryOf(g.frame(spare), TABLE) : 0n]); // a table that goes is put by a call that is alone
     default: return own ? g.map(page, 0n) : shared(g, r, page, data, port);
   }
 }
@@ -188,7 +200,7 @@ function step(g, r, own) {
 /** What meets what other domains do. */
 function shared(g, r, page, data, port) {
   const peer = g.guests[r(g.guests.length)], ref = 8 + r(REFS);
-  switch (r(16)) {
+  switch (r(g.guest.isPrivileged ? 20 : 16)) {
     case 0: case 1: return g.grant(ref, [0, GTF_permit_access, GTF_permit_access, GTF_permit_access | GTF_readonly][r(4)], peer.id, data);
     case 2: case 3: return peer === g.guest ? 0 : g.mapGrant(page, GNTMAP_host_map | (r(2) ? GNTMAP_readonly : 0), ref, peer.id);
     case 4: case 5: return g.handles.length === 0 ? 0 : g.unmapGrant(g.handles.splice(r(g.handles.length), 1)[0]);
@@ -197,7 +209,18 @@ function shared(g, r, page, data, port) {
     case 11: return g.event(8, port, r(g.guest.cpus.length));
     case 12: return g.fifo ? g.event(13, port, r(16)) : g.event(9, port);
     case 13: case 14: return g.churn(page);
-    default: return g.ext(r(2) ? 10 : 11, g.va(page));
+    case 15: return g.ext(r(2) ? 10 : 11, g.va(page));
+    default: return foreign(g, r, page, data, peer);
+  }
+}
+
+/** What a privileged domain does with others' frames and tables, whatever their width. */
+function foreign(g, r, page, data, peer) {
+  const frame = peer.first + data, slot = SPARE_PAGE + r(8), entry = r(3) ? entryOf(frame, r(2) ? DATA : READ) : 0n;
+  switch (r(3)) {
+    case 0: return g.updateOf(BigInt(peer.id), [g.guest.level1, page, entry]);
+    case 1: return g.updateOf(BigInt(peer.id | ((peer.id + 1) << 16)), [peer.level1, slot, entry], [peer.first + SPARE_TABLE, r(512), entry]);
+    default: return g.ext(r(2) * 4, BigInt(peer.first + SPARE_TABLE + r(SPARE_TABLES)), BigInt(peer.id));
   }
 }
 

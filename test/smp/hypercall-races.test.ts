@@ -6,7 +6,7 @@ import { work } from './crew.ts';
 import { dataFor, makeWorld, OWNED, type World } from './world.mjs';
 
 const PROGRAMS = new URL('./race-programs.mjs', import.meta.url);
-const ENGINES = [['wasm'], ['ts']] as const;
+const KINDS = [['wasm', 'none'], ['ts', 'all'], ['wasm', 'some']] as const; // some: the first and the third domain
 
 interface Found { readonly wrong: string[]; readonly counts: Record<string, number> & number[] }
 
@@ -30,30 +30,30 @@ async function race(world: World, each: readonly (readonly [number: number, name
   }
 }
 
-describe.each(ENGINES)('with the %s engine', engine => {
+describe.each(KINDS)('with the %s engine (domains of 32 bits: %s)', (engine, narrow) => {
   it('pins meet updates of the table', async () => {
-    const [pins, updates] = await race(makeWorld({ domains: 1, vcpus: 2, engine }), [[0, 'pin', {}], [1, 'update', {}]], 800);
+    const [pins, updates] = await race(makeWorld({ domains: 1, vcpus: 2, engine, narrow }), [[0, 'pin', {}], [1, 'update', {}]], 800);
     expect(pins![1]).toBe(pins![0]);
     expect(updates![0]).toBeGreaterThan(10);
   });
 
   it('unmapped pages, and frames that were given back, meet who uses them', async () => {
-    const [given, used] = await race(makeWorld({ domains: 2, vcpus: 2, engine }), [[0, 'remap', {}], [1, 'use', {}]], 800);
+    const [given, used] = await race(makeWorld({ domains: 2, vcpus: 2, engine, narrow }), [[0, 'remap', {}], [1, 'use', {}]], 800);
     expect([given![0]! > 10, used![0]! > 10, used![1]! > 10]).toEqual([true, true, true]);
   });
 
   it('events that are sent meet a port that moves between vCPUs: none is lost', async () => {
-    const world = makeWorld({ domains: 2, vcpus: 2, engine }), [sender, taker] = world.guests as [World['guests'][number], World['guests'][number]];
+    const world = makeWorld({ domains: 2, vcpus: 2, engine, narrow }), [sender, taker] = world.guests as [World['guests'][number], World['guests'][number]];
     const link = sender.links.find(({ to }) => to === taker.id)!;
     const [sent, moved] = await race(world, [[sender.cpus[0]!, 'send', { port: link.local }], [taker.cpus[0]!, 'move', { port: link.peer }]], 1500);
     expect([sent![0]! >= 1500, moved![0]! >= 1500, moved![1]! > 0]).toEqual([true, true, true]);
     const { w } = world.machine.views, shared = wordOf(world.machine.views, 0, taker.sharedInfo << 12), bit = 1 << (link.peer & 31);
-    const selected = taker.cpus.some((_, vcpu) => w[shared + vcpu * 16 + 2]! !== 0 && (w[shared + vcpu * 16]! & 0xff) !== 0);
+    const selected = taker.cpus.some((_, vcpu) => w[shared + vcpu * 16 + (taker.is32 ? 1 : 2)]! !== 0 && (w[shared + vcpu * 16]! & 0xff) !== 0);
     expect((w[shared + 0x200 + (link.peer >>> 5)]! & bit) === 0 || selected).toBe(true);
   });
 
   it('links of FIFO queues meet who takes them apart', async () => {
-    const world = makeWorld({ domains: 3, vcpus: 1, engine, fifo: true }), [taker, ...senders] = world.guests as [World['guests'][number], ...World['guests'][number][]];
+    const world = makeWorld({ domains: 3, vcpus: 1, engine, narrow, fifo: true }), [taker, ...senders] = world.guests as [World['guests'][number], ...World['guests'][number][]];
     const each = senders.map(sender => [sender.cpus[0]!, 'sendMany', { ports: sender.links.filter(({ to }) => to === taker.id) }] as const);
     const [taken, ...sent] = await race(world, [[taker.cpus[0]!, 'consume', { array: taker.first + OWNED - 2, controls: [taker.first + OWNED - 1], taken: senders.flatMap(sender => sender.links.filter(({ to }) => to === taker.id).map(({ peer }) => peer)) }], ...each], 1500);
     const ports = sent.flatMap(counts => Object.keys(counts));
@@ -64,13 +64,13 @@ describe.each(ENGINES)('with the %s engine', engine => {
   });
 
   it('mappings and copies meet the end of their grant', async () => {
-    const world = makeWorld({ domains: 2, vcpus: 1, engine }), [granter, user] = world.guests as [World['guests'][number], World['guests'][number]], ref = 9;
+    const world = makeWorld({ domains: 2, vcpus: 1, engine, narrow }), [granter, user] = world.guests as [World['guests'][number], World['guests'][number]], ref = 9;
     const [ended, used] = await race(world, [[granter.cpus[0]!, 'endGrant', { user: user.id, ref }], [user.cpus[0]!, 'useGrant', { from: granter.id, ref }]], 800);
     expect([ended![0]! > 10, used![0]! > 10, used![1]! > 10]).toEqual([true, true, true]);
   });
 
-  it.each([[1, 3, false], [2, 2, true], [engine === 'wasm' ? 4 : 2, 2, false]] as const)('%i domains of %i vCPUs do all of it at once (FIFO: %s)', async (domains, vcpus, fifo) => {
-    const world = makeWorld({ domains, vcpus, engine, fifo });
+  it.each([[1, 3, false], [2, 2, true], [narrow === 'some' ? 4 : 2, 2, false]] as const)('%i domains of %i vCPUs do all of it at once (FIFO: %s)', async (domains, vcpus, fifo) => {
+    const world = makeWorld({ domains, vcpus, engine, fifo, narrow, privileged: fifo });
     const rounds = await work(world, [{ seed: domains, steps: 250 }, { seed: vcpus, steps: 250 }]);
     for (const calls of rounds) expect(calls.map(count => count > 100)).toEqual(Array(domains * vcpus).fill(true));
   });

@@ -8,7 +8,7 @@ import { makeWorld } from './world.mjs';
 const options = { memory: '64K', vcpus: 2, mode: 'functional', engine: 'ts' } as const;
 
 function history(seed: number, engine: 'ts' | 'wasm' = 'ts'): { bytes: Uint8Array; order: number[]; calls: number[] } {
-  const world = makeWorld({ domains: 2, vcpus: 2, engine, fifo: seed % 2 === 0 }), order: number[] = [];
+  const narrow = (['none', 'some', 'all'] as const)[seed % 3], world = makeWorld({ domains: 2, vcpus: 2, engine, fifo: seed % 2 === 0, narrow, privileged: seed % 4 > 1 }), order: number[] = [];
   const outcomes = runInTurn(world.machine, inTurn(world, { seed, steps: 60 }), { machine: world.options, seed, onStep: number => order.push(number) });
   expect(world.xen.audit()).toEqual([]);
   return { bytes: world.machine.views.u8, order, calls: outcomes.map(done) };
@@ -41,8 +41,8 @@ describe('programs in turn', () => {
     expect(() => runInTurn(machine, [{ run }, { run }, { run }], { machine: options, seed: 1 })).toThrow(/programs: expected at most one for each of 2 vCPUs, got 3/);
   });
 
-  it('see what another left cached until they look', () => {
-    const machine = Machine.create({ ...options, paging: '4-level', mode: 'timed' });
+  it.each([['ts'], ['wasm']] as const)('see what another left cached until they look (%s)', engine => {
+    const given = { ...options, paging: '4-level', mode: 'timed', engine } as const, machine = Machine.create(given);
     machine.map(0x4000n);
     machine.vcpus[1]!.writeCr3(machine.vcpus[0]!.registers.cr3);
     const seen: string[] = [], [leaf] = machine.vcpus[0]!.explain(0x4000n, 0).references.slice(-1), entry = new Uint8Array(8);
@@ -64,7 +64,7 @@ describe('programs in turn', () => {
       own.shootdowns.wait();
       seen.push('done');
     };
-    runInTurn(machine, [{ run: use }, { run: change }], { machine: { ...options, paging: '4-level', mode: 'timed' }, seed: 5 });
+    runInTurn(machine, [{ run: use }, { run: change }], { machine: given, seed: 5 });
     const [removed, posted, finished] = ['removed', 'posted', 'done'].map(what => seen.indexOf(what));
     expect(seen.slice(1, removed).every(what => what === 'cached')).toBe(true);
     expect(seen.slice(removed! + 1, posted)).toContain('cached'); // the window

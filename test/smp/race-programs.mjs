@@ -1,6 +1,5 @@
 // Programs that do one thing each, against another that does what it may not meet half-way. On the built package.
 import { GNTMAP_host_map, GTF_permit_access, GTF_reading, GTF_writing } from '../../dist/xen/grant-numbers.js';
-import { HYPERVISOR_update_va_mapping } from '../../dist/xen/numbers.js';
 import { wordOf } from '../../dist/memory/extents.js';
 import { Guest, random } from './guest-program.mjs';
 import { DATA, DATA_FRAME, entryOf, READ, SPARE_PAGE, SPARE_TABLE } from './world.mjs';
@@ -49,7 +48,7 @@ export function* remap(context) {
   yield* together(context, k => {
     const mfn = g.frame(DATA_FRAME + (k % 16));
     if (g.map(page, entryOf(mfn, DATA), FLUSH_ALL) !== 0) return;
-    g.call(HYPERVISOR_update_va_mapping, g.va(page), 0n, FLUSH_ALL);
+    g.map(page, 0n, FLUSH_ALL);
     if (k % 8 === 7 && g.churn(page + 1)) given++;
   }, () => [given]);
   return { wrong: g.wrong, counts: [given] };
@@ -86,12 +85,13 @@ export function takeAll(g) {
   for (let vcpu = 0; vcpu < g.guest.cpus.length; vcpu++) {
     const info = shared + vcpu * 16;
     Atomics.and(w, info, ~0xff);
-    for (let half = 0; half < 2; half++) {
-      const selected = Atomics.exchange(w, info + 2 + half, 0);
+    const { is32 } = g.guest, select = info + (is32 ? 1 : 2), each = is32 ? 1 : 2; // a bit of the selector stands for a word of the guest's width
+    for (let half = 0; half < each; half++) {
+      const selected = Atomics.exchange(w, select + half, 0);
       for (let n = 0; n < 32; n++) {
         if ((selected & (1 << n)) === 0) continue;
-        for (const word of [0, 1]) {
-          let bits = Atomics.exchange(w, shared + 0x200 + (half * 32 + n) * 2 + word, 0);
+        for (let word = 0; word < each; word++) {
+          let bits = Atomics.exchange(w, shared + 0x200 + (half * 32 + n) * each + word, 0);
           for (; bits !== 0; bits &= bits - 1) taken++;
         }
       }
@@ -177,4 +177,26 @@ export function* endGrant(context) {
     if (active.pin(ref) !== 0) g.wrong.push(`a grant that was taken back is in use: ${active.pin(ref).toString(16)}`);
   }, () => [ended]);
   return { wrong: g.wrong, counts: [ended, busy] };
+}
+
+/** A number of times: a granted frame becomes a page table, if no one maps it. */
+export function* pinOften(context) {
+  const g = new Guest(context), table = BigInt(g.frame(SPARE_TABLE)), answers = [];
+  g.grant(9, GTF_permit_access, 2, SPARE_TABLE);
+  for (let k = 0; k < context.data.steps; k++) {
+    answers.push(g.ext(0, table), g.ext(4, table));
+    yield;
+  }
+  return answers;
+}
+
+/** ... it is mapped, if it is none. */
+export function* mapOften(context) {
+  const g = new Guest(context), answers = [];
+  for (let k = 0; k < context.data.steps; k++) {
+    answers.push(g.mapGrant(SPARE_PAGE, GNTMAP_host_map, 9, 1));
+    for (const mapping of g.handles.splice(0)) answers.push(g.unmapGrant(mapping));
+    yield;
+  }
+  return answers;
 }

@@ -1,12 +1,12 @@
 /**
  * Random calls of many vCPUs for as long as wanted: npm run stress -- SECONDS [--workers N] [--seed S] [--only beside,turn,again,killed]
  *
- *   beside  vCPUs in worker threads, domains that do all to each other; audits on the way and after each round
+ *   beside  vCPUs in worker threads, domains of both widths that do all to each other; audits on the way and after each round
  *   turn    the same programs in one thread, twice from each seed: the same bytes
  *   again   parallel runs that are recorded, and replayed to the same bytes
  *   killed  a thread is ended at any moment: the others go on, or are told why the machine is broken; none waits for ever
  *
- * Prints what was done and what was found; exit status 1 if anything was. What a round does follows from its seed, but for what threads do to each other.
+ * Prints what was done, the invalidations of other vCPUs by cause (of `beside`), and what was found; exit status 1 if anything was. What a round does follows from its seed, but for what threads do to each other.
  */
 import { parseArgs } from 'node:util';
 import { Cluster, runInTurn } from '../../dist/smp/index.js';
@@ -16,6 +16,7 @@ import { dataFor, makeWorld } from './world.mjs';
 const PROGRAM = new URL('./guest-program.mjs', import.meta.url), PARTS = ['beside', 'turn', 'again', 'killed'];
 const USAGE = `npm run stress -- SECONDS [--workers 2..16] [--seed S] [--only ${PARTS.join()}]`;
 const { seconds, workers, seed: firstSeed, parts } = options();
+const NARROW = ['none', 'some', 'some', 'all']; // which domains are of 32 bits
 
 /** What is asked for; what cannot be ends the process with status 2. */
 function options() {
@@ -35,10 +36,21 @@ function options() {
 
 const tally = Object.fromEntries(PARTS.map(part => [part, { rounds: 0, calls: 0, seconds: 0, audits: 0, found: 0 }]));
 
-/** A world of as many vCPUs as there are workers, of a kind that the seed decides. */
+const causes = {};
+
+/** Invalidations that vCPUs asked of others, and those that the clock spared. */
+function countCauses({ xen }) {
+  for (const [cause, { sent, filtered }] of Object.entries(xen.counters().shootdowns)) {
+    const row = causes[cause] ??= { sent: 0, spared: 0 };
+    row.sent += sent;
+    row.spared += filtered;
+  }
+}
+
+/** A world of as many vCPUs as there are workers, of a kind that the seed decides: one, two or all of them of one domain in turn. */
 function worldOf(seed, only = {}) {
-  const r = random(seed), each = [1, 2, workers].filter(n => workers % n === 0), vcpus = each[r(each.length)];
-  return makeWorld({ domains: workers / vcpus, vcpus, engine: r(2) ? 'ts' : 'wasm', mode: r(3) ? 'functional' : 'timed', fifo: r(2) === 1, ...(r(3) ? {} : { budget: 2 + r(6) }), ...only });
+  const r = random(seed), each = [1, 2, workers].filter(n => workers % n === 0), vcpus = each[seed % each.length];
+  return makeWorld({ domains: workers / vcpus, vcpus, engine: r(2) ? 'ts' : 'wasm', mode: r(3) ? 'functional' : 'timed', fifo: r(2) === 1, ...(r(3) ? {} : { budget: 2 + r(6) }), narrow: NARROW[r(4)], privileged: r(2) === 1, ...only });
 }
 
 const dataOf = (world, rest) => world.guests.flatMap(guest => guest.cpus.map((_, k) => dataFor(world, guest, k, rest)));
@@ -87,6 +99,7 @@ const rounds = {
         audit('beside', seed, world);
       }
     });
+    countCauses(world);
   },
 
   turn(seed) {
@@ -142,4 +155,5 @@ console.table(Object.fromEntries(parts.map(part => {
   const row = tally[part];
   return [part, { rounds: row.rounds, seconds: Math.round(row.seconds), calls: row.calls, 'calls/s': Math.round(row.calls / row.seconds), audits: row.audits, found: row.found }];
 })));
+if (parts.includes('beside')) console.table(causes);
 process.exitCode = Object.values(tally).some(row => row.found > 0) ? 1 : 0;

@@ -22,6 +22,20 @@ it('gives a run once, for the same options, and keeps eight', () => {
   expect(kept(options)).toBeUndefined();
 });
 
+it('keeps no more than a GiB', () => {
+  const [first, second, third] = [1, 2, 3].map(nodes => new Run({ ...options, nodes })) as [Run, Run, Run];
+  for (const run of [first, second]) run.machine.views.grow(2 ** 28);
+  for (const run of [first, second, third]) keep(run);
+  expect([first, second, third].map(run => kept(run.options) === run)).toEqual([true, true, true]);
+  for (const run of [first, second]) run.machine.views.grow(2 ** 28);
+  for (const run of [first, second, third]) keep(run);
+  expect([first, second, third].map(run => kept(run.options) === run)).toEqual([false, true, true]);
+  third.machine.views.grow(2 ** 30);
+  for (const run of [second, third]) keep(run);
+  expect(kept(third.options)).toBeUndefined();
+  expect(kept(second.options)).toBe(second);
+});
+
 it.each(['ts', 'wasm'] as const)('a replay in the memory of another has the same result: %s', async engine => {
   const result = async (limit?: number) => {
     const reader = await openTrace('test/fixtures/compile/sh.pwt.gz', { engine });

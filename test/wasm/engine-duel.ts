@@ -38,6 +38,8 @@ export interface DuelOptions extends MachineOptions {
   readonly streams?: number;
   /** The device throws at one in 20 of what it is asked. Default false. */
   readonly broken?: boolean;
+  /** Each machine is attached to once more, as by another thread, and either makes the next access. Default false. */
+  readonly twice?: boolean;
 }
 
 /** What a broken device throws, and what an access is then said to have returned. */
@@ -75,15 +77,18 @@ export class Random extends Xorshift {
 /** How often each function of the wasm engine was called in the duels of this file. */
 export const calls: Record<string, number> = {};
 
-function counting(accelerator: Accelerator): Accelerator {
-  return Object.fromEntries(Object.entries(accelerator).map(([name, f]: [string, (...args: number[]) => number]) => {
+/** The functions of a machine's engine, counted. @param any - chooses the machine at each call */
+function counting(any: () => Machine): Accelerator {
+  return Object.fromEntries((Object.keys(any().accelerator!) as (keyof Accelerator)[]).map(name => {
     calls[name] ??= 0;
-    return [name, (...args: number[]) => { calls[name]!++; return f(...args); }];
+    return [name, (...args: number[]) => { calls[name]!++; return (any().accelerator![name] as (...args: number[]) => unknown)(...args); }];
   })) as unknown as Accelerator;
 }
 
 interface Side {
   readonly machine: Machine;
+  /** Itself, and who is attached to its memory. */
+  readonly machines: readonly Machine[];
   readonly columns: BatchColumns;
   readonly heard: string[];
 }
@@ -109,7 +114,7 @@ export class Duel {
     this.nodes = options.distances?.length ?? 1;
     this.ts = this.side('ts');
     this.wasm = this.side('wasm');
-    this.engine = counting(this.wasm.machine.accelerator!);
+    this.engine = counting(() => this.any(this.wasm));
     if (this.engine.layoutVersion() !== LAYOUT_VERSION) throw new Error('the wasm engine is of another layout');
     const near = Array.from({ length: 20 }, (_, k) => 0x40000 + k * 0x1000), far = Array.from({ length: 8 }, (_, k) => FAR + k * 0x1000);
     this.tables = [...near, ...far, HOLE, UNBACKED, 2 ** 40];
@@ -119,7 +124,7 @@ export class Duel {
   }
 
   private side(engine: 'ts' | 'wasm'): Side {
-    const { pages: _, unrest: __, small: ___, batches: ____, streams: _____, broken, ...options } = this.options;
+    const { pages: _, unrest: __, small: ___, batches: ____, streams: _____, broken, twice, ...options } = this.options;
     const heard: string[] = [];
     const heardIs = (what: string) => {
       if (heard.push(what) % 20 === 0 && broken) throw NO_ANSWER;
@@ -133,14 +138,19 @@ export class Duel {
       write: (offset: number, bytes: number, value: bigint) => heardIs(`write ${offset} ${bytes} ${value}`),
     };
     const last = this.nodes - 1;
-    const machine = Machine.create({
+    const all: MachineOptions = {
       ...options, engine,
       extents: [
         { base: 0, bytes: RAM }, { base: HOLE, bytes: 0x10000, kind: 'mmio', handler },
         { base: FAR, bytes: '64K', node: last }, { base: UNBACKED, bytes: '1G', kind: 'unbacked', node: last },
       ],
-    });
-    return { machine, columns: layColumns(machine.views, STREAM), heard };
+    };
+    const machine = Machine.create(all), columns = layColumns(machine.views, STREAM);
+    return { machine, machines: twice ? [machine, Machine.attach(machine.views.memory, all)] : [machine], columns, heard };
+  }
+
+  private any({ machines }: Side): Machine {
+    return machines.length === 1 ? machines[0]! : this.random.of(machines);
   }
 
   private both(make: (machine: Machine, side: Side) => number): void {
@@ -224,7 +234,7 @@ export class Duel {
   private access(k: number): void {
     const [hi, lo] = this.address(), kind = this.kind(), block = this.ts.machine.vcpus[k]!.block;
     const whole = this.random.chance(0.8);
-    const views = this.ts.machine.views, door = this.ts.machine.vcpus[k]!; // the vCPU's own door answers repeated accesses itself (mmu/repeat.ts)
+    const machine = this.any(this.ts), { views } = machine, door = machine.vcpus[k]!; // the vCPU's own door answers repeated accesses itself (mmu/repeat.ts)
     const a = outcome(() => !whole ? translate(views, block >>> 2, hi, lo, kind) : this.random.chance(0.5) ? door.access(hi, lo, kind) : access(views, block >>> 2, hi, lo, kind));
     const make = !whole ? this.engine.translate : this.random.chance(0.5) ? this.engine.access : this.engine.accessAnew;
     const b = outcome(() => make(block, hi, lo, kind));
@@ -259,7 +269,7 @@ export class Duel {
     this.both(m => m === this.ts.machine ? columns.kind.subarray(0, n).reduce((bits, kind) => bits | kind, 0) : this.engine.kindBits(offsets.kind, 0, n));
     // A batch goes on after each fault, as a caller that handles faults would.
     for (let from = 0; from < n; from++) {
-      const a = outcome(() => runBatch(this.ts.machine.views, block >>> 2, columns, from, n, extra));
+      const a = outcome(() => runBatch(this.any(this.ts).views, block >>> 2, columns, from, n, extra));
       const b = outcome(() => this.engine.runBatch(block, offsets.va, offsets.kind, offsets.size, wanted ? offsets.pa : 0, from, n, extra));
       if (a !== b) throw new Error(`batch: TypeScript stops at ${a}, wasm at ${b}`);
       if (a === THROWN) { // what was noted before must be counted by now
@@ -296,10 +306,10 @@ export class Duel {
 
   /** @param most - faults after which it ends @returns how many accesses were made */
   private runStream(k: number, n: number, places: readonly number[], extra: number, most: number): number {
-    const block = this.ts.machine.vcpus[k]!.block, { offsets } = this.wasm.columns, { views } = this.ts.machine, bad = new Set<number>();
+    const block = this.ts.machine.vcpus[k]!.block, { offsets } = this.wasm.columns, bad = new Set<number>();
     let from = 0;
     for (; from < n && bad.size <= most; from++) {
-      const a = outcome(() => runBatch(views, block >>> 2, this.ts.columns, from, n, extra));
+      const a = outcome(() => runBatch(this.any(this.ts).views, block >>> 2, this.ts.columns, from, n, extra));
       const b = outcome(() => this.engine.runBatch(block, offsets.va, offsets.kind, offsets.size, offsets.pa, from, n, extra));
       if (a !== b) throw new Error(`stream: TypeScript stops at ${a}, wasm at ${b}`);
       if (a === THROWN) break;

@@ -4,14 +4,15 @@ import { attach } from '../../src/accel/engine.ts';
 import * as fault from '../../src/arch/fault.ts';
 import { Machine } from '../../src/machine/machine.ts';
 import { GEOMETRIES, modelOf } from '../mmu/tlb-geometries.ts';
-import { calls, Duel, type DuelOptions } from './engine-duel.ts';
+import { calls, Duel, Random, type DuelOptions } from './engine-duel.ts';
+import { randomScene } from './random-model.ts';
 import { SCENES } from './scenes.ts';
 
 /** Exports that other tests hold to the TypeScript engine. */
 const HELD_ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   'test/wasm/array.test.ts': ['arrayDrop', 'arrayFind', 'arrayLocate', 'arrayPlace', 'arraySetOf', 'arrayTouch', 'arrayVictim'],
   'test/frames/duel.test.ts': ['backedPages', 'clearPages', 'comparePages', 'copyPages', 'dropEntries', 'hashPages', 'updateEntries', 'updateEntry', 'validateEntries', 'validateTable'],
-  'test/trace/pwt-twin.test.ts': ['readPwtBlock'], 'test/wasm/touches.test.ts': ['runTouches'], 'test/trace/census.test.ts': ['countColumns'], 'test/trace/pwt-touches.test.ts': ['countTouches'],
+  'test/trace/pwt-twin.test.ts': ['readPwtBlock'], 'test/wasm/touches.test.ts': ['runTouches'], 'test/wasm/census.test.ts': ['countColumns', 'countTouches'],
 };
 
 function duel(options: DuelOptions, seed: number, operations: number): Duel {
@@ -35,6 +36,10 @@ describe('both engines return the same codes and leave byte-identical state', ()
   it.each(shapes)('%s, %s', (_, policy, g, k) => {
     const paging = g.levels === 5 ? '5-level' : '4-level';
     duel({ cpu: modelOf(g, policy), hostPage: g.hostPage, paging, pages: g.addresses, unrest: k % 2 ? 0.1 : 0.02 }, 100 + k, 24_000);
+  });
+
+  it.each(Array.from({ length: 40 }, (_, k) => k))('a processor of random shape, %i', k => {
+    duel(randomScene(new Random(100_003 * (k + 1))), k, 4_000);
   });
 });
 

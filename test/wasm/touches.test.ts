@@ -70,8 +70,12 @@ it.each([['zen 3', presets.zen3, 200], ['skylake', presets.skylake, 200], ['neha
 
 it('a fault is told by both, and leaves the same', () => {
   const [ts, wasm] = [make(presets.zen3, 'ts', 4), make(presets.zen3, 'wasm', 4)] as const, { vcpus: [{ block }], views } = ts.machine;
-  const row = (at: number, va: number, n: number, kind: number) => [va, 0, (n << TOUCH_COUNT_SHIFT) | at, 8 | (kind << 16)];
-  for (const rows of [[row(0, CODE, 5, FETCH), row(5, CODE, 1, 1)], [row(0, CODE + 0x9000, 2, FETCH)], [row(0, DATA + 4092, 1, 0), row(1, DATA + 0x3ffe, 1, MODIFY)]]) {
+  const row = (at: number, va: number, n: number, kind: number, hi = 0) => [va, hi, (n << TOUCH_COUNT_SHIFT) | at, 8 | (kind << 16)];
+  const ends: readonly (readonly number[][])[] = [
+    [row(0, CODE, 5, FETCH), row(5, CODE, 1, 1)], [row(0, CODE + 0x9000, 2, FETCH)], [row(0, DATA + 4092, 1, 0), row(1, DATA + 0x3ffe, 1, MODIFY)],
+    ...[0, 1, FETCH, MODIFY].map(kind => [row(0, DATA, 1, 0), row(1, DATA, 2, kind, 0x8000)]), [row(0, DATA - 1, 1, 0, 0x7fff), row(1, -4, 1, 1, 0x7fff)], // addresses that are not canonical
+  ];
+  for (const rows of ends) {
     for (const made of [ts, wasm]) made.rows.set([...rows, row(9, 0, 0, 0)].flat());
     expect(new TouchBatch(views, block >>> 2, ACCESS_USER).run(ts.rows, 0, 9)).toBe(-1);
     expect(wasm.machine.accelerator!.runTouches(block, wasm.offset, 9, ACCESS_USER)).toBe(0);

@@ -190,3 +190,25 @@ it.each([
   });
   expect(wasm).toEqual(ts);
 });
+
+it('the cycles of one batch are counted whole, beyond 32 bits', () => {
+  const n = 130_000, frames = 512, dear: CpuModel = { ...model(false, 8), walkCycles: 100_000 };
+  const made = (['ts', 'wasm'] as const).map(engine => {
+    const machine = Machine.create({ engine, memory: '4M', cpu: { ...dear, caches: { ...dear.caches, memoryCycles: 100_000 } } }), [cpu] = machine.vcpus;
+    machine.map(0x4000_0000n, { frames, user: true });
+    const columns = machine.columns(n);
+    for (let i = 0; i < n; i++) {
+      columns.va[2 * i] = 0x4000_0000 + (i % frames) * 4096;
+      columns.size[i] = 8;
+    }
+    expect(cpu.runBatch(columns, 0, n, ACCESS_USER)).toBe(n);
+    return cpu.counters();
+  });
+  for (const { walks, referenceHits, cycles } of made) {
+    expect(walks).toBe(n);
+    expect(cycles.walkLoads).toBe(referenceHits[3]! * 100_000);
+    expect(cycles.walkStart).toBe(walks * 100_000);
+    expect(cycles.walkLoads).toBeGreaterThan(3 * 2 ** 32);
+  }
+  expect(made[0]).toEqual(made[1]);
+});

@@ -15,9 +15,9 @@ import { entryBytes, hasXd, KIND_FL1, KIND_FL2, KIND_L1, MAGIC_LO, modeOfRole } 
 import type { ShadowState } from './state.ts';
 
 /** What a guest's entry is to its level, besides a leaf of 4K or a pointer. */
-export const ENTRY_ABSENT = 0;
+const ENTRY_ABSENT = 0;
 export const ENTRY_RESERVED = 1;
-export const ENTRY_POINTER = 2;
+const ENTRY_POINTER = 2;
 export const ENTRY_LEAF = 3;
 
 /** Judge a guest's entry of a role and level. */

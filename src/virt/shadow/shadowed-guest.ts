@@ -15,16 +15,14 @@ import { auditShadows } from './audit.ts';
 import { followWrite } from './emulate.ts';
 import { markDirty } from './guest-walk.ts';
 import type { HardwareVcpu } from './hardware.ts';
-import { LogDirty } from './log-dirty.ts';
-import { OutOfSync } from './out-of-sync.ts';
 import { ShadowPages } from './pages.ts';
 import { GuestMemory, type PhysicalMap } from './physical-map.ts';
 import { checkPolicy, type ShadowPolicy } from './policy.ts';
 import { ShadowVcpu } from './shadow-vcpu.ts';
 import { ShadowState } from './state.ts';
-import { ShadowWork, WORK, type ShadowCounts, type WorkName } from './work.ts';
+import { WORK, type ShadowCounts, type WorkName } from './work.ts';
 import { unshadow } from './unshadow.ts';
-import { protectAll, removeMappings, WritableMappings } from './writable.ts';
+import { protectAll, removeMappings } from './writable.ts';
 
 export interface ShadowOptions {
   /** The machine whose memory it is: a `Machine`. */
@@ -57,14 +55,12 @@ export class ShadowedGuest {
     const { machine: { views: s }, vcpus, p2m, pool } = options;
     if (!Array.isArray(vcpus) || vcpus.length < 1) throw new ConfigError('vcpus', 'one vCPU or more', vcpus);
     if (typeof pool !== 'object' || pool === null || !(pool.frames >= POOL_LEAST + 2 * vcpus.length)) throw new ConfigError('pool.frames', `at least ${POOL_LEAST + 2 * vcpus.length}`, pool?.frames);
-    const policy = checkPolicy(options.policy ?? {}), work = new ShadowWork(), v = vcpus[0].block >>> 2;
-    if (options.costs) work.price(options.costs);
+    const policy = checkPolicy(options.policy ?? {}), v = vcpus[0].block >>> 2;
     const features = s.w[v + (VCPU_FEATURES >>> 2)];
     if (!(features & FEAT_LONG) || !(features & FEAT_NX)) throw new ConfigError('vcpus', 'processors with 4-level paging and NX', 'others');
     const pages = new ShadowPages(s, pool.first, pool.frames), memory = new GuestMemory(s, p2m, pool.first, pool.frames);
-    this.h = new ShadowState({
-      s, memory, pages, policy, work, writable: new WritableMappings(), outOfSync: new OutOfSync(policy.outOfSync), dirty: new LogDirty(memory.frames),
-    }, v, ~WITHHELD);
+    this.h = new ShadowState(s, memory, pages, policy, v, ~WITHHELD);
+    if (options.costs) this.h.work.price(options.costs);
     this.vcpus = vcpus.map(hardware => new ShadowVcpu(this.h, hardware));
   }
 

@@ -3,34 +3,22 @@ import { MODE_4LEVEL, VCPU_FEATURES, VCPU_PABITS } from '../../layout/vcpu.ts';
 import type { Views } from '../../memory/views.ts';
 import { reservedHi } from '../../mmu/mode.ts';
 import { judgeOf } from './kind.ts';
-import type { LogDirty } from './log-dirty.ts';
-import type { OutOfSync } from './out-of-sync.ts';
+import { LogDirty } from './log-dirty.ts';
+import { OutOfSync } from './out-of-sync.ts';
 import type { ShadowPages } from './pages.ts';
 import type { GuestMemory } from './physical-map.ts';
 import type { ShadowPolicy } from './policy.ts';
 import type { ShadowRoot } from './root.ts';
-import type { ShadowWork } from './work.ts';
-import type { WritableMappings } from './writable.ts';
-
-/** What they are made from. */
-export interface ShadowParts {
-  readonly s: Views;
-  readonly memory: GuestMemory;
-  readonly pages: ShadowPages;
-  readonly policy: ShadowPolicy;
-  readonly work: ShadowWork;
-  readonly writable: WritableMappings;
-  readonly outOfSync: OutOfSync;
-  readonly dirty: LogDirty;
-}
+import { ShadowWork } from './work.ts';
+import { WritableMappings } from './writable.ts';
 
 export class ShadowState {
   readonly s: Views;
   readonly memory: GuestMemory;
   readonly pages: ShadowPages;
   readonly policy: ShadowPolicy;
-  readonly work: ShadowWork;
-  readonly writable: WritableMappings;
+  readonly work = new ShadowWork();
+  readonly writable = new WritableMappings();
   readonly outOfSync: OutOfSync;
   readonly dirty: LogDirty;
   readonly roots: ShadowRoot[] = [];
@@ -53,18 +41,16 @@ export class ShadowState {
   private readonly judges = new Map<number, Int32Array>();
 
   /** @param v - word index of the block of a hardware vCPU */
-  constructor(parts: ShadowParts, v: number, features: number) {
-    this.s = parts.s;
-    this.memory = parts.memory;
-    this.pages = parts.pages;
-    this.policy = parts.policy;
-    this.work = parts.work;
-    this.writable = parts.writable;
-    this.outOfSync = parts.outOfSync;
-    this.dirty = parts.dirty;
-    this.features = features & parts.s.w[v + (VCPU_FEATURES >>> 2)];
-    this.paBits = parts.s.w[v + (VCPU_PABITS >>> 2)];
-    this.magicHi = parts.policy.fastPath ? reservedHi(MODE_4LEVEL, this.paBits, true) : 0;
+  constructor(s: Views, memory: GuestMemory, pages: ShadowPages, policy: ShadowPolicy, v: number, features: number) {
+    this.s = s;
+    this.memory = memory;
+    this.pages = pages;
+    this.policy = policy;
+    this.outOfSync = new OutOfSync(policy.outOfSync);
+    this.dirty = new LogDirty(memory.frames);
+    this.features = features & s.w[v + (VCPU_FEATURES >>> 2)];
+    this.paBits = s.w[v + (VCPU_PABITS >>> 2)];
+    this.magicHi = policy.fastPath ? reservedHi(MODE_4LEVEL, this.paBits, true) : 0;
   }
 
   /** Does an entry map or point at something? */
