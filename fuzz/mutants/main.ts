@@ -16,6 +16,7 @@ import { ConfigError, InputError } from '../../src/errors.ts';
 import { MUTANTS } from './all.ts';
 import type { Mutant } from './mutant.ts';
 import { build, STAGES, tryStage, type Stage, type StageOptions } from './stages.ts';
+import { whyUnnoticed } from './survivors.ts';
 import { Tree } from './tree.ts';
 
 /** What became of a mutant. */
@@ -70,7 +71,7 @@ function unbroken(mutants: readonly Mutant[]): Mutant[] {
 function report(verdicts: readonly Verdict[]): number {
   const valid = verdicts.filter(({ noticed }) => noticed !== 'invalid'), survivors = valid.filter(({ noticed }) => noticed === 'survived');
   console.log(table(['noticed by', 'mutants'], [...STAGES, 'survived', 'invalid'].map(name => [name, String(verdicts.filter(({ noticed }) => noticed === name).length)])));
-  for (const { file, rule } of survivors) console.log(`survived: ${file}: ${rule}`);
+  for (const { file, rule } of survivors) console.log(`survived: ${file}: ${rule}: ${whyUnnoticed(file, rule)}`);
   for (const { file, rule, by } of verdicts.filter(({ noticed }) => noticed === 'invalid')) console.log(`invalid: ${file}: ${rule}: ${by}`);
   const share = valid.length === 0 ? 1 : 1 - survivors.length / valid.length;
   console.log(`${(share * 100).toFixed(1)} of 100 were noticed`);
