@@ -1,12 +1,12 @@
 /**
  * `npm run mutants`: breaks one rule of the engine at a time, in a copy, and tells what notices.
  *
- *   npm run mutants -- [--only WORD] [--jobs N] [--fuzz SECONDS] [--stages A,B] [--out FILE] [--recordings FOLDER] [--check]
+ *   npm run mutants -- [--only WORD] [--jobs N] [--fuzz SECONDS] [--stages A,B] [--out FILE] [--recordings FOLDER] [--check | --control]
  *
- * A mutant is tried with a glance of fuzzing, the tests next to its file, fuzzing, those of its folder, recordings, all tests, until something
+ * A mutant is tried with a glance of fuzzing, the tests next to its file, recordings, the tests of its folder, fuzzing, all tests, until something
  * notices it. Each has a line of JSON in FILE (default build/mutants.jsonl); run again, those that were noticed are left out, and survivors tried
- * again. `--check` only compiles them.
- * Exit status: 0 at least 95 of 100 were noticed, 1 fewer were, 2 bad options.
+ * again. `--check` only compiles them; `--control` tries the engine unbroken, once a folder: what notices that is wrong itself.
+ * Exit status: 0 at least 95 of 100 were noticed (of `--control`: nothing was), 1 fewer were, 2 bad options.
  */
 import { appendFileSync, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -16,6 +16,7 @@ import { ConfigError, InputError } from '../../src/errors.ts';
 import { MUTANTS } from './all.ts';
 import type { Mutant } from './mutant.ts';
 import { build, STAGES, tryStage, type Stage, type StageOptions } from './stages.ts';
+import { whyUnnoticed } from './survivors.ts';
 import { Tree } from './tree.ts';
 
 /** What became of a mutant. */
@@ -61,10 +62,16 @@ function readVerdicts(file: string): Verdict[] {
 
 const isOf = (verdict: Verdict, { file, rule }: Mutant): boolean => verdict.file === file && verdict.rule === rule;
 
+/** The first of each folder with the rule unbroken. */
+function unbroken(mutants: readonly Mutant[]): Mutant[] {
+  const firsts = new Map(mutants.map(mutant => [dirname(mutant.file), mutant]).reverse() as [string, Mutant][]);
+  return [...firsts.values()].map(mutant => ({ ...mutant, rule: 'nothing is broken', replace: mutant.find }));
+}
+
 function report(verdicts: readonly Verdict[]): number {
   const valid = verdicts.filter(({ noticed }) => noticed !== 'invalid'), survivors = valid.filter(({ noticed }) => noticed === 'survived');
   console.log(table(['noticed by', 'mutants'], [...STAGES, 'survived', 'invalid'].map(name => [name, String(verdicts.filter(({ noticed }) => noticed === name).length)])));
-  for (const { file, rule } of survivors) console.log(`survived: ${file}: ${rule}`);
+  for (const { file, rule } of survivors) console.log(`survived: ${file}: ${rule}: ${whyUnnoticed(file, rule)}`);
   for (const { file, rule, by } of verdicts.filter(({ noticed }) => noticed === 'invalid')) console.log(`invalid: ${file}: ${rule}: ${by}`);
   const share = valid.length === 0 ? 1 : 1 - survivors.length / valid.length;
   console.log(`${(share * 100).toFixed(1)} of 100 were noticed`);
@@ -75,12 +82,13 @@ async function main(): Promise<number> {
   const { values } = parseArgs({ options: {
     only: { type: 'string', default: '' }, jobs: { type: 'string', default: '1' }, fuzz: { type: 'string', default: '60' }, out: { type: 'string', default: 'build/mutants.jsonl' },
     stages: { type: 'string', default: STAGES.join(',') }, recordings: { type: 'string', default: RECORDINGS }, check: { type: 'boolean', default: false },
+    control: { type: 'boolean', default: false },
   } });
   const jobs = Number(values.jobs), fuzzSeconds = Number(values.fuzz), stages = values.check ? [] : values.stages.split(',') as Stage[];
   if (!Number.isInteger(jobs) || jobs < 1 || jobs > 64) throw new ConfigError('--jobs', 'a whole number from 1 to 64', values.jobs);
   if (!(fuzzSeconds >= 0)) throw new ConfigError('--fuzz', 'seconds', values.fuzz);
   for (const stage of stages) if (!STAGES.includes(stage)) throw new ConfigError('--stages', `of ${STAGES.join(', ')}`, stage);
-  const done = values.check ? [] : readVerdicts(values.out), chosen = MUTANTS.filter(({ file, rule }) => `${file} ${rule}`.includes(values.only));
+  const kept = !values.check && !values.control, done = kept ? readVerdicts(values.out) : [], chosen = (values.control ? unbroken(MUTANTS) : MUTANTS).filter(({ file, rule }) => `${file} ${rule}`.includes(values.only));
   const verdicts = done.filter(({ noticed }) => noticed !== 'survived'), left = chosen.filter(mutant => !verdicts.some(one => isOf(one, mutant)));
   if (chosen.length === 0) throw new ConfigError('--only', 'a word of a file or rule', values.only);
   const options = { fuzzSeconds, recordings: existsSync(values.recordings) ? values.recordings : undefined };
@@ -92,6 +100,7 @@ async function main(): Promise<number> {
         verdicts.push(verdict);
         if (values.check) continue;
         console.log(`${verdict.noticed.padEnd(11)} ${mutant.file}: ${mutant.rule} (${verdict.seconds} s) ${verdict.by}`);
+        if (!kept) continue;
         mkdirSync(dirname(values.out), { recursive: true });
         appendFileSync(values.out, `${JSON.stringify(verdict)}\n`);
       }
@@ -99,7 +108,8 @@ async function main(): Promise<number> {
       tree.remove();
     }
   }));
-  if (!values.check) return report(verdicts);
+  if (kept) return report(verdicts);
+  if (values.control) return verdicts.every(({ noticed }) => noticed === 'survived') ? 0 : 1;
   const invalid = verdicts.filter(({ noticed }) => noticed === 'invalid');
   for (const { file, rule, by } of invalid) console.log(`${file}: ${rule}: ${by}`);
   console.log(`${verdicts.length - invalid.length} of ${verdicts.length} compile`);
