@@ -23,7 +23,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
 };
 /** Tests that a file of sources is tried with first, by the beginning of its name. */
 const NEAR: readonly (readonly [start: string, tests: readonly string[]])[] = [
-  ['src/xen/grant', ['test/xen/grants', 'test/xen/tenants-history', 'test/xen/grant-audit', 'test/xen/changed-entry', 'test/xen/bad-grants']],
+  ['src/xen/grant', ['test/xen/grants', 'test/xen/tenants-history', 'test/xen/grant-audit', 'test/xen/changed-entry', 'test/xen/grant-limits', 'test/xen/bad-grants']],
   ['src/xen/event', ['test/xen/events', 'test/xen/tenants-history', 'test/xen/ports', 'test/xen/delivery', 'test/xen/bad-events']],
   ['src/xen/', ['test/xen/history', 'test/xen/tenants-history', ...['permission', 'refused-entry', 'refusal', 'reservation', 'exchange', 'destroy', 'allocat'].map(name => `test/xen/${name}`)]], ['src/frames/', ['test/frames/rules', 'test/frames/update', 'test/frames/duel']],
   ['src/mmu/walk', ['test/mmu/walk', 'test/mmu/rights-walk']], ['src/mmu/rights', ['test/mmu/rights']], ['src/mmu/control', ['test/mmu/control']], ['src/mmu/', ['test/mmu/stale.test']], ['src/cache/', ['test/cache/']], ['wasm/', ['test/wasm/engine']],

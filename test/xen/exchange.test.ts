@@ -80,6 +80,16 @@ describe.each(widths)('exchanges of a %s guest', (_, wide) => {
     expect(g.xen.audit()).toEqual([]);
   });
 
+  it.each([[true, [0, 1], [-1, 0]], [false, [EPERM, 0], [0x111, 1]]] as const)("exchanges another domain's frames only for who controls it: %s", (privileged, expected, after) => {
+    const g = new Guest({ wide, privileged, source: new Listed(0x800) }), theirs = 0x900, domid = 1;
+    g.xen.createDomain({ id: domid, p2m: [[0x111, theirs, 1]] });
+    putList(g, [theirs]);
+    putList(g, [0x111], g.va(OUT_LIST));
+    expect(exchange(g, { count: 1, domid }, { count: 1, domid })).toEqual(expected);
+    expect([named(g, theirs), g.xen.host.frames.refs(theirs)]).toEqual(after);
+    expect(g.xen.audit()).toEqual([]);
+  });
+
   const refused: [what: string, rc: readonly [wide: number, narrow: number], input: object, output: object, exchanged?: number][] = [
     ['orders beyond what it may ask for', [EPERM, EPERM], { count: 1, order: 13 }, { count: 1, order: 13 }],
     ['unequal sizes', [EINVAL, EINVAL], { count: 2 }, { count: 3 }],
