@@ -9,8 +9,10 @@ import type { World } from './world.ts';
 
 export class Member {
   readonly cpu: Vcpu;
-  /** Is a call of it preempted? */
+  /** Is a call of it preempted, which is to be made to its end? */
   underWay = false;
+  /** Does it give up a call that is preempted, as a guest may by making another one? */
+  givesUp = false;
   private readonly machine: Machine;
   private xen: Hypervisor;
 
@@ -47,7 +49,7 @@ export class Member {
   finish(): number {
     for (;;) {
       const rc = this.xen.dispatchPart(this.cpu);
-      this.underWay = this.xen.host.preempted;
+      this.underWay = this.xen.host.preempted && !this.givesUp;
       if (!this.underWay) return rc;
     }
   }

@@ -1,8 +1,10 @@
 /**
- * Races as inputs: two vCPUs of a domain, and those of others, one of whose operations is made in the middle of another's, before or after the
- * atomic operation of it that the input names. Who would have to wait there goes on when the other is done.
+ * Races as inputs: two vCPUs of a domain, and those of others, some of whose operations are made in the middle of one of another, before or
+ * after the atomic operations of it that the input names. Who would have to wait there goes on when the other is done.
  */
-import { atEachPoint } from '../../atomics.ts';
+import { ACCESS_READ, ACCESS_WRITE } from '../../../src/arch/fault.ts';
+import { MMU_PT_UPDATE_PRESERVE_AD } from '../../../src/layout/frame.ts';
+import { observed } from '../../atomics.ts';
 import { OperationTable, type Operation } from '../../operation.ts';
 import { Finding, type Notes, type Target } from '../../target.ts';
 import { crewOf, type Member } from './crew.ts';
@@ -11,7 +13,7 @@ import { EVENT_OPERATIONS } from './events.ts';
 import { GRANT_OPERATIONS } from './grants.ts';
 import { MEMORY_OPERATIONS } from './memory.ts';
 import { PROCESSOR_OPERATIONS, TABLE_OPERATIONS } from './mmu.ts';
-import { worldOf, type World } from './world.ts';
+import { PAGES, worldOf, type World } from './world.ts';
 
 const RUNNING = 2, AUDIT_EVERY = 64, MOST = 1024;
 /** Points of an operation at which another one is made in the middle of it, the first ones more often, as many have only a few; 0 is at once, and no point. */
@@ -20,17 +22,31 @@ const WHEN = [...FIRST.map(() => 0), ...FIRST, ...FIRST, ...POINTS];
 /** Atomic operations after which what is made in the middle of a call waits for something. */
 const ENDLESS = 1_000_000;
 
-/** Which of its domain's vCPUs makes an operation, and when. */
+const ACCESS = 'access';
+/** Operations of one vCPU that wait for one of another, at most. */
+const MOST_LATER = 6;
+
+/** Which of its domain's vCPUs makes an operation, whether to its end, and when. */
 const timed = (one: Operation<World>): Operation<World> => ({
-  ...one, fields: { ...one.fields, vcpu: [0, 1], when: WHEN }, run: (world, values) => one.run(world, values.slice(0, -2)),
+  ...one, fields: { ...one.fields, vcpu: [0, 1], part: [0, 0, 0, 1], when: WHEN }, run: (world, values) => one.run(world, values.slice(0, -3)),
 });
 
-const LIST = [...TABLE_OPERATIONS, ...PROCESSOR_OPERATIONS, ...GRANT_OPERATIONS, ...MEMORY_OPERATIONS, ...EVENT_OPERATIONS, ...DOMAIN_OPERATIONS];
+const ACCESSES: readonly Operation<World>[] = [
+  { name: ACCESS, share: 8, fields: { domain: 3, page: PAGES, write: [0, 1], invlpg: [0, 1] }, run(w, [d, page, write, invlpg]) { // of the guest itself, which no lock keeps waiting
+    const t = w.domain(d!), va = t.va(w.page(page!));
+    if (invlpg === 1) t.cpu.invlpg(va);
+    return t.cpu.translate(va, write === 1 ? ACCESS_WRITE : ACCESS_READ).ok ? 0 : -1;
+  } },
+];
+
+const LIST = [...TABLE_OPERATIONS, ...PROCESSOR_OPERATIONS, ...GRANT_OPERATIONS, ...MEMORY_OPERATIONS, ...EVENT_OPERATIONS, ...DOMAIN_OPERATIONS, ...ACCESSES];
 const table = new OperationTable(LIST.filter(({ name }) => name !== 'mode').map(timed));
+/** Where of an update's values its command is. */
+const COMMAND = 5;
 
-interface Move { readonly record: Uint8Array; readonly operation: number; readonly turn: number; readonly member: Member; readonly when: number }
+interface Move { readonly record: Uint8Array; readonly operation: number; readonly turn: number; readonly part: number; readonly member: Member; readonly when: number }
 
-/** What becomes of an operation that is to be made in the middle of another. */
+/** What becomes of operations that are to be made in the middle of another. */
 const EARLY = 0, MAKING = 1, DONE = 2, WAITED = 3;
 
 class Race {
@@ -39,8 +55,8 @@ class Race {
   private readonly world: World;
   private readonly crew: readonly Member[];
   private readonly notes: Notes;
-  /** What is made in the middle of the next operation of another vCPU. */
-  private later: Move | undefined;
+  /** What one vCPU makes in the middle of the next operation of another one. */
+  private later: Move[] = [];
 
   constructor(world: World, notes: Notes) {
     this.world = world;
@@ -51,18 +67,17 @@ class Race {
   /** Make the operation of a record, or keep it for the middle of another one. */
   play(record: Uint8Array): void {
     const move = this.moveOf(record), isDeath = table.nameOf(move.operation) === 'die'; // none of a domain's vCPUs runs when it dies
-    if (isDeath || this.later?.member === move.member) this.settle();
-    if (isDeath) this.noted(move, table.run(this.world, record)[1]);
-    else if (this.later) this.meet(move, this.later);
-    else if (move.when > 0) this.later = move;
+    const { member } = this.later[0] ?? move;
+    if (isDeath || (member === move.member && (move.when === 0 || this.later.length === MOST_LATER))) this.settle();
+    if (isDeath) this.notes.note(move.operation, table.run(this.world, record)[1]);
+    else if (member !== move.member) this.meet(move);
+    else if (move.when > 0) this.later.push(move);
     else this.make(move);
   }
 
   /** Make what is kept. */
   settle(): void {
-    const { later } = this;
-    this.later = undefined;
-    if (later) this.make(later);
+    for (const move of this.later.splice(0)) this.make(move);
   }
 
   /** Whatever ended the input. */
@@ -71,39 +86,54 @@ class Race {
   }
 
   private moveOf(record: Uint8Array): Move {
-    const [operation, values] = table.decode(record), [vcpu, when] = values.slice(-2) as [number, number], { machine: { vcpus } } = this.world.tenants;
+    const [operation, values] = table.decode(record), [vcpu, part, when] = values.slice(-3) as [number, number, number];
     this.world.turn = vcpu;
-    return { record, operation, turn: vcpu, member: this.crew[vcpus.indexOf(this.world.domain(values[0]!).cpu)]!, when };
+    const { cpu } = this.world.domain(values[0]!);
+    return { record, operation, turn: vcpu, part, member: this.crew[this.world.tenants.machine.vcpus.indexOf(cpu)]!, when };
   }
 
-  private make({ record, operation, turn, member }: Move): void {
+  private make({ record, operation, turn, part, member }: Move): void {
     const { world } = this, before = world.turn;
     world.turn = turn;
-    this.noted({ operation }, member.as(world, () => table.run(world, record)[1]));
+    member.givesUp = part === 1;
+    this.notes.note(operation, member.as(world, () => table.run(world, record)[1]));
     world.turn = before;
   }
 
-  private noted({ operation }: Pick<Move, 'operation'>, answer: number): void {
-    this.notes.note(operation, answer);
-  }
-
-  private meet(outer: Move, inner: Move): void {
-    const { world } = this;
-    let left = inner.when, state = EARLY, made = 0;
-    this.later = undefined;
+  /** Make an operation, and in the middle of it what is kept. */
+  private meet(outer: Move): void {
+    const list = this.later.splice(0), marks = new Map<number, bigint>();
+    let k = 0, left = list[0]!.when, state = EARLY, made = 0;
     const point = (): void => {
       if (state === MAKING && ++made > ENDLESS) throw new Finding('what is made in the middle of a call comes to no end');
       if (state !== EARLY || --left > 0 || outer.member.holdsWithin) return;
       state = MAKING;
-      state = inner.member.attempt(() => { this.make(inner); }) ? DONE : WAITED;
+      const inner = list[k]!, done = inner.member.attempt(() => { this.make(inner); });
+      this.notes.note((inner.operation << 8) | outer.operation, done ? DONE : WAITED);
+      if (done) k++;
+      if (table.nameOf(inner.operation) !== ACCESS) marks.clear(); // it may have changed the entries itself
+      state = !done ? WAITED : k === list.length ? DONE : EARLY;
+      left = list[k]?.when ?? 0;
     };
-    world.turn = outer.turn;
-    atEachPoint(() => { this.make(outer); }, point, () => { this.isTorn ||= inner.member.isInside; });
-    this.notes.note((inner.operation << 8) | outer.operation, state);
+    observed(() => { this.make(outer); }, {
+      point, marked: (at, bits) => { marks.set(at, (marks.get(at) ?? 0n) | bits); }, wait: () => { this.isTorn ||= list[k]!.member.isInside; },
+    });
     if (this.isTorn) return;
-    if (inner.member.underWay) inner.member.finish();
-    else if (state !== DONE) this.make(inner);
+    if (isPreserving(outer.record)) this.checkMarks(marks);
+    if (list[k]?.member.underWay === true) list[k++]!.member.finish();
+    for (const move of list.slice(k)) this.make(move);
   }
+
+  /** A and D that were set while an update kept them are there still. */
+  private checkMarks(marks: ReadonlyMap<number, bigint>): void {
+    const { q } = this.world.tenants.machine.views;
+    for (const [at, bits] of marks) if ((q[at]! & bits) !== bits) throw new Finding(`an update that keeps A and D lost 0x${bits.toString(16)} of the entry 0x${BigInt.asUintN(64, q[at]!).toString(16)}`);
+  }
+}
+
+function isPreserving(record: Uint8Array): boolean {
+  const [operation, values] = table.decode(record);
+  return table.nameOf(operation) === 'update' && values[COMMAND] === MMU_PT_UPDATE_PRESERVE_AD;
 }
 
 export const races: Target = {
