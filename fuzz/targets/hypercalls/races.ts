@@ -16,7 +16,10 @@ import { PROCESSOR_OPERATIONS, TABLE_OPERATIONS } from './mmu.ts';
 import { PAGES, worldOf, type World } from './world.ts';
 
 const RUNNING = 2, AUDIT_EVERY = 64, MOST = 1024;
-/** Points of an operation at which another one is made in the middle of it, the first ones more often, as many have only a few; 0 is at once, and no point. */
+/**
+ * Points of an operation at which another one is made in the middle of it, the first ones more often, as many have only a few; the first
+ * is that of the operation before, if that is made in the middle, too. 0 is at once, and no point.
+ */
 const POINTS = Array.from({ length: 80 }, (_, k) => k + 1), FIRST = POINTS.slice(0, 24);
 const WHEN = [...FIRST.map(() => 0), ...FIRST, ...FIRST, ...POINTS];
 /** Atomic operations after which what is made in the middle of a call waits for something. */
@@ -32,8 +35,8 @@ const timed = (one: Operation<World>): Operation<World> => ({
 });
 
 const ACCESSES: readonly Operation<World>[] = [
-  { name: ACCESS, share: 8, fields: { domain: 3, page: PAGES, write: [0, 1], invlpg: [0, 1] }, run(w, [d, page, write, invlpg]) { // of the guest itself, which no lock keeps waiting
-    const t = w.domain(d!), va = t.va(w.page(page!));
+  { name: ACCESS, share: 8, fields: { domain: 3, page: PAGES, write: [0, 1], invlpg: [0, 1], far: [0, 0, 0, 512] }, run(w, [d, page, write, invlpg, far]) { // of the guest itself, which no lock keeps waiting
+    const t = w.domain(d!), va = t.va(w.page(page!) + far!);
     if (invlpg === 1) t.cpu.invlpg(va);
     return t.cpu.translate(va, write === 1 ? ACCESS_WRITE : ACCESS_READ).ok ? 0 : -1;
   } },
@@ -106,14 +109,16 @@ class Race {
     let k = 0, left = list[0]!.when, state = EARLY, made = 0;
     const point = (): void => {
       if (state === MAKING && ++made > ENDLESS) throw new Finding('what is made in the middle of a call comes to no end');
-      if (state !== EARLY || --left > 0 || outer.member.holdsWithin) return;
-      state = MAKING;
-      const inner = list[k]!, done = inner.member.attempt(() => { this.make(inner); });
-      this.notes.note((inner.operation << 8) | outer.operation, done ? DONE : WAITED);
-      if (done) k++;
-      if (table.nameOf(inner.operation) !== ACCESS) marks.clear(); // it may have changed the entries itself
-      state = !done ? WAITED : k === list.length ? DONE : EARLY;
-      left = list[k]?.when ?? 0;
+      if (state === EARLY) left--;
+      while (state === EARLY && left <= 0 && !outer.member.holdsWithin) {
+        state = MAKING;
+        const inner = list[k]!, done = inner.member.attempt(() => { this.make(inner); });
+        this.notes.note((inner.operation << 8) | outer.operation, done ? DONE : WAITED);
+        if (done) k++;
+        if (table.nameOf(inner.operation) !== ACCESS) marks.clear(); // it may have changed the entries itself
+        state = !done ? WAITED : k === list.length ? DONE : EARLY;
+        left = (list[k]?.when ?? 1) - 1;
+      }
     };
     observed(() => { this.make(outer); }, {
       point, marked: (at, bits) => { marks.set(at, (marks.get(at) ?? 0n) | bits); }, wait: () => { this.isTorn ||= list[k]!.member.isInside; },
@@ -137,7 +142,7 @@ function isPreserving(record: Uint8Array): boolean {
 }
 
 export const races: Target = {
-  name: 'races', about: 'calls of vCPUs, one in the middle of another at an atomic operation that the input names, audited; of the TypeScript engine, as those of wasm cannot be seen',
+  name: 'races', about: 'operations of vCPUs in the middle of one of another, at atomic operations that the input names, audited; TypeScript only, as what wasm does cannot be intercepted',
   headBytes: 2, recordBytes: table.recordBytes, most: MOST, explain: record => table.explain(record), parse: words => table.parse(words),
   run({ head, records }, notes, careful) {
     const world = worldOf(head, 'ts', RUNNING), race = new Race(world, notes), every = careful ? 1 : AUDIT_EVERY;
