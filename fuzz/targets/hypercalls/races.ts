@@ -47,6 +47,22 @@ const table = new OperationTable(LIST.filter(({ name }) => name !== 'mode').map(
 /** Where of an update's values its command is. */
 const COMMAND = 5;
 
+const COPIED = ['copy'], EXTENDED = ['mmuext'], OF_GRANTS = ['map', 'unmap', 'copy'];
+/**
+ * What operations keep in arrays of their modules as they go on, of which each thread has its own: here there is one for all. Those who share one
+ * are not made in the middle of each other.
+ */
+const KEPT: Readonly<Record<string, readonly string[]>> = {
+  mapGrant: ['map'], unmapGrant: ['unmap'], copy: COPIED, copies: COPIED, grantRaw: OF_GRANTS, raw: [...OF_GRANTS, 'mmuext', 'descriptor'],
+  pin: EXTENDED, unpin: EXTENDED, root: EXTENDED, ext: EXTENDED, multicall: EXTENDED, ldt: ['mmuext', 'descriptor'], descriptor: ['descriptor'],
+};
+
+/** @param wide - operations of mmuext_op are kept for 32-bit domains only */
+function shareKept(a: Move, b: Move, wide: boolean): boolean {
+  const [first = [], second = []] = [a, b].map(({ operation }) => KEPT[table.nameOf(operation)]);
+  return first.some(what => second.includes(what) && !(wide && what === 'mmuext'));
+}
+
 interface Move { readonly record: Uint8Array; readonly operation: number; readonly turn: number; readonly part: number; readonly member: Member; readonly when: number }
 
 /** What becomes of operations that are to be made in the middle of another. */
@@ -112,7 +128,7 @@ class Race {
       if (state === EARLY) left--;
       while (state === EARLY && left <= 0 && !outer.member.holdsWithin) {
         state = MAKING;
-        const inner = list[k]!, done = inner.member.attempt(() => { this.make(inner); });
+        const inner = list[k]!, done = !shareKept(outer, inner, this.world.wide) && inner.member.attempt(() => { this.make(inner); });
         this.notes.note((inner.operation << 8) | outer.operation, done ? DONE : WAITED);
         if (done) k++;
         if (table.nameOf(inner.operation) !== ACCESS) marks.clear(); // it may have changed the entries itself
