@@ -8,6 +8,7 @@ import { cli } from './cli.ts';
 import { engines } from './engines.ts';
 import { frames } from './frames.ts';
 import { HYPERCALLS } from './hypercalls/target.ts';
+import { races } from './hypercalls/races.ts';
 import { vcpus } from './hypercalls/vcpus.ts';
 import { guests } from './guests.ts';
 import { shadow } from './shadow.ts';
@@ -15,7 +16,7 @@ import { snapshots } from './snapshots.ts';
 import { traces } from './traces.ts';
 import { walk } from './walk.ts';
 
-export const TARGETS: readonly Target[] = [engines, frames, walk, tlb, stale, guests, shadow, ...HYPERCALLS, vcpus, snapshots, traces, cli];
+export const TARGETS: readonly Target[] = [engines, frames, walk, tlb, stale, guests, shadow, ...HYPERCALLS, vcpus, races, snapshots, traces, cli];
 
 /** What names a module rather than a target. */
 export const IS_MODULE = /\.m?js$/;

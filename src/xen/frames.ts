@@ -150,6 +150,14 @@ export class Frames {
     if (this.clearAllocated(mfn)) this.putPage(mfn);
   }
 
+  isAllocated(mfn: number): boolean { return (this.flags(mfn) & PGC_ALLOCATED) !== 0; }
+
+  /** Give PGC_ALLOCATED back, with its reference, to a frame that has others. */
+  allocateAgain(mfn: number): void {
+    this.getAgain(mfn);
+    this.setOwner(mfn, this.owner(mfn), this.flags(mfn) | PGC_ALLOCATED);
+  }
+
   /** Take PGC_ALLOCATED away, without its reference. @returns whether it was there */
   clearAllocated(mfn: number): boolean {
     const flags = this.flags(mfn);

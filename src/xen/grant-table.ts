@@ -240,11 +240,23 @@ export function populateStatus(h: Host, domain: Domain): number {
   return addStatusFrames(h, domain, domain.grants.frames.length) ? 0 : -XEN_ENOMEM;
 }
 
-/** Take the status frames back from a table that becomes version 1. @returns 0; -XEN_EBUSY, nothing changed: one is mapped */
+/**
+ * Take the status frames back from a table that becomes version 1.
+ *
+ * A guest may have given one back, with the reference of PGC_ALLOCATED; it has that again if the frame is mapped still.
+ * Source: Xen 4.17, gnttab_unpopulate_status_frames() (xen/common/grant_table.c).
+ *
+ * @returns 0; -XEN_EBUSY: one is mapped
+ */
 export function unpopulateStatus(h: Host, domain: Domain): number {
-  const { statusFrames } = domain.grants;
-  if (statusFrames.some(mfn => h.frames.refs(mfn) !== 1)) return -XEN_EBUSY;
-  for (const mfn of statusFrames) if (h.frames.clearAllocated(mfn)) h.frames.putPage(mfn);
+  const { statusFrames } = domain.grants, { frames } = h;
+  for (const [k, mfn] of statusFrames.entries()) {
+    if (frames.refs(mfn) === (frames.isAllocated(mfn) ? 1 : 0)) continue;
+    if (!frames.isAllocated(mfn)) frames.allocateAgain(mfn);
+    for (const earlier of statusFrames.slice(0, k)) if (frames.refs(earlier) === 0) h.shareAgain(domain, earlier);
+    return -XEN_EBUSY;
+  }
+  for (const mfn of statusFrames) if (frames.clearAllocated(mfn)) frames.putPage(mfn);
   free(h, statusFrames);
   domain.grants.clearStatus();
   return 0;

@@ -111,6 +111,11 @@ export class Host {
   /** Share a frame of the hypervisor with a domain, writable. Source: Xen 4.17, share_xen_page_with_guest() (xen/arch/x86/mm.c). */
   shareFrame(domain: Domain, mfn: number): void {
     if (!this.frames.valid(mfn) || !this.frames.isFree(mfn)) throw new ConfigError('mfn', 'a free frame', mfn);
+    this.shareAgain(domain, mfn);
+  }
+
+  /** ... one that was, and that no one refers to any more. */
+  shareAgain(domain: Domain, mfn: number): void {
     this.frames.assign(mfn, domain.id, PGC_XEN_HEAP);
     this.frames.setWritable(mfn);
     domain.xenPages++;

@@ -4,7 +4,7 @@
  */
 import { FRAME_STAMP, FRAME_STRIDE } from '../../src/layout/frame.ts';
 import { Machine } from '../../src/machine/machine.ts';
-import type { EngineChoice } from '../../src/machine/options.ts';
+import type { EngineChoice, MachineOptions } from '../../src/machine/options.ts';
 import type { Vcpu } from '../../src/machine/vcpu.ts';
 import { readEntry, writeEntry } from '../../src/memory/entry.ts';
 import type { Domain } from '../../src/xen/domain.ts';
@@ -44,6 +44,8 @@ export interface TenantsOptions extends Partial<HypervisorOptions> {
 
 export class Tenants {
   readonly machine: Machine;
+  /** With which other threads would attach to its memory. */
+  readonly machineOptions: MachineOptions;
   xen: Hypervisor;
   readonly wide: boolean;
   readonly list: Tenant[];
@@ -55,7 +57,8 @@ export class Tenants {
     const { wide = true, engine = 'ts', domains = 2, privileged: _, grants: __, maxEventPort: ___, maxVcpus: ____, running = 1, ...rest } = options;
     this.options = options;
     this.wide = wide;
-    this.machine = Machine.create({ extents: [{ base: 0, bytes: (FRAMES + OWN) * 4096 }], mode: 'functional', paging: 'none', openBus: 0, engine, vcpus: domains + running - 1 });
+    this.machineOptions = { extents: [{ base: 0, bytes: (FRAMES + OWN) * 4096 }], mode: 'functional', paging: 'none', openBus: 0, engine, vcpus: domains + running - 1 };
+    this.machine = Machine.create(this.machineOptions);
     this.xen = Hypervisor.create(this.machine, { frames: FRAMES, own: { first: FRAMES, frames: OWN }, ...rest });
     this.list = Array.from({ length: domains }, (_x, k) => new Tenant(this, k, k));
     for (let k = 1; k < running; k++) this.list[0]!.run(this.machine.vcpus[domains + k - 1]!);

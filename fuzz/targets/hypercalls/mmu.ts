@@ -61,9 +61,9 @@ export const TABLE_OPERATIONS: readonly Operation<World>[] = [
     const t = w.domain(d!);
     return ext(w, t, level!, BigInt(w.frame(t, frame!)), 0n, own === 1 ? DOMID_SELF : w.id(id!));
   } },
-  { name: 'unpin', share: 3, fields: { domain: DOM, frame: FRAMES }, run(w, [d, frame]) {
+  { name: 'unpin', share: 3, fields: { domain: DOM, frame: FRAMES, id: ID_CHOICES, own: [1, 1, 1, 0] }, run(w, [d, frame, id, own]) {
     const t = w.domain(d!);
-    return ext(w, t, 4, BigInt(w.frame(t, frame!)), 0n);
+    return ext(w, t, 4, BigInt(w.frame(t, frame!)), 0n, own === 1 ? DOMID_SELF : w.id(id!));
   } },
   { name: 'root', share: 2, fields: { domain: DOM, command: [5, 15], frame: FRAMES }, run(w, [d, command, frame]) {
     const t = w.domain(d!);
