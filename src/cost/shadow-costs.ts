@@ -34,7 +34,7 @@ const CODE = {
   unsync: estimate(350, 'sh_unsync() of Xen 4.17: a page copied by memcpy(), 250 cycles as a kernel\'s, and 100 for the list of those out of sync'),
   resync: estimate(1124, 'sh_resync_l1() of Xen 4.17: 512 entries compared with their copy, two cycles each, and 100 for the list; entries that differ are counted by themselves'),
   unshadowCleared: UNSHADOWED, unshadowFlood: UNSHADOWED, unshadowNotEntries: UNSHADOWED, unshadowUser: UNSHADOWED, unshadowRemapped: UNSHADOWED,
-  tableMade: estimate(1110, 'shadow_alloc() of Xen 4.17: clear_domain_page(), 1060 cycles as any page of Xen\'s, and 50 for shadow_hash_insert()'),
+  tableMade: estimate(1110, 'shadow_alloc() of Xen 4.17: clear_domain_page(), 1060 cycles like every page of Xen\'s, and 50 for shadow_hash_insert()'),
   tableFreed: estimate(1074, 'sh_destroy_l1_shadow() of Xen 4.17: 512 entries looked at, two cycles each, and 50 for shadow_hash_delete(); entries that are given up are counted by themselves'),
   poolReclaim: LOOKED_UP, writableGuessed: LOOKED_UP, writableScanned: LOOKED_UP,
   scannedEntry: estimate(2, 'some 8 instructions a turn of the loop of sh_rm_write_access_from_l1() of Xen 4.17, at four a cycle'),

@@ -13,7 +13,7 @@ export interface StageCosts {
   readonly exit: Figure;
   /** A guest frame that is not there found out about: whose address, its lock, a frame for it, the second stage's entry stored. */
   readonly populate: Figure;
-  /** A page of the frame that it gets cleared: by p2m_pod_cache_add(), as any page of Xen's. */
+  /** A page of the frame that it gets cleared: by p2m_pod_cache_add(), like every page of Xen's. */
   readonly page: Figure;
 }
 

@@ -24,7 +24,7 @@ class Rounds implements ShadowRounds {
   }
 }
 
-it('a log that shadows keep is peeked, cleaned and counted as any other', () => {
+it('a log that shadows keep is peeked, cleaned and counted like every other', () => {
   const guest = new Rounds(), log = new ShadowLog(guest, 64);
   expect(() => log.peek()).toThrow('log: ');
   log.enable();

@@ -5,7 +5,7 @@
  * the grant any more: devices were forgotten. The attacker maps a frame for a device, copies a byte, and the owner, who sees no flags, takes
  * the frame for its own again while the device still writes to it.
  *
- * The flags must stay for as long as any use does, of whatever kind, and be gone with the last. Both versions of entries, both widths.
+ * The flags must stay for as long as one use does, of whatever kind, and be gone with the last. Both versions of entries, both widths.
  */
 import { describe, expect, it } from 'vitest';
 import {
